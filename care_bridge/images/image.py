@@ -1,0 +1,62 @@
+"""An image in memory: pixels, axes and what its file said about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.axes import Axes
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Voxel size by axis letter (Z, Y, X) in `unit`, frame interval in seconds; empty or None: unknown."""
+
+    voxel_size: dict[str, float] = field(default_factory=dict)
+    unit: str = ""
+    frame_interval: float | None = None
+
+
+@dataclass(frozen=True)
+class Display:
+    """How channels are shown: lookup tables (256 x 3 uint8 each), display ranges (min, max) and
+    names, one for each channel; and ImageJ's display mode (composite, color, grayscale)."""
+
+    luts: tuple[NDArray[np.uint8], ...] = ()
+    ranges: tuple[tuple[float, float], ...] = ()
+    channel_names: tuple[str, ...] = ()
+    mode: str = ""
+
+
+@dataclass(frozen=True)
+class Image:
+    """Pixels with their axes.
+
+    pixels: an array of uint8, uint16 or float32 whose dimensions `axes` name. rgb: the channels
+    are the red, green and blue of one colour picture, not measured channels. container: the file
+    format it came in ("imagej", "ome" or "plain"), kept when it is written. history: lines that
+    say what was done to it, written into the file's metadata.
+    """
+
+    pixels: NDArray[np.generic]
+    axes: Axes
+    calibration: Calibration = Calibration()
+    display: Display = Display()
+    rgb: bool = False
+    container: str = "imagej"
+    history: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.axes.check(self.pixels.shape)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Size by axis letter."""
+        return self.axes.sizes(self.pixels.shape)
+
+    def replace(self, **changes: Any) -> Image:
+        """A copy with these fields changed."""
+        return replace(self, **changes)

@@ -1,0 +1,120 @@
+"""Intensity normalization: fit on a whole image, apply, invert.
+
+    normalized = (x - lo) / (hi - lo + eps)          scale_range of the bioimage.io spec
+    x          = normalized * (hi - lo + eps) + lo   its exact inverse
+
+`lo` and `hi` are percentiles with numpy's linear interpolation (Weigert et al. 2018, Methods).
+They are always taken over the whole image, before padding and tiling: per-tile statistics make
+seams.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.errors import ConfigError, ImageError
+
+_HISTOGRAM_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An affine map to the normalised range: (x - offset) / gain."""
+
+    gain: float
+    offset: float
+
+    def apply(self, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+        """`pixels` (any shape, grey levels) as float32 in the normalised range."""
+        normalized = pixels.astype(np.float32)
+        normalized -= np.float32(self.offset)
+        normalized /= np.float32(self.gain)
+        return normalized
+
+    def invert(self, normalized: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Back to grey levels, float32."""
+        pixels = normalized * np.float32(self.gain)
+        pixels += np.float32(self.offset)
+        return pixels
+
+
+@dataclass(frozen=True)
+class ScaleRange(Scale):
+    """A scale fitted to an image's percentiles; `lo` and `hi` are their grey levels."""
+
+    lo: float
+    hi: float
+
+    @property
+    def span(self) -> float:
+        """hi - lo in grey levels."""
+        return self.hi - self.lo
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Per-image normalization: percentile `low` goes to 0, `high` to 1; no clipping.
+
+    Percentiles in percent, 0 <= low < high <= 100; eps in grey levels. Has no defaults: the
+    package says what it was trained with.
+    """
+
+    low: float
+    high: float
+    eps: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high <= 100:
+            raise ConfigError(
+                f"percentiles {self.low:g} and {self.high:g} do not satisfy 0 <= low < high <= 100"
+            )
+
+    def fit(self, pixels: NDArray[np.generic]) -> ScaleRange:
+        """The scale of `pixels` (any shape, all of them counted). ImageError on NaN or infinity."""
+        lo, hi = percentiles(pixels, (self.low, self.high))
+        return ScaleRange(gain=hi - lo + self.eps, offset=lo, lo=lo, hi=hi)
+
+
+def percentiles(
+    pixels: NDArray[np.generic], percents: tuple[float, ...]
+) -> tuple[float, ...]:
+    """Exact percentiles, equal to `numpy.percentile(..., method="linear")` in float64.
+
+    uint8 and uint16 are counted in a histogram: no sorted copy is made.
+    """
+    if pixels.size == 0:
+        raise ImageError("the image has no pixels")
+    if pixels.dtype in (np.uint8, np.uint16):
+        return _from_histogram(_histogram(pixels), percents)
+    if np.issubdtype(pixels.dtype, np.floating):
+        bad = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
+        if bad:
+            raise ImageError(
+                f"the image has {bad} pixels that are NaN or infinite: replace them by numbers first"
+            )
+    return tuple(float(value) for value in np.percentile(pixels.astype(np.float64), percents))
+
+
+def _histogram(pixels: NDArray[np.generic]) -> NDArray[np.int64]:
+    levels = np.iinfo(pixels.dtype).max + 1
+    counts = np.zeros(levels, np.int64)
+    flat = pixels.reshape(-1)
+    for start in range(0, flat.size, _HISTOGRAM_CHUNK):
+        counts += np.bincount(flat[start : start + _HISTOGRAM_CHUNK], minlength=levels)
+    return counts
+
+
+def _from_histogram(
+    counts: NDArray[np.int64], percents: tuple[float, ...]
+) -> tuple[float, ...]:
+    cumulative = np.cumsum(counts)
+    found = []
+    for percent in percents:
+        rank = percent / 100 * (int(cumulative[-1]) - 1)
+        below = int(np.searchsorted(cumulative, int(rank), side="right"))
+        above = int(np.searchsorted(cumulative, min(int(rank) + 1, int(cumulative[-1]) - 1), side="right"))
+        found.append(below + (above - below) * (rank - int(rank)))
+    return tuple(found)

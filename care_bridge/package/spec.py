@@ -1,0 +1,111 @@
+"""What a model package says of its model, as frozen values: no YAML, no files, no spec library.
+
+The words are the bioimage.io spec's where it has a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from care_bridge.errors import AxesError
+from care_bridge.normalization import Percentiles, Scale
+from care_bridge.tiling import AxisLimits
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of the network.
+
+    axes: its axes in order, B for batch (e.g. "BCYX"). channel_names: one for each channel.
+    test_tensor, sample_tensor: file names in the package.
+    """
+
+    id: str
+    axes: str
+    channel_names: tuple[str, ...]
+    test_tensor: str
+    sample_tensor: str | None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The ONNX file: its name in the package, its SHA-256 (hex, lower case) and opset."""
+
+    source: str
+    sha256: str
+    opset: int
+
+
+@dataclass(frozen=True)
+class FixedScale:
+    """Dataset statistics: the same scale, channel by channel, for every image."""
+
+    before: tuple[Scale, ...]
+    after: tuple[Scale, ...]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A parsed package description (RDF).
+
+    rdf_sha256 identifies it. tiling: what the network asks of each spatial axis, by letter, in
+    the order ZYX; an axis that is not there is no axis of the model. normalization: percentiles
+    fitted on each image, inverted by the runtime; or fixed scales. memory_per_pixel: bytes the
+    engine needs for each pixel of a tile, measured at export; None where the package does not say.
+    config: the RDF's config.care_bridge, plain data ({} for foreign packages).
+    """
+
+    name: str
+    nickname: str
+    version: str
+    description: str
+    license: str
+    format_version: str
+    rdf_sha256: str
+    input: TensorSpec
+    output: TensorSpec
+    weights: Weights
+    tiling: Mapping[str, AxisLimits]
+    normalization: Percentiles | FixedScale
+    memory_per_pixel: float | None
+    config: Mapping[str, object]
+
+    @property
+    def spatial_axes(self) -> str:
+        """"YX" for a 2D model, "ZYX" for a 3D one."""
+        return "".join(self.tiling)
+
+    @property
+    def channels_in(self) -> int:
+        """Number of input channels."""
+        return len(self.input.channel_names)
+
+    @property
+    def channels_out(self) -> int:
+        """Number of output channels."""
+        return len(self.output.channel_names)
+
+    def check_axes(self, sizes: Mapping[str, int], rgb: bool) -> None:
+        """Raise AxesError, saying what to do, where an image of these sizes cannot be restored."""
+        has = "".join(axis for axis in sizes)
+        channels = sizes.get("C", 1)
+        if rgb and self.channels_in != 3:
+            raise AxesError(
+                f"the image is an RGB picture, the model {self.name} expects "
+                f"{_channels(self.channels_in)}: split it into channels or convert it to grey first"
+            )
+        if "Z" in self.spatial_axes and "Z" not in sizes:
+            raise AxesError(
+                f"the image has axes {has}, the 3D model {self.name} expects Z, Y and X: "
+                "open a stack, or use a 2D model"
+            )
+        if self.channels_in > 1 and channels != self.channels_in:
+            raise AxesError(
+                f"the image has {_channels(channels)}, the model {self.name} expects "
+                f"{_channels(self.channels_in)} ({', '.join(self.input.channel_names)})"
+            )
+
+
+def _channels(count: int) -> str:
+    return "1 channel" if count == 1 else f"{count} channels"

@@ -1,0 +1,177 @@
+"""Tile geometry: integers, no pixels.
+
+Along each axis an image of `size` pixels is padded at its far end to `padded`, a multiple of the
+network's size step. It is cut into tiles of one constant size whose starts are multiples of the
+step, so that every pooling window falls where it falls in the whole image. Neighbouring tiles
+overlap by the halo on each side; at the image's own border there is no halo. So each kept pixel
+sees exactly what it sees when the whole image is run at once: tiled equals whole.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from care_bridge.errors import TilingError
+
+
+def round_up(value: int, step: int) -> int:
+    """The smallest multiple of `step` that is not below `value`."""
+    return math.ceil(value / step) * step
+
+
+@dataclass(frozen=True)
+class AxisLimits:
+    """What a network asks of one axis, in pixels: sizes min + k*step, and `halo` of context a side."""
+
+    step: int
+    min: int
+    halo: int
+
+    def padded(self, size: int) -> int:
+        """The size that an image axis of `size` pixels is padded to."""
+        return self.min + round_up(max(size - self.min, 0), self.step)
+
+    @property
+    def aligned_halo(self) -> int:
+        """The halo, rounded up to the step."""
+        return round_up(self.halo, self.step)
+
+    @property
+    def smallest_tile(self) -> int:
+        """The smallest tile that keeps a step between two halos."""
+        return self.padded(2 * self.aligned_halo + self.step)
+
+
+@dataclass(frozen=True)
+class Span:
+    """One tile along one axis. The tile reads [start, stop) of the padded image and its result is
+    kept in [keep_start, keep_stop) of the image, which is [keep_start - start, …) of the tile."""
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+    @property
+    def read(self) -> slice:
+        """What the tile covers, in the padded image."""
+        return slice(self.start, self.stop)
+
+    @property
+    def keep(self) -> slice:
+        """What is kept of its result, in the image."""
+        return slice(self.keep_start, self.keep_stop)
+
+    @property
+    def crop(self) -> slice:
+        """What is kept of its result, in the tile."""
+        return slice(self.keep_start - self.start, self.keep_stop - self.start)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A tile: one span for each tiled axis, by letter."""
+
+    spans: Mapping[str, Span]
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """Its size by axis, in pixels, halo included."""
+        return {axis: span.stop - span.start for axis, span in self.spans.items()}
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """Equal aligned tiles that cover an image.
+
+    sizes: the image, in pixels by axis letter. tile: the tile by axis, halo included; an axis it
+    does not name is not cut. limits: the network's, by axis. Made by `TileGrid.fit`.
+    """
+
+    sizes: Mapping[str, int]
+    tile: Mapping[str, int]
+    limits: Mapping[str, AxisLimits]
+
+    @classmethod
+    def fit(
+        cls,
+        sizes: Mapping[str, int],
+        limits: Mapping[str, AxisLimits],
+        largest: Mapping[str, int] | None = None,
+    ) -> TileGrid:
+        """The grid with the fewest tiles, none larger than `largest` (pixels by axis, halo
+        included); along an axis that `largest` does not name the image is not cut.
+
+        Raises TilingError where `largest` is below the smallest tile that keeps anything.
+        """
+        largest = largest or {}
+        unknown = set(largest) - set(limits)
+        if unknown:
+            raise TilingError(
+                f"a tile along {sorted(unknown)[0]} was asked for: this model is tiled along "
+                f"{', '.join(limits)}"
+            )
+        tile = {
+            axis: _equal_tile(axis, sizes[axis], limits[axis], largest.get(axis))
+            for axis in limits
+        }
+        return cls(dict(sizes), tile, dict(limits))
+
+    @property
+    def padded(self) -> dict[str, int]:
+        """The padded image's size by axis."""
+        return {axis: limits.padded(self.sizes[axis]) for axis, limits in self.limits.items()}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of tiles along each axis."""
+        return {axis: len(self._spans(axis)) for axis in self.limits}
+
+    @property
+    def computed_share(self) -> float:
+        """Computed over useful pixels, at least 1."""
+        computed = len(self) * math.prod(self.tile.values())
+        return computed / math.prod(self.sizes[axis] for axis in self.limits)
+
+    def __len__(self) -> int:
+        return math.prod(self.counts.values())
+
+    def __iter__(self) -> Iterator[Tile]:
+        axes = list(self.limits)
+        for spans in itertools.product(*(self._spans(axis) for axis in axes)):
+            yield Tile(dict(zip(axes, spans, strict=True)))
+
+    def _spans(self, axis: str) -> list[Span]:
+        size, tile, limits = self.sizes[axis], self.tile[axis], self.limits[axis]
+        last_start = limits.padded(size) - tile
+        if last_start <= 0:
+            return [Span(0, tile, 0, size)]
+        halo = limits.aligned_halo
+        stride = (tile - 2 * halo) // limits.step * limits.step
+        starts = [*range(0, last_start, stride), last_start]
+        edges = [0, *(start + halo for start in starts[1:]), size]
+        return [
+            Span(start, start + tile, edges[index], edges[index + 1])
+            for index, start in enumerate(starts)
+        ]
+
+
+def _equal_tile(axis: str, size: int, limits: AxisLimits, largest: int | None) -> int:
+    padded = limits.padded(size)
+    if largest is None or padded <= largest:
+        return padded
+    if largest < limits.smallest_tile:
+        raise TilingError(
+            f"a tile of {largest} along {axis} is below the smallest this model can use there, "
+            f"{limits.smallest_tile} (twice the halo of {limits.aligned_halo}, and a step of "
+            f"{limits.step}): use a larger tile"
+        )
+    halo, step = limits.aligned_halo, limits.step
+    steps = (largest - limits.min) // step
+    lost = round_up(2 * halo - limits.min, step)  # a tile of min + k*step advances k*step - lost
+    count = 1 + math.ceil((padded - limits.min - steps * step) / (steps * step - lost))
+    equal = math.ceil((padded - limits.min + (count - 1) * lost) / (count * step))
+    return limits.min + equal * step
