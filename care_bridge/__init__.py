@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from care_bridge.runtime.restorer import Restorer, restore
     from care_bridge.tiling import TileGrid
 
+__version__ = "0.1.0"
+
 _HOMES = {
     "ModelSpec": "care_bridge.package.spec",
     "Package": "care_bridge.package.package",

@@ -27,6 +27,12 @@ class Scale:
     gain: float
     offset: float
 
+    @property
+    def span(self) -> float:
+        """Grey levels that the image's contrast takes, about: a gain of dataset statistics is a
+        standard deviation, and four of them hold most of an image."""
+        return 4 * self.gain
+
     def apply(self, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
         """`pixels` (any shape, grey levels) as float32 in the normalised range."""
         normalized = pixels.astype(np.float32)
@@ -76,6 +82,15 @@ class Percentiles:
         """The scale of `pixels` (any shape, all of them counted). ImageError on NaN or infinity."""
         lo, hi = percentiles(pixels, (self.low, self.high))
         return ScaleRange(gain=hi - lo + self.eps, offset=lo, lo=lo, hi=hi)
+
+
+@dataclass(frozen=True)
+class FixedScale:
+    """Fixed normalization by dataset statistics: for every image the same scales, `before` the
+    network for each input channel and `after` it for each output channel."""
+
+    before: tuple[Scale, ...]
+    after: tuple[Scale, ...]
 
 
 def percentiles(

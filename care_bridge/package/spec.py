@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from care_bridge.errors import AxesError
-from care_bridge.normalization import Percentiles, Scale
+from care_bridge.normalization import FixedScale, Percentiles
 from care_bridge.tiling import AxisLimits
 
 
@@ -35,14 +35,6 @@ class Weights:
     source: str
     sha256: str
     opset: int
-
-
-@dataclass(frozen=True)
-class FixedScale:
-    """Dataset statistics: the same scale, channel by channel, for every image."""
-
-    before: tuple[Scale, ...]
-    after: tuple[Scale, ...]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,155 @@
+"""Restoring files: what goes where, and one model load for all."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from care_bridge.errors import BatchError, CareBridgeError, ImageError
+from care_bridge.images import is_image_name, list_images, open_image, write_image
+from care_bridge.package.package import Package
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.restorer import Restorer
+
+SUFFIX_IN_SAME_FOLDER = "_restored"
+
+BatchProgress = Callable[["Job", int, int], None]
+
+log = logging.getLogger("care_bridge")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to restore and the file to write."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A file that was restored: its type, its shape and the seconds it took."""
+
+    job: Job
+    dtype: str
+    shape: tuple[int, ...]
+    seconds: float
+
+
+def restore_files(
+    sources: Sequence[str | Path],
+    package: Package | str | Path,
+    out: Path,
+    options: RestoreOptions,
+    on_progress: BatchProgress | None = None,
+) -> tuple[Restored, ...]:
+    """Restore files, folders of images and glob patterns into the folder `out` (or, for a single
+    file, into the file `out`).
+
+    Results keep their names, with "_restored" added where they land beside their source. The
+    model is loaded once. `on_progress` is called with the job, its tiles done and its tiles in
+    all. A file that fails is reported and the rest goes on; at the end BatchError names the
+    failed ones (for a single file its own error is raised).
+    """
+    jobs = plan_jobs(sources, out, options)
+    restorer = Restorer(package, options)
+    restored: list[Restored] = []
+    failures: list[tuple[str, str]] = []
+    for job in jobs:
+        try:
+            restored.append(restore_file(restorer, job, on_progress))
+        except CareBridgeError as error:
+            if len(jobs) == 1:
+                raise
+            log.error("%s: %s", job.source, error)
+            failures.append((str(job.source), str(error)))
+    if failures:
+        names = ", ".join(Path(source).name for source, _ in failures)
+        raise BatchError(
+            f"{len(failures)} of {len(jobs)} files could not be restored: {names} "
+            "(the reasons are above)",
+            failures,
+        )
+    return tuple(restored)
+
+
+def restore_file(
+    restorer: Restorer, job: Job, on_progress: BatchProgress | None = None
+) -> Restored:
+    """Restore one file; its result appears whole or not at all."""
+    started = time.perf_counter()
+
+    def progress(done: int, total: int) -> None:
+        if on_progress:
+            on_progress(job, done, total)
+
+    image = open_image(job.source, restorer.options.axes)
+    result = restorer.restore_image(image, progress)
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    write_image(result, job.target, overwrite=restorer.options.overwrite)
+    seconds = time.perf_counter() - started
+    return Restored(job, str(result.pixels.dtype), result.pixels.shape, seconds)
+
+
+def plan_jobs(
+    sources: Sequence[str | Path], out: Path, options: RestoreOptions
+) -> tuple[Job, ...]:
+    """What will be restored and where to. Raises ImageError before anything is done where a
+    source is missing, two results have one name, a result is there already (unless
+    options.overwrite) or `out` cannot be written."""
+    found = [pair for source in sources for pair in _expand(str(source), options)]
+    if is_image_name(out.name) and not out.is_dir():
+        if len(found) != 1:
+            raise ImageError(
+                f"{len(found)} images cannot be restored into the one file {out}: name a folder"
+            )
+        jobs = [Job(found[0][0], out)]
+    else:
+        jobs = [Job(source, _target(source, relative, out)) for source, relative in found]
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        if job.target in taken:
+            raise ImageError(
+                f"{taken[job.target]} and {job.source} would both be written to {job.target}: "
+                "restore them into different folders"
+            )
+        taken[job.target] = job.source
+        if job.target.exists() and (not options.overwrite or job.target.samefile(job.source)):
+            raise ImageError(
+                f"{job.target} is there already: use another output, or overwrite to replace it"
+            )
+    _check_writable(out)
+    return tuple(jobs)
+
+
+def _expand(source: str, options: RestoreOptions) -> list[tuple[Path, Path]]:
+    """Files of a source, each with the path it gets below the output folder."""
+    path = Path(source)
+    if path.is_dir():
+        images = list_images(path, options.include_subfolders)
+        return [(image, image.relative_to(path)) for image in images]
+    if path.exists():
+        return [(path, Path(path.name))]
+    matches = sorted(Path(match) for match in glob.glob(source))
+    if not matches:
+        raise ImageError(f"{source} is not there: name an image, a folder or a pattern like *.tif")
+    return [(match, Path(match.name)) for match in matches if match.is_file()]
+
+
+def _target(source: Path, relative: Path, out: Path) -> Path:
+    target = out / relative
+    if target.parent.resolve() != source.parent.resolve():
+        return target
+    stem, dot, rest = target.name.partition(".")
+    return target.with_name(f"{stem}{SUFFIX_IN_SAME_FOLDER}{dot}{rest}")
+
+
+def _check_writable(out: Path) -> None:
+    folder = next(parent for parent in (out, *out.absolute().parents) if parent.is_dir())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ImageError(f"the folder {folder} cannot be written to: choose another output")

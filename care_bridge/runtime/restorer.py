@@ -1,0 +1,222 @@
+"""Restoring one image: normalise the whole, run tile by tile, invert, give type and axes back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import care_bridge
+from care_bridge.axes import CANONICAL, Axes
+from care_bridge.errors import OutOfMemoryError
+from care_bridge.images import cast_pixels
+from care_bridge.images.image import Image
+from care_bridge.package.package import Package, load_package
+from care_bridge.package.spec import ModelSpec
+from care_bridge.runtime.blocks import Block, blocks, channels_restored
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.planner import UNKNOWN_MEMORY_PER_PIXEL, memory_budget, plan_tiles
+from care_bridge.runtime.scaling import SampleScales, fit_scales, result_dtype
+from care_bridge.runtime.session import Session
+from care_bridge.tiling import Tile, TileGrid
+
+Progress = Callable[[int, int], None]
+
+_BLOCK = Axes("CZYX")
+
+log = logging.getLogger("care_bridge")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done to an image, known before its first tile: the result's type, the tiles of
+    each block, and the scales of each sample."""
+
+    dtype: np.dtype[Any]
+    grid: TileGrid
+    scales: tuple[SampleScales, ...]
+
+
+class Restorer:
+    """A package loaded for restoring: one model load for any number of images.
+
+    Raises PackageError, InferenceError or DeviceError where it cannot be loaded. `device` says
+    what was taken: "cpu" or "cuda:0".
+    """
+
+    def __init__(
+        self, package: Package | str | Path, options: RestoreOptions | None = None
+    ) -> None:
+        self.package = package if isinstance(package, Package) else load_package(package)
+        self.options = options or RestoreOptions()
+        self._session = Session(self.package.weights(), self.options.device)
+        self.device = self._session.device
+        log.info("device: %s (%s)", self.device, self._session.engine)
+
+    def plan(self, image: Image) -> Plan:
+        """The result's type, the tiles and the scales for `image`. Raises AxesError, ImageError
+        or TilingError where this model cannot restore it."""
+        spec = self.package.spec
+        spec.check_axes(image.sizes, image.rgb)
+        grid = self._grid({axis: image.sizes[axis] for axis in spec.tiling})
+        pixels = image.axes.to(image.pixels, CANONICAL)
+        scales = fit_scales(spec.normalization, pixels, spec.channels_in, spec.channels_out)
+        return Plan(result_dtype(self.options.dtype, pixels.dtype, scales), grid, scales)
+
+    def restore_image(self, image: Image, progress: Progress | None = None) -> Image:
+        """The restored image with the input's axes, calibration and display; a C axis is added
+        where the model makes several channels of one.
+
+        `progress` is called after each tile with the tiles done and the tiles in all.
+        """
+        plan = self.plan(image)
+        spec = self.package.spec
+        source = image.axes.to(image.pixels, CANONICAL)
+        channels = channels_restored(spec, source.shape[2])
+        restored = np.empty((*source.shape[:2], channels, *source.shape[3:]), plan.dtype)
+        parts = list(blocks(spec, source.shape))
+        grid = plan.grid
+        for number, block in enumerate(parts):
+            scales = plan.scales[block.sample]
+            if _passes_through(spec, block, scales):
+                log.warning("blank, passed through unchanged: %s", block)
+                restored[block.target] = cast_pixels(source[block.source].astype(np.float32), plan.dtype)
+                continue
+            grid = self._restore_block(
+                source[block.source],
+                restored[block.target],
+                SampleScales(scales.before[block.channels_in], scales.after[block.channels_out]),
+                grid,
+                _counted(progress, number, len(parts)),
+            )
+        axes = image.axes if channels == 1 or "C" in image.axes else Axes("C" + image.axes)
+        return image.replace(
+            pixels=np.ascontiguousarray(Axes(CANONICAL).to(restored, axes)),
+            axes=axes,
+            history=(*image.history, self._record(plan)),
+        )
+
+    def _grid(self, sizes: Mapping[str, int]) -> TileGrid:
+        spec = self.package.spec
+        if self.options.tile is not None:
+            return TileGrid.fit(sizes, spec.tiling, self.options.tile)
+        return plan_tiles(
+            sizes,
+            spec.tiling,
+            spec.memory_per_pixel or UNKNOWN_MEMORY_PER_PIXEL,
+            memory_budget(self.device),
+        )
+
+    def _restore_block(
+        self,
+        source: NDArray[np.generic],
+        target: NDArray[np.generic],
+        scales: SampleScales,
+        grid: TileGrid,
+        progress: Progress,
+    ) -> TileGrid:
+        """Restore `source` into `target` (both CZYX); returns the grid that went through: a
+        smaller one where the engine ran out of memory."""
+        while True:
+            try:
+                for done, tile in enumerate(grid, 1):
+                    keep = _index(tile, "keep")
+                    target[keep] = self._restore_tile(source, tile, grid, scales, target.dtype)
+                    progress(done, len(grid))
+                return grid
+            except OutOfMemoryError as error:
+                if self.options.tile is not None:
+                    raise OutOfMemoryError(str(error), grid.tile) from error
+                half = int(np.prod(list(grid.tile.values()))) // 2
+                grid = plan_tiles(grid.sizes, grid.limits, 1, half)
+                log.warning("%s: going on with tiles of %s", error, grid.tile)
+
+    def _restore_tile(
+        self,
+        source: NDArray[np.generic],
+        tile: Tile,
+        grid: TileGrid,
+        scales: SampleScales,
+        dtype: np.dtype[Any],
+    ) -> NDArray[np.generic]:
+        spec = self.package.spec
+        part = source[_index(tile, "read")]  # a slice ends at the image's border by itself
+        normalized = np.stack(
+            [scale.apply(channel) for scale, channel in zip(scales.before, part, strict=True)]
+        )
+        missing = [
+            (0, tile.shape[axis] - size if axis in grid.limits else 0)
+            for axis, size in _BLOCK.sizes(part.shape).items()
+        ]
+        padded = np.pad(normalized, missing, mode="reflect")
+        result = self._session.run(np.ascontiguousarray(_BLOCK.to(padded, _as_axes(spec.input.axes))))
+        output = _as_axes(spec.output.axes).to(result, _BLOCK)[_index(tile, "crop")]
+        pixels = np.stack(
+            [scale.invert(channel) for scale, channel in zip(scales.after, output, strict=True)]
+        )
+        return cast_pixels(pixels, dtype)
+
+    def _record(self, plan: Plan) -> str:
+        spec = self.package.spec
+        ranges = ", ".join(
+            f"{scale.offset:.6g}..{scale.offset + scale.gain:.6g}"
+            for sample in plan.scales
+            for scale in sample.before
+        )
+        return (
+            f"care_bridge {care_bridge.__version__}: {spec.name} {spec.version} "
+            f"(rdf sha256 {spec.rdf_sha256[:16]}), grey levels taken as 0..1: {ranges}, "
+            f"result {plan.dtype}"
+        )
+
+
+def restore(
+    image: NDArray[Any],
+    *,
+    axes: str,
+    package: Package | str | Path,
+    tile: Mapping[str, int] | None = None,
+    device: str = RestoreOptions.device,
+    dtype: str = RestoreOptions.dtype,
+) -> NDArray[Any]:
+    """`image` restored, with the same axes.
+
+    image: uint8, uint16 or float32, whose dimensions `axes` names (letters of STCZYX, e.g.
+    "ZYX"). package: a folder, a .zip, or the name of a bundled model; or a loaded Package. tile:
+    the largest tile in pixels by axis letter, e.g. {"Y": 256, "X": 256}; None plans it from free
+    memory. dtype: see RestoreOptions. For many images make one Restorer.
+    """
+    restorer = Restorer(package, RestoreOptions(tile=tile, device=device, dtype=dtype))
+    return restorer.restore_image(Image(image, Axes(axes))).pixels
+
+
+def _passes_through(spec: ModelSpec, block: Block, scales: SampleScales) -> bool:
+    blank = any(scale.span == 0 for scale in scales.before[block.channels_in])
+    return blank and spec.channels_in == spec.channels_out
+
+
+def _counted(progress: Progress | None, number: int, blocks: int) -> Progress:
+    """Progress of block `number` told as progress of all blocks."""
+
+    def count(done: int, tiles: int) -> None:
+        if progress:
+            progress(number * tiles + done, blocks * tiles)
+
+    return count
+
+
+def _index(tile: Tile, which: str) -> tuple[slice, ...]:
+    """Index of a tile's span "read", "keep" or "crop" into a CZYX array."""
+    return tuple(
+        getattr(tile.spans[axis], which) if axis in tile.spans else slice(None) for axis in _BLOCK
+    )
+
+
+def _as_axes(model_axes: str) -> Axes:
+    """A model's axes with its batch, which is always 1 here, as the sample axis."""
+    return Axes(model_axes.replace("B", "S"))

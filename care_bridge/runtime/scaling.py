@@ -1,0 +1,85 @@
+"""The scales of a whole image, by sample and channel, and the type of its result."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.normalization import FixedScale, Percentiles, Scale
+
+# Below this span of grey levels, rounding to integers costs more than 0.1 dB.
+SMALLEST_INTEGER_SPAN = 64
+
+log = logging.getLogger("care_bridge")
+
+
+@dataclass(frozen=True)
+class SampleScales:
+    """Scales of one sample: `before` the network for each channel of the image, `after` it for
+    each channel of the result."""
+
+    before: tuple[Scale, ...]
+    after: tuple[Scale, ...]
+
+
+def fit_scales(
+    normalization: Percentiles | FixedScale,
+    pixels: NDArray[np.generic],
+    channels_in: int,
+    channels_out: int,
+) -> tuple[SampleScales, ...]:
+    """The scales of `pixels` (STCZYX), a SampleScales for each sample.
+
+    Percentiles are taken over all frames and slices of a channel. channels_in, channels_out: the
+    network's; a one-channel network is applied to each channel. Where a network turns several
+    channels into another number of channels, the first one's scale is inverted for all.
+    """
+    samples, _, channels = pixels.shape[:3]
+    if isinstance(normalization, FixedScale):
+        repeats = channels if channels_in == 1 else 1
+        fixed = SampleScales(normalization.before * repeats, normalization.after * repeats)
+        return (fixed,) * samples
+    fitted = []
+    for sample in pixels:
+        before = tuple(normalization.fit(sample[:, channel]) for channel in range(channels))
+        if channels_in == 1:
+            after = tuple(scale for scale in before for _ in range(channels_out))
+        elif channels_in == channels_out:
+            after = before
+        else:
+            after = before[:1] * channels_out
+        fitted.append(SampleScales(before, after))
+    return tuple(fitted)
+
+
+def result_dtype(
+    wanted: str, given: np.dtype[Any], scales: tuple[SampleScales, ...]
+) -> np.dtype[Any]:
+    """The result's type for the option `wanted` (see RestoreOptions.dtype) and a `given` input."""
+    spans = [scale.span for sample in scales for scale in sample.before if scale.span > 0]
+    span = min(spans, default=float(SMALLEST_INTEGER_SPAN))
+    narrow = span < SMALLEST_INTEGER_SPAN
+    if wanted == "auto":
+        if given.kind == "u" and narrow:
+            log.info(
+                "result is float32: the image spans %.4g grey levels only, and rounding to %s "
+                "would cost precision (dtype=input keeps %s)",
+                span,
+                given,
+                given,
+            )
+            return np.dtype(np.float32)
+        return given
+    dtype = given if wanted == "input" else np.dtype(wanted)
+    if dtype.kind == "u" and narrow:
+        log.warning(
+            "the image spans %.4g grey levels only: rounding to %s costs precision "
+            "(dtype=float32 does not)",
+            span,
+            dtype,
+        )
+    return dtype
