@@ -145,8 +145,8 @@ def _target(source: Path, relative: Path, out: Path) -> Path:
     target = out / relative
     if target.parent.resolve() != source.parent.resolve():
         return target
-    stem, dot, rest = target.name.partition(".")
-    return target.with_name(f"{stem}{SUFFIX_IN_SAME_FOLDER}{dot}{rest}")
+    ending = "".join(target.suffixes[-2:]) if target.stem.lower().endswith(".ome") else target.suffix
+    return target.with_name(target.name.removesuffix(ending) + SUFFIX_IN_SAME_FOLDER + ending)
 
 
 def _check_writable(out: Path) -> None:

@@ -1,14 +1,14 @@
 """The one list of a restoration's options and their defaults.
 
-The command line, Python and the macros all take their options, defaults and texts from
-`RestoreOptions`.
+The command line (in kebab-case), Python and the macros (in snake_case) all take their options,
+defaults and help texts from `RestoreOptions`.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from care_bridge.errors import ConfigError
@@ -16,51 +16,76 @@ from care_bridge.errors import ConfigError
 DTYPES = ("auto", "input", "uint8", "uint16", "float32")
 DEVICES = ("auto", "cpu", "cuda")
 
+_FLAGS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
 
 @dataclass(frozen=True)
 class RestoreOptions:
-    """How images are restored.
+    """How images are restored. `tile` is in pixels by axis letter, None for automatic; the other
+    options are explained by `help_text`."""
 
-    tile: the largest tile in pixels by axis letter, halo included; None: planned from free
-    memory. device: auto, cpu or cuda (cuda:1 for the second one). dtype: type of the result;
-    auto is the input's integer type where the normalisation spans at least 64 grey levels, else
-    float32. axes: of plain TIFF files that do not say their own, e.g. "ZYX". overwrite: replace
-    results that are there already. include_subfolders: restore folders with all they hold.
-    """
-
-    tile: Mapping[str, int] | None = None
-    device: str = "auto"
-    dtype: str = "auto"
-    axes: str | None = None
-    overwrite: bool = False
-    include_subfolders: bool = False
+    tile: Mapping[str, int] | None = field(
+        default=None,
+        metadata={
+            "value": "auto|Y,X|Z,Y,X",
+            "help": "largest tile in pixels, halo included; auto: planned from free memory",
+        },
+    )
+    device: str = field(
+        default="auto",
+        metadata={
+            "value": "auto|cpu|cuda|cuda:N",
+            "help": "where to compute; auto: a GPU where one can be used",
+        },
+    )
+    dtype: str = field(
+        default="auto",
+        metadata={
+            "value": "|".join(DTYPES),
+            "help": "type of the result; auto: the input's, but float32 where rounding to the "
+            "input's integers would cost precision",
+        },
+    )
+    axes: str | None = field(
+        default=None,
+        metadata={
+            "value": "LETTERS",
+            "help": "axes of plain TIFF files that do not say their own, e.g. ZYX or TYX",
+        },
+    )
+    overwrite: bool = field(
+        default=False, metadata={"help": "replace results that are there already"}
+    )
+    include_subfolders: bool = field(
+        default=False, metadata={"help": "restore a folder with all its subfolders"}
+    )
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ConfigError(f'dtype "{self.dtype}" is unknown: use one of {", ".join(DTYPES)}')
         kind, _, number = self.device.partition(":")
-        if kind not in DEVICES or (number and not (kind == "cuda" and number.isdigit())):
+        if kind not in DEVICES or (":" in self.device and not (kind == "cuda" and number.isdigit())):
             raise ConfigError(
                 f'device "{self.device}" is unknown: use auto, cpu, cuda or cuda:NUMBER'
             )
 
     @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """The options' names, as macros and Python write them."""
-        return tuple(field.name for field in fields(cls))
+    def all(cls) -> tuple[Field[Any], ...]:
+        """The options with name, default and metadata ("help", and "value" unless a flag)."""
+        return fields(cls)
 
     @classmethod
     def parse(cls, texts: Mapping[str, str]) -> RestoreOptions:
-        """Options from texts, as a macro or the command line gives them. ConfigError where a key
-        is unknown (names the nearest one) or a value cannot be read."""
-        check_names(texts, cls.names())
+        """Options from texts, as a macro or the command line gives them; a flag's text may be
+        empty. ConfigError where a key is unknown (it names the nearest) or a value unreadable."""
+        check_names(texts, [option.name for option in cls.all()])
         parsed: dict[str, Any] = dict(texts)
-        if "tile" in parsed:
+        for option in cls.all():
+            if option.name in texts and option.default is False:
+                parsed[option.name] = _parse_flag(option.name, texts[option.name])
+        if "tile" in texts:
             parsed["tile"] = parse_tile(texts["tile"])
-        for name in ("overwrite", "include_subfolders"):
-            if name in parsed:
-                parsed[name] = _parse_flag(name, texts[name])
-        if not parsed.get("axes", True):
+        if not texts.get("axes"):
             parsed["axes"] = None
         return cls(**parsed)
 
@@ -76,7 +101,7 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def parse_tile(text: str) -> dict[str, int] | None:
-    """ "256,256" (Y,X) or "32,128,128" (Z,Y,X) by axis letter; "auto" gives None."""
+    """A tile by axis letter: "256,256" is Y,X and "32,128,128" is Z,Y,X; "auto" gives None."""
     if text == "auto":
         return None
     parts = text.split(",")
@@ -86,7 +111,6 @@ def parse_tile(text: str) -> dict[str, int] | None:
 
 
 def _parse_flag(name: str, text: str) -> bool:
-    values = {"true": True, "1": True, "yes": True, "": True, "false": False, "0": False, "no": False}
-    if text.lower() not in values:
+    if text.lower() not in _FLAGS:
         raise ConfigError(f'{name}="{text}" cannot be read: use true or false')
-    return values[text.lower()]
+    return _FLAGS[text.lower()]

@@ -1,0 +1,85 @@
+"""care-bridge: content-aware image restoration from PyTorch to Fiji."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+import care_bridge
+from care_bridge.errors import CareBridgeError
+
+VERBS = ("demo", "restore", "train", "export", "check", "inspect", "models", "fiji")
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 1 (an error, told in one line), 2 (usage)
+    or 130 (interrupted)."""
+    arguments = _parse(list(sys.argv[1:] if argv is None else argv))
+    _log_to_stderr()
+    try:
+        return int(arguments.run(arguments))
+    except CareBridgeError as error:
+        if arguments.debug:
+            raise
+        print(f"care-bridge {arguments.verb}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"care-bridge {arguments.verb}: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    """Arguments of the verb that is called: no other verb's module is imported."""
+    called = argv[0] if argv else ""
+    if called in VERBS:
+        return _parser_of(called).parse_args(argv[1:])
+    parser = argparse.ArgumentParser("care-bridge", description=__doc__)
+    parser.add_argument("--version", action="version", version=care_bridge.__version__)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb in VERBS:
+        verbs.add_parser(verb, help=_summary(_module(verb)))
+    return parser.parse_args(argv)
+
+
+def _parser_of(verb: str) -> argparse.ArgumentParser:
+    module = _module(verb)
+    parser = argparse.ArgumentParser(
+        f"care-bridge {verb}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    parser.add_argument("--debug", action="store_true", help="show the trace of an error")
+    parser.set_defaults(verb=verb, run=module.run)
+    return parser
+
+
+def _module(verb: str) -> ModuleType:
+    return import_module(f"care_bridge.cli.{verb}")
+
+
+def _summary(module: ModuleType) -> str:
+    return (module.__doc__ or "").strip().splitlines()[0]
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("care_bridge")
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
