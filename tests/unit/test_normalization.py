@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from care_bridge.errors import ConfigError, ImageError
+from care_bridge.normalization import Percentiles, Scale, percentiles
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        pytest.param(RANDOM.integers(0, 256, (37, 41), np.uint8), id="uint8"),
+        pytest.param(RANDOM.poisson(300, (64, 65)).astype(np.uint16), id="uint16"),
+        pytest.param(RANDOM.integers(0, 65536, (1500, 1000)).astype(np.uint16), id="chunks"),
+        pytest.param(np.array([[0, 65535]], np.uint16), id="two-pixels"),
+        pytest.param(np.array([[7]], np.uint16), id="one-pixel"),
+        pytest.param(RANDOM.normal(3, 5, (31, 33)).astype(np.float32), id="float32"),
+    ],
+)
+@pytest.mark.parametrize("percents", [(2.0, 99.8), (0.0, 100.0), (1.3, 50.0), (3.0, 99.9)])
+def test_percentiles_equal_numpys(pixels, percents):
+    expected = np.percentile(pixels.astype(np.float64), percents)
+    np.testing.assert_allclose(percentiles(pixels, percents), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_percentiles_of_a_view_with_strides():
+    pixels = RANDOM.integers(0, 1000, (50, 60)).astype(np.uint16)[::2, ::3]
+    np.testing.assert_allclose(percentiles(pixels, (2, 99.8)), np.percentile(pixels, (2, 99.8)))
+
+
+def test_normalising_sends_the_percentiles_to_zero_and_one():
+    pixels = RANDOM.poisson(200, (128, 128)).astype(np.uint16)
+    normalized = Percentiles(2, 99.8, 1e-6).fit(pixels).apply(pixels)
+    assert normalized.dtype == np.float32
+    low, high = np.percentile(normalized.astype(np.float64), (2, 99.8))
+    assert low == pytest.approx(0, abs=1e-6)
+    assert high == pytest.approx(1, abs=1e-6)
+
+
+def test_inverting_gives_the_image_back():
+    pixels = RANDOM.integers(0, 65536, (64, 64)).astype(np.uint16)
+    scale = Percentiles(2, 99.8, 1e-6).fit(pixels)
+    np.testing.assert_allclose(scale.invert(scale.apply(pixels)), pixels, atol=0.02)
+
+
+def test_a_constant_image_has_no_span_and_stays_finite():
+    pixels = np.full((8, 8), 500, np.uint16)
+    scale = Percentiles(2, 99.8, 1e-6).fit(pixels)
+    assert scale.span == 0
+    assert np.all(scale.apply(pixels) == 0)
+
+
+def test_not_a_number_is_counted():
+    pixels = np.ones((4, 4), np.float32)
+    pixels[0, :3] = np.nan, np.inf, -np.inf
+    with pytest.raises(ImageError, match="3 pixels that are NaN or infinite"):
+        Percentiles(2, 99.8, 1e-6).fit(pixels)
+
+
+@pytest.mark.parametrize(("low", "high"), [(5, 5), (99, 2), (-1, 50), (2, 101)])
+def test_percentiles_in_the_wrong_order_are_refused(low, high):
+    with pytest.raises(ConfigError, match="0 <= low < high <= 100"):
+        Percentiles(low, high, 1e-6)
+
+
+def test_a_fixed_scale_is_affine():
+    scale = Scale(gain=4, offset=10)
+    np.testing.assert_array_equal(scale.apply(np.array([10, 14, 6], np.uint8)), [0, 1, -1])
+    np.testing.assert_array_equal(scale.invert(np.array([0, 1, -1], np.float32)), [10, 14, 6])

@@ -1,0 +1,65 @@
+import random
+
+import pytest
+
+from care_bridge.errors import TilingError
+from care_bridge.tiling import AxisLimits, TileGrid
+
+CARE_2D = AxisLimits(step=4, min=4, halo=40)
+
+
+def random_axis(seed):
+    rng = random.Random(seed)
+    step = rng.choice([1, 2, 4, 8, 16])
+    minimum = rng.choice([step, step * rng.randint(1, 8), rng.randint(1, 40)])
+    limits = AxisLimits(step, minimum, rng.randint(0, 60))
+    size = rng.randint(1, 700)
+    return size, limits, limits.smallest_tile + rng.randint(0, 300)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_tiles_cover_every_pixel_once_with_the_halo_around_it(seed):
+    size, limits, largest = random_axis(seed)
+    grid = TileGrid.fit({"X": size}, {"X": limits}, {"X": largest})
+    spans = [tile.spans["X"] for tile in grid]
+    padded = limits.padded(size)
+    kept = [pixel for span in spans for pixel in range(span.keep_start, span.keep_stop)]
+    assert kept == list(range(size))
+    for span in spans:
+        assert span.start % limits.step == 0
+        assert span.stop - span.start == grid.tile["X"] <= max(largest, padded if len(grid) == 1 else 0)
+        assert 0 <= span.start
+        assert span.stop <= padded
+        assert span.start == 0 or span.keep_start - span.start >= limits.halo
+        assert span.stop == padded or span.stop - span.keep_stop >= limits.halo
+
+
+def test_a_small_image_is_one_padded_tile():
+    grid = TileGrid.fit({"Y": 31, "X": 45}, {"Y": CARE_2D, "X": CARE_2D}, {"Y": 256, "X": 256})
+    assert len(grid) == 1
+    assert grid.tile == {"Y": 32, "X": 48}
+
+
+def test_equal_tiles_for_a_large_image():
+    # By hand: 4096 in 4 tiles of t with 3 overlaps of 80: 4 t = 4096 + 240, t = 1084.
+    grid = TileGrid.fit({"X": 4096}, {"X": CARE_2D}, {"X": 1200})
+    assert grid.tile == {"X": 1084}
+    assert grid.counts == {"X": 4}
+    assert grid.computed_share == pytest.approx(4 * 1084 / 4096)
+
+
+def test_axes_that_the_tile_does_not_name_are_not_cut():
+    limits = {"Z": AxisLimits(4, 4, 20), "Y": CARE_2D, "X": CARE_2D}
+    grid = TileGrid.fit({"Z": 400, "Y": 400, "X": 400}, limits, {"Y": 200, "X": 200})
+    assert grid.tile["Z"] == 400
+
+
+def test_a_tile_too_small_for_the_halo_is_refused_with_the_smallest_one():
+    with pytest.raises(TilingError, match="64 along X is below the smallest .* 84"):
+        TileGrid.fit({"X": 500}, {"X": CARE_2D}, {"X": 64})
+    assert len(TileGrid.fit({"X": 500}, {"X": CARE_2D}, {"X": 84})) > 1
+
+
+def test_a_tile_along_an_axis_the_model_lacks_is_refused():
+    with pytest.raises(TilingError, match="along Z was asked for"):
+        TileGrid.fit({"X": 500}, {"X": CARE_2D}, {"Z": 64})
