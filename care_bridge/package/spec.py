@@ -12,6 +12,8 @@ from care_bridge.errors import AxesError
 from care_bridge.normalization import FixedScale, Percentiles
 from care_bridge.tiling import AxisLimits
 
+CONFIG_FORMAT = 1  # of config.care_bridge; raise it when an old reader would go wrong
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -45,7 +47,9 @@ class ModelSpec:
     the order ZYX; an axis that is not there is no axis of the model. normalization: percentiles
     fitted on each image, inverted by the runtime; or fixed scales. memory_per_pixel: bytes the
     engine needs for each pixel of a tile, measured at export; None where the package does not say.
-    config: the RDF's config.care_bridge, plain data ({} for foreign packages).
+    config: the RDF's config.care_bridge, plain data ({} for foreign packages). inverted: the
+    runtime scales a percentile-normalised output back to grey levels; foreign packages do not ask
+    for it, their output stays as their RDF describes it.
     """
 
     name: str
@@ -62,6 +66,7 @@ class ModelSpec:
     normalization: Percentiles | FixedScale
     memory_per_pixel: float | None
     config: Mapping[str, object]
+    inverted: bool = True
 
     @property
     def spatial_axes(self) -> str:

@@ -1,0 +1,57 @@
+"""What an ONNX file says of itself: the only importer of onnx outside export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from care_bridge.errors import PackageFormatError
+
+
+@dataclass(frozen=True)
+class OnnxFacts:
+    """An ONNX file: its opset and IR version, the names of its graph's inputs and outputs, their
+    sizes (an int where fixed, a name or "" where free), and its operators, each once."""
+
+    opset: int
+    ir_version: int
+    inputs: dict[str, tuple[int | str, ...]]
+    outputs: dict[str, tuple[int | str, ...]]
+    operators: tuple[str, ...]
+
+
+def read_onnx(data: bytes, name: str) -> OnnxFacts:
+    """The facts of the ONNX file with these bytes; `name` is used in messages.
+
+    PackageFormatError where it is cut short, no ONNX file, or keeps its weights in other files.
+    """
+    try:
+        model = onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise PackageFormatError(
+            f'"{name}" is cut short or no ONNX file: get the package again'
+        ) from error
+    if not model.graph.node or not model.opset_import:
+        raise PackageFormatError(f'"{name}" is no ONNX file: get the package again')
+    if any(weights.external_data for weights in model.graph.initializer):
+        raise PackageFormatError(
+            f'"{name}" keeps its weights in another file: save the ONNX model as one file'
+        )
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    return OnnxFacts(
+        opset=max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
+        ir_version=model.ir_version,
+        inputs={value.name: _sizes(value) for value in inputs},
+        outputs={value.name: _sizes(value) for value in model.graph.output},
+        operators=tuple(sorted({node.op_type for node in model.graph.node})),
+    )
+
+
+def _sizes(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:
+    return tuple(
+        size.dim_value if size.HasField("dim_value") else size.dim_param
+        for size in value.type.tensor_type.shape.dim
+    )

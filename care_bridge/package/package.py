@@ -1,0 +1,71 @@
+"""A model package: its description and its files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.errors import PackageFormatError
+from care_bridge.package.archive import Archive, check_hash, open_archive
+from care_bridge.package.spec import ModelSpec
+from care_bridge.package.spec_cache import load_spec, save_spec
+from care_bridge.package.store import find_package
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that lies at `source` (a folder or a zip); made by `load_package`.
+
+    Its files are read when they are asked for.
+    """
+
+    spec: ModelSpec
+    archive: Archive
+
+    @property
+    def source(self) -> Path:
+        """The package's folder or zip."""
+        return self.archive.path
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file of the package. PackageError where it is missing or damaged."""
+        return self.archive.read(name)
+
+    def weights(self) -> bytes:
+        """The ONNX file. PackageIntegrityError where it is not the one the RDF was written for."""
+        weights = self.spec.weights
+        return check_hash(self.read(weights.source), weights.sha256, weights.source, self.source)
+
+    def tensor(self, name: str) -> NDArray[Any]:
+        """The array in the .npy file `name`. PackageFormatError where it holds none."""
+        try:
+            array: NDArray[Any] = np.load(io.BytesIO(self.read(name)), allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise PackageFormatError(
+                f'"{name}" in {self.source} is no .npy array ({error}): get the package again'
+            ) from error
+        return array
+
+
+def load_package(source: str | Path) -> Package:
+    """The package at `source`: a folder, a .zip, an rdf.yaml, or a bundled model's name.
+
+    PackageNotFoundError where there is none, PackageFormatError where it is no package or one
+    that care_bridge cannot run, PackageIntegrityError where its files are not allowed.
+    """
+    archive = open_archive(find_package(source))
+    data = archive.read(archive.rdf_name)
+    spec = load_spec(hashlib.sha256(data).hexdigest())
+    if spec is None:
+        # Imported here: the spec library takes longer to import than a small image to restore.
+        from care_bridge.package.rdf import parse_rdf
+
+        spec = parse_rdf(data, str(archive.path))
+        save_spec(spec)
+    return Package(spec, archive)

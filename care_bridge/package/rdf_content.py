@@ -1,0 +1,187 @@
+"""The RDF that care_bridge writes, as plain data.
+
+It is written as format 0.5.4, which both old and new bioimage.io consumers read; later formats
+turn file names into maps with hashes, which old consumers refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from care_bridge.axes import rdf_id
+from care_bridge.normalization import FixedScale, Percentiles, Scale
+from care_bridge.package.spec import CONFIG_FORMAT, ModelSpec, TensorSpec
+from care_bridge.tiling import AxisLimits, round_up
+
+FORMAT_VERSION = "0.5.4"
+DOCUMENTATION = "README.md"
+COVER = "cover.png"
+
+_CARE_PAPER = {
+    "text": "Weigert et al. (2018) Content-aware image restoration: pushing the limits of "
+    "fluorescence microscopy. Nature Methods 15, 1090-1097",
+    "doi": "10.1038/s41592-018-0216-7",
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """What an RDF says of a model to people and to other consumers.
+
+    tiled_axes: the axes (letters of ZYX) that other consumers may cut into tiles. Along such an
+    axis their images need at least two halos and a step, so for thin stacks Z is better left out.
+    """
+
+    authors: tuple[str, ...]
+    tags: tuple[str, ...]
+    timestamp: datetime
+    tiled_axes: str
+
+
+def smallest_for_consumers(limits: AxisLimits) -> int:
+    """The smallest size, a multiple of the step, with a pixel between two halos: the spec asks
+    for it, and JDLL only makes tiles that are multiples of the step."""
+    return round_up(2 * limits.aligned_halo + 1, limits.step)
+
+
+def rdf_content(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[str, object]:
+    """The RDF of `spec` as plain data, ready for YAML.
+
+    `hashes`: SHA-256 of the package's files by name. `spec.config` holds what config.care_bridge
+    keeps besides how to run the network (task, training). Parsed again the RDF gives `spec`, with
+    its own hash and the whole config.
+    """
+    return {
+        "format_version": FORMAT_VERSION,
+        "type": "model",
+        "name": spec.name,
+        "description": spec.description,
+        "version": spec.version,
+        "authors": [{"name": name} for name in card.authors],
+        "cite": [_CARE_PAPER],
+        "license": spec.license,
+        "tags": list(card.tags),
+        "documentation": DOCUMENTATION,
+        "covers": [COVER],
+        "timestamp": card.timestamp.isoformat(timespec="seconds"),
+        "inputs": [_input(spec, card, hashes)],
+        "outputs": [_output(spec, card, hashes)],
+        "weights": {
+            "onnx": {
+                "source": spec.weights.source,
+                "sha256": spec.weights.sha256,
+                "opset_version": spec.weights.opset,
+            }
+        },
+        "config": {
+            "bioimageio": {"nickname": spec.nickname},
+            "care_bridge": _config(spec),
+        },
+    }
+
+
+def _config(spec: ModelSpec) -> dict[str, object]:
+    percentile = isinstance(spec.normalization, Percentiles)
+    config: dict[str, object] = {
+        "format": CONFIG_FORMAT,
+        **spec.config,
+        "normalization": "percentile" if percentile else "fixed",
+        "size_step": {rdf_id(axis): limits.step for axis, limits in spec.tiling.items()},
+        "halo": {rdf_id(axis): limits.halo for axis, limits in spec.tiling.items()},
+    }
+    if spec.memory_per_pixel is not None:
+        config["memory_per_pixel"] = spec.memory_per_pixel
+    return config
+
+
+def _input(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[str, object]:
+    space = [
+        {
+            "type": "space",
+            "id": rdf_id(axis),
+            "size": {
+                "min": smallest_for_consumers(limits) if axis in card.tiled_axes else limits.min,
+                "step": limits.step,
+            },
+            "concatenable": axis in card.tiled_axes,
+        }
+        for axis, limits in spec.tiling.items()
+    ]
+    return {
+        **_tensor(spec.input, space, hashes),
+        "preprocessing": [
+            {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}},
+            _preprocessing(spec),
+        ],
+    }
+
+
+def _output(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[str, object]:
+    space = [
+        {
+            "type": "space",
+            "id": rdf_id(axis),
+            "size": {"tensor_id": spec.input.id, "axis_id": rdf_id(axis)},
+            **({"halo": limits.aligned_halo} if limits.halo and axis in card.tiled_axes else {}),
+        }
+        for axis, limits in spec.tiling.items()
+    ]
+    output = _tensor(spec.output, space, hashes)
+    if isinstance(spec.normalization, FixedScale):
+        gains_offsets = [(scale.gain, scale.offset) for scale in spec.normalization.after]
+        output["postprocessing"] = [_scale_linear(gains_offsets)]
+    return output
+
+
+def _tensor(
+    tensor: TensorSpec, space: list[dict[str, object]], hashes: Mapping[str, str]
+) -> dict[str, object]:
+    described: dict[str, object] = {
+        "id": tensor.id,
+        "axes": [
+            {"type": "batch"},
+            {"type": "channel", "channel_names": list(tensor.channel_names)},
+            *space,
+        ],
+        "data": {"type": "float32"},
+        "test_tensor": _file(tensor.test_tensor, hashes),
+    }
+    if tensor.sample_tensor:
+        described["sample_tensor"] = _file(tensor.sample_tensor, hashes)
+    return described
+
+
+def _file(name: str, hashes: Mapping[str, str]) -> dict[str, str]:
+    return {"source": name, "sha256": hashes[name]}
+
+
+def _preprocessing(spec: ModelSpec) -> dict[str, object]:
+    if isinstance(spec.normalization, Percentiles):
+        return {
+            "id": "scale_range",
+            "kwargs": {
+                "axes": [rdf_id(axis) for axis in spec.tiling],
+                "min_percentile": spec.normalization.low,
+                "max_percentile": spec.normalization.high,
+                "eps": spec.normalization.eps,
+            },
+        }
+    return _scale_linear([_as_linear(scale) for scale in spec.normalization.before])
+
+
+def _as_linear(scale: Scale) -> tuple[float, float]:
+    """(x - offset) / gain as gain and offset of x * gain + offset."""
+    return 1 / scale.gain, -scale.offset / scale.gain
+
+
+def _scale_linear(gains_offsets: list[tuple[float, float]]) -> dict[str, object]:
+    gains = [gain for gain, _ in gains_offsets]
+    offsets = [offset for _, offset in gains_offsets]
+    if len(gains) == 1:
+        return {"id": "scale_linear", "kwargs": {"gain": gains[0], "offset": offsets[0]}}
+    return {
+        "id": "scale_linear",
+        "kwargs": {"axis": "channel", "gain": gains, "offset": offsets},
+    }

@@ -1,0 +1,84 @@
+"""Parsed package descriptions, kept as JSON under the user's cache folder.
+
+A description is known by the SHA-256 of its RDF, so a known package is read without the spec
+library, whose import takes longer than restoring a small image.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from care_bridge.normalization import FixedScale, Percentiles, Scale
+from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
+from care_bridge.tiling import AxisLimits
+
+# Raise it whenever ModelSpec, or what rdf.py makes of an RDF, changes.
+VERSION = 1
+
+
+def load_spec(rdf_sha256: str) -> ModelSpec | None:
+    """The parsed description of the RDF with this hash, or None where it is not known."""
+    try:
+        return spec_from_json(_file(rdf_sha256).read_text("utf-8"))
+    except (FileNotFoundError, PermissionError, json.JSONDecodeError):
+        return None
+
+
+def save_spec(spec: ModelSpec) -> None:
+    """Keep `spec`; where the cache cannot be written, go on without it."""
+    file = _file(spec.rdf_sha256)
+    # A cache only saves time: a full disk or a read-only home must not stop a restoration.
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=file.parent, suffix=".partial")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(spec_to_json(spec))
+            Path(partial).replace(file)
+        finally:
+            Path(partial).unlink(missing_ok=True)
+
+
+def spec_to_json(spec: ModelSpec) -> str:
+    """`spec` as JSON text."""
+    return json.dumps(asdict(spec))
+
+
+def spec_from_json(text: str) -> ModelSpec:
+    """The inverse of `spec_to_json`."""
+    fields: dict[str, Any] = json.loads(text)
+    return ModelSpec(
+        **{
+            **fields,
+            "input": _tensor(fields["input"]),
+            "output": _tensor(fields["output"]),
+            "weights": Weights(**fields["weights"]),
+            "tiling": {axis: AxisLimits(**limits) for axis, limits in fields["tiling"].items()},
+            "normalization": _normalization(fields["normalization"]),
+        }
+    )
+
+
+def _file(rdf_sha256: str) -> Path:
+    return user_cache_path("care_bridge") / f"specs-{VERSION}" / f"{rdf_sha256}.json"
+
+
+def _tensor(fields: dict[str, Any]) -> TensorSpec:
+    return TensorSpec(**{**fields, "channel_names": tuple(fields["channel_names"])})
+
+
+def _normalization(fields: dict[str, Any]) -> Percentiles | FixedScale:
+    if "low" in fields:
+        return Percentiles(**fields)
+    return FixedScale(
+        before=tuple(Scale(**scale) for scale in fields["before"]),
+        after=tuple(Scale(**scale) for scale in fields["after"]),
+    )
