@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
+from care_bridge.images.whole_file import whole_file
+
 _GAP = 6
 _LABEL_HEIGHT = 22
 _FONT_SIZE = 15
@@ -24,19 +26,15 @@ def write_panels(
     limits: tuple[float, float] | None = None,
     columns: int | None = None,
 ) -> None:
-    """Write labelled panels as one grey PNG, whole or not at all.
+    """Write labelled panels as one grey PNG, whole or not at all; a file at `path` is replaced.
 
     panels: (label, YX image) pairs; they may differ in size. limits: the grey levels shown as
     black and white in all of them; None: each panel from its own percentiles 0.1 and 99.9.
-    columns: panels in a row; None: all in one row.
+    columns: panels in a row; None: all in one row. Raises ImageError where it cannot be written.
     """
     picture = panels_picture(panels, limits=limits, columns=columns)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole_file(path, overwrite=True) as partial:
         picture.save(partial, format="PNG", optimize=True)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def panels_picture(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
+from care_bridge.errors import ImageError
 from care_bridge.images.picture import to_grey, write_panels
 
 
@@ -76,6 +77,6 @@ def test_blank_panel_is_black() -> None:
 
 def test_failed_write_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "taken.png").mkdir()
-    with pytest.raises(OSError, match=r"taken\.png"):
+    with pytest.raises(ImageError, match=r"taken\.png"):
         write_panels(tmp_path / "taken.png", [("", RAMP)])
     assert [entry.name for entry in tmp_path.iterdir()] == ["taken.png"]
