@@ -1,0 +1,55 @@
+"""Train a model on pairs of images: DATA/source and DATA/GT with files of the same names."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.util import find_spec
+from pathlib import Path
+
+from care_bridge.errors import ConfigError, MissingExtraError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder with source/ and GT/")
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="RUN", help="new folder for the run"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration, YAML")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change keys of the configuration, e.g. training.precision=bf16",
+    )
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="batches to train on (training.steps)"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in RUN where it stopped"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, and print the run folder."""
+    for module in ("torch", "lightning", "pydantic", "scipy", "yaml"):
+        if not find_spec(module):
+            raise MissingExtraError("training", "train")
+    if arguments.resume and (arguments.config or arguments.set):
+        raise ConfigError(
+            "a resumed run keeps its configuration: leave --config and --set out (--steps may "
+            "change where it ends)"
+        )
+    from care_bridge.training.config import load_config
+    from care_bridge.training.run import resume, train
+
+    if arguments.resume:
+        resume(arguments.data, arguments.out, arguments.steps)
+    else:
+        steps = [] if arguments.steps is None else [f"training.steps={arguments.steps}"]
+        config = load_config(arguments.config, [*arguments.set, *steps])
+        train(arguments.data, arguments.out, config)
+    print(arguments.out)
+    return 0

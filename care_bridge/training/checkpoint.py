@@ -1,0 +1,147 @@
+"""Checkpoints: what a run folder keeps of a network in training, and reading it back safely.
+
+A run folder holds config.yaml, best.ckpt and last.ckpt, example.npz, log.csv and tensorboard/.
+Checkpoints are read with weights_only: no code in them is ever run.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from care_bridge.errors import TrainingError
+from care_bridge.normalization import Scale
+from care_bridge.training.config import TrainConfig, parse_config
+from care_bridge.training.networks.unet import UNet
+from care_bridge.training.scales import Intensities
+
+BEST = "best.ckpt"
+LAST = "last.ckpt"
+_EXAMPLE = "example.npz"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Example:
+    """A validation image (or a part of it) in grey levels: source (C_in, [Z,] Y, X) and target
+    (C_out, [Z,] Y, X)."""
+
+    source: NDArray[np.generic]
+    target: NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and what is known of it.
+
+    network: in eval mode, float32, on the CPU. axes: "YX" or "ZYX". step: batches it has learned
+    from. validation: figures on the validation patches (loss, psnr, psnr_input; dB in the paper's
+    metric). intensities: of the training images, for the fixed mode. images: names of the files
+    trained and validated on. versions: of the libraries it was trained with.
+    """
+
+    config: TrainConfig
+    network: torch.nn.Module
+    axes: str
+    channels_in: int
+    channels_out: int
+    step: int
+    validation: Mapping[str, float]
+    example: Example
+    intensities: Intensities
+    images: Mapping[str, list[str]]
+    versions: Mapping[str, str]
+
+
+def build_network(config: TrainConfig, channels_in: int, channels_out: int) -> UNet:
+    """The freshly drawn network of a resolved configuration; the same for the same seed."""
+    network = config.network
+    if network.kernel is None:
+        raise ValueError("the configuration must be resolved before a network is built")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return UNet(
+            dimensions=len(network.axes),
+            channels_in=channels_in,
+            channels_out=channels_out,
+            depth=network.depth,
+            kernel=network.kernel,
+            n_first=network.n_first,
+            convolutions=network.convolutions,
+            residual=network.residual,
+        )
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint at `path`: a run folder (its best one) or a checkpoint file beside its
+    example. TrainingError where there is none or it cannot be read."""
+    file = path / BEST if path.is_dir() else path
+    state = read_state(file)
+    config = parse_config(state["config"])
+    network = build_network(config, state["channels_in"], state["channels_out"])
+    network.load_state_dict(state["network"])
+    network.requires_grad_(False).eval()
+    return Checkpoint(
+        config=config,
+        network=network,
+        axes=config.network.axes,
+        channels_in=state["channels_in"],
+        channels_out=state["channels_out"],
+        step=state["step"],
+        validation=state["validation"],
+        example=_load_example(file.parent / _EXAMPLE),
+        intensities=Intensities(
+            **{
+                side: tuple(Scale(gain=gain, offset=offset) for gain, offset in scales)
+                for side, scales in state["intensities"].items()
+            }
+        ),
+        images=state["images"],
+        versions=state["versions"],
+    )
+
+
+def read_state(file: Path) -> dict[str, Any]:
+    """The plain data and tensors of a checkpoint file, on the CPU; TrainingError if unreadable."""
+    if not file.is_file():
+        raise TrainingError(
+            f"there is no checkpoint {file}: give the folder of a run that care-bridge train made"
+        )
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError):
+        raise TrainingError(
+            f"{file} is no checkpoint, or is damaged: train again, or take the run's other one"
+        ) from None
+    if not isinstance(state, dict) or state.get("format") != _FORMAT:
+        raise TrainingError(f"{file} is no checkpoint that this version of care_bridge can read")
+    return state
+
+
+def write_state(state: Mapping[str, Any], file: Path) -> None:
+    """Write plain data and tensors to `file`, whole or not at all."""
+    partial = file.with_name(f".{file.name}.partial")
+    torch.save({"format": _FORMAT, **state}, partial)
+    partial.replace(file)
+
+
+def write_example(example: Example, run: Path) -> None:
+    """Keep the example in a run folder."""
+    partial = run / f".{_EXAMPLE}.partial"
+    with partial.open("wb") as stream:
+        np.savez_compressed(stream, source=example.source, target=example.target)
+    partial.replace(run / _EXAMPLE)
+
+
+def _load_example(file: Path) -> Example:
+    if not file.is_file():
+        raise TrainingError(f"{file} is missing: keep a checkpoint in the folder of its run")
+    with np.load(file, allow_pickle=False) as arrays:
+        return Example(source=arrays["source"], target=arrays["target"])

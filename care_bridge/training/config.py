@@ -1,0 +1,219 @@
+"""The configuration of a training run: the one place of training's keys, defaults and limits."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from care_bridge.errors import ConfigError
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+_PATCHES = {"YX": (128, 128), "ZYX": (16, 64, 64)}
+_KERNELS = {"YX": 5, "ZYX": 3}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """Where the pairs lie.
+
+    source, target: folders inside DATA (or absolute paths) whose files carry the same names.
+    axes: of plain TIFF files that do not say their own. validation: share of the images kept for
+    validation, at least one.
+    """
+
+    source: str = "source"
+    target: str = "GT"
+    axes: str | None = None
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+
+class NormalizationConfig(_Section):
+    """How grey levels are scaled.
+
+    mode: "percentile" (each image by its own percentiles) or "fixed" (mean and standard deviation
+    of the whole training set, in and out). low, high: the percentiles of prediction and
+    validation. train_low, train_high: the ranges from which each training patch draws its own
+    percentiles. eps: in grey levels, added to the span.
+    """
+
+    mode: Literal["percentile", "fixed"] = "percentile"
+    low: Percent = 2.0
+    high: Percent = 99.8
+    train_low: tuple[Percent, Percent] = (1.0, 3.0)
+    train_high: tuple[Percent, Percent] = (99.5, 99.9)
+    eps: Annotated[float, Field(gt=0)] = 1e-6
+
+    @model_validator(mode="after")
+    def _ordered(self) -> NormalizationConfig:
+        low, high = self.train_low, self.train_high
+        if not low[0] <= low[1] < high[0] <= high[1] or not self.low < self.high:
+            raise ValueError("the lower percentiles must lie below the upper ones, smallest first")
+        return self
+
+
+class PatchConfig(_Section):
+    """What the network is shown.
+
+    size: pixels along [Z,] Y, X, multiples of 2**network.depth; None: 128,128 or 16,64,64.
+    background: patches are kept where the brightest target pixel around their centre exceeds this
+    share of the target's 99.9th percentile; 0 keeps all that is not black. augment: flips and
+    quarter turns in the YX plane. validation_batches: batches that validation looks at.
+    """
+
+    size: tuple[Annotated[int, Field(gt=0)], ...] | None = None
+    background: Annotated[float, Field(ge=0, lt=1)] = 0.4
+    augment: bool = True
+    validation_batches: Annotated[int, Field(gt=0)] = 8
+
+
+class NetworkConfig(_Section):
+    """The U-Net.
+
+    axes: "YX" (slices and frames are images of their own), "ZYX", or "auto" by what the images
+    have. kernel None: 5 in 2D, 3 in 3D. residual: learn the difference to the input where both
+    have as many channels.
+    """
+
+    axes: Literal["auto", "YX", "ZYX"] = "auto"
+    depth: Annotated[int, Field(ge=1, le=6)] = 2
+    kernel: Annotated[int, Field(ge=1)] | None = None
+    n_first: Annotated[int, Field(ge=1)] = 32
+    convolutions: Annotated[int, Field(ge=1)] = 2
+    residual: bool = True
+
+
+class TrainingConfig(_Section):
+    """How the network learns.
+
+    steps: batches in total; steps_per_epoch: batches between two validations. schedule:
+    "plateau" multiplies the learning rate by plateau_factor after plateau_patience epochs without
+    a better validation loss; "cosine" lowers it to zero over all steps, better for short runs.
+    precision: "bf16" computes convolutions in bfloat16, the weights stay float32. channels_last:
+    memory layout, the same numbers.
+    """
+
+    steps: Annotated[int, Field(gt=0)] = 40_000
+    steps_per_epoch: Annotated[int, Field(gt=0)] = 400
+    batch_size: Annotated[int, Field(gt=0)] = 16
+    loss: Literal["mae", "mse"] = "mae"
+    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
+    schedule: Literal["plateau", "cosine"] = "plateau"
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    plateau_patience: Annotated[int, Field(ge=0)] = 10
+    precision: Literal["float32", "bf16"] = "float32"
+    channels_last: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class TrainConfig(_Section):
+    """All that a run is told; written beside it as config.yaml."""
+
+    task: Literal["care"] = "care"
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: DataConfig = DataConfig()
+    normalization: NormalizationConfig = NormalizationConfig()
+    patches: PatchConfig = PatchConfig()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    def resolved(self, axes: str) -> TrainConfig:
+        """This configuration with what depends on the network's axes ("YX" or "ZYX") filled in.
+
+        ConfigError where the patch does not suit the axes or the depth.
+        """
+        size = self.patches.size or _PATCHES[axes]
+        step = 2**self.network.depth
+        if len(size) != len(axes) or any(pixels % step for pixels in size):
+            raise ConfigError(
+                f"patches.size {list(size)} does not suit a network with axes {axes} and depth "
+                f"{self.network.depth}: give {len(axes)} multiples of {step}"
+            )
+        network = {"axes": axes, "kernel": self.network.kernel or _KERNELS[axes]}
+        return self.model_copy(
+            update={
+                "network": self.network.model_copy(update=network),
+                "patches": self.patches.model_copy(update={"size": size}),
+            }
+        )
+
+
+def load_config(path: Path | None, settings: Sequence[str] = ()) -> TrainConfig:
+    """The configuration of a YAML file (None: the defaults), changed by "section.key=value" texts.
+
+    ConfigError where a key is unknown (it names the nearest one) or a value cannot be used.
+    """
+    values = _read(path) if path else {}
+    for setting in settings:
+        _set(values, setting)
+    return parse_config(values)
+
+
+def parse_config(values: Mapping[str, Any]) -> TrainConfig:
+    """The configuration of plain nested data; ConfigError as in `load_config`."""
+    given = {key: {} if value is None else value for key, value in values.items()}
+    try:
+        return TrainConfig.model_validate(given)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def dump_config(config: TrainConfig) -> str:
+    """The configuration as YAML that `load_config` reads again."""
+    text: str = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return text
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the configuration {path} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        line = " ".join(str(error).split())
+        raise ConfigError(f"the configuration {path} is not valid YAML: {line}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise ConfigError(f"the configuration {path} holds no keys: write lines like seed: 1")
+    return values
+
+
+def _set(values: dict[str, Any], setting: str) -> None:
+    key, separator, text = setting.partition("=")
+    *sections, name = key.strip().split(".")
+    if not separator or not name:
+        raise ConfigError(f'"{setting}" is no setting: write section.key=value')
+    for section in sections:
+        inner = values.get(section)
+        values[section] = dict(inner) if isinstance(inner, dict) else {}
+        values = values[section]
+    try:
+        values[name] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f'the value of "{setting}" is not valid YAML') from None
+
+
+def _explain(error: ValidationError) -> str:
+    """One line for the first thing that is wrong."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(where, _keys(), n=1, cutoff=0)
+        return f'the configuration has no key "{where}": did you mean "{near[0]}"?'
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{where or 'the configuration'} has the value {first['input']!r}: {reason}"
+
+
+def _keys(model: type[BaseModel] = TrainConfig, prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")

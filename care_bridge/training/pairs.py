@@ -1,0 +1,70 @@
+"""Pairs of images by file name, and which of them are kept for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from care_bridge.errors import TrainingError
+from care_bridge.images import list_images
+from care_bridge.training.config import DataConfig
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A degraded image and the good image of the same field of view."""
+
+    source: Path
+    target: Path
+
+    @property
+    def name(self) -> str:
+        """The file name they share."""
+        return self.source.name
+
+
+def find_pairs(folder: Path, config: DataConfig) -> tuple[Pair, ...]:
+    """The pairs in `folder`/source and `folder`/target (names of `config`), in natural order.
+
+    TrainingError where a folder is missing or an image has no partner, ImageError where a folder
+    has no images.
+    """
+    sources = _images(folder / config.source, "data.source", folder)
+    targets = _images(folder / config.target, "data.target", folder)
+    for ours, theirs in ((sources, targets), (targets, sources)):
+        alone = [name for name in ours if name not in theirs]
+        if alone:
+            other = next(iter(theirs.values())).parent
+            more = f" (nor have {len(alone) - 1} others)" if len(alone) > 1 else ""
+            raise TrainingError(
+                f"{ours[alone[0]]} has no partner{more}: put the matching image into {other} "
+                f"under the name {alone[0]}"
+            )
+    return tuple(Pair(sources[name], targets[name]) for name in sources)
+
+
+def split_pairs(
+    pairs: Sequence[Pair], share: float, seed: int
+) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    """Pairs to train on and pairs to validate on: `share` of them, at least one of two or more.
+
+    The choice depends on `seed` alone. A single pair is in both: it must be split by area.
+    """
+    if len(pairs) == 1:
+        return tuple(pairs), tuple(pairs)
+    count = min(max(1, round(share * len(pairs))), len(pairs) - 1)
+    chosen = set(np.random.default_rng(seed).permutation(len(pairs))[:count].tolist())
+    training = tuple(pair for index, pair in enumerate(pairs) if index not in chosen)
+    return training, tuple(pairs[index] for index in sorted(chosen))
+
+
+def _images(folder: Path, key: str, data: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise TrainingError(
+            f"there is no folder {folder}: {data} needs the folders source and GT with images of "
+            f"the same names, or name yours with {key}"
+        )
+    return {path.name: path for path in list_images(folder)}

@@ -1,0 +1,118 @@
+"""What a run tells while it goes on: a progress bar, log.csv and TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lightning.fabric.loggers.tensorboard import TensorBoardLogger
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from care_bridge.training.config import TrainingConfig
+
+log = logging.getLogger(__name__)
+
+_COLUMNS = (
+    "step",
+    "loss",
+    "validation_loss",
+    "validation_psnr",
+    "validation_psnr_input",
+    "learning_rate",
+    "steps_per_second",
+    "waiting_share",
+)
+
+
+class RunLog:
+    """The progress of a run that starts at step `first`; a context manager.
+
+    log.csv gets a row at each validation; rows of steps after `first`, which an interrupted run
+    had written, are dropped, in TensorBoard too.
+    """
+
+    def __init__(self, run: Path, first: int, config: TrainingConfig) -> None:
+        self._file = run / "log.csv"
+        self._steps = config.steps
+        self._step = first
+        self._bar = tqdm(
+            total=config.steps,
+            initial=first,
+            unit="step",
+            file=sys.stderr,
+            disable=None,
+            smoothing=0.05,
+        )
+        self._redirect = logging_redirect_tqdm([logging.getLogger("care_bridge")])
+        self._board = TensorBoardLogger(
+            root_dir=run, name="tensorboard", version="", purge_step=first
+        )
+        self._keep_rows(first)
+        self._losses: list[float] = []
+        self._waited = 0.0
+        self._since = (time.monotonic(), first)
+
+    def __enter__(self) -> RunLog:
+        self._redirect.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._board.finalize("done")
+        self._bar.close()
+        self._redirect.__exit__(None, None, None)
+
+    def waited(self, seconds: float) -> None:
+        """The network waited so long for its next batch."""
+        self._waited += seconds
+
+    def learned(self, step: int, losses: Sequence[float], learning_rate: float) -> None:
+        """The run stands after `step`; `losses` are those since the last call."""
+        self._losses += losses
+        mean = sum(losses) / len(losses)
+        self._bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
+        self._bar.update(step - self._bar.n if not self._bar.disable else 0)
+        self._board.log_metrics({"loss": mean, "learning_rate": learning_rate}, step)
+
+    def validated(self, step: int, figures: Mapping[str, float], learning_rate: float) -> None:
+        """An epoch has ended with these figures."""
+        now = time.monotonic()
+        started, first = self._since
+        row = {
+            "step": step,
+            "loss": sum(self._losses) / len(self._losses),
+            **{f"validation_{name}": figure for name, figure in figures.items()},
+            "learning_rate": learning_rate,
+            "steps_per_second": (step - first) / (now - started),
+            "waiting_share": self._waited / (now - started),
+        }
+        with self._file.open("a", newline="", encoding="utf-8") as stream:
+            csv.DictWriter(stream, _COLUMNS).writerow(row)
+        self._board.log_metrics(
+            {f"validation/{name}": figure for name, figure in figures.items()}, step
+        )
+        log.info(
+            "step %d of %d: loss %.4f, validation loss %.4f, PSNR %.2f dB",
+            step,
+            self._steps,
+            row["loss"],
+            figures["loss"],
+            figures["psnr"],
+        )
+        self._losses = []
+        self._waited = 0.0
+        self._since = (now, step)
+
+    def _keep_rows(self, first: int) -> None:
+        rows = []
+        if self._file.exists():
+            with self._file.open(newline="", encoding="utf-8") as stream:
+                rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= first]
+        with self._file.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, _COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)

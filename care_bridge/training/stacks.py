@@ -1,0 +1,203 @@
+"""Training images on disk: checked once, then read patch by patch.
+
+Files that can be memory-mapped are; others are decoded once into a scratch folder and mapped from
+there. So memory does not grow with the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.errors import ImageError, TrainingError
+from care_bridge.images import open_image
+from care_bridge.images.image import Image
+from care_bridge.normalization import percentiles
+from care_bridge.training.config import NormalizationConfig
+from care_bridge.training.pairs import Pair
+
+FOREGROUND_PERCENTILE = 99.9
+_TABLE_STEPS = 16
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What is known of a file's intensities, one entry a channel, over all its frames.
+
+    percents: ascending, in percent. levels: (channels, percents) grey levels of these percentiles.
+    mean, square: means of the pixels and of their squares. pixels: their number.
+    """
+
+    percents: NDArray[np.float64]
+    levels: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    square: NDArray[np.float64]
+    pixels: int
+
+    def level(self, percent: float) -> NDArray[np.float64]:
+        """The percentile of each channel; between tabulated percents by linear interpolation."""
+        return np.array([np.interp(percent, self.percents, row) for row in self.levels])
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One frame of a pair, channels first: source (C_in, [Z,] Y, X), target (C_out, [Z,] Y, X).
+
+    The arrays are mapped from disk, in their file's type. The statistics are those of the whole
+    file.
+    """
+
+    name: str
+    source: NDArray[np.generic]
+    target: NDArray[np.generic]
+    source_statistics: Statistics
+    target_statistics: Statistics
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Pixels along [Z,] Y, X."""
+        return self.target.shape[1:]
+
+    def crop(self, area: tuple[slice, ...]) -> Stack:
+        """The part of this stack in `area` (a slice for each of [Z,] Y, X)."""
+        return replace(
+            self, source=self.source[(slice(None), *area)], target=self.target[(slice(None), *area)]
+        )
+
+
+def network_axes(pairs: tuple[Pair, ...], wanted: str, file_axes: str | None) -> str:
+    """ "YX" or "ZYX": as `wanted` says, or for "auto" ZYX where the first source has slices."""
+    if wanted != "auto":
+        return wanted
+    return "ZYX" if open_image(pairs[0].source, file_axes).sizes.get("Z", 1) > 1 else "YX"
+
+
+def open_stacks(
+    pair: Pair,
+    axes: str,
+    patch: tuple[int, ...],
+    normalization: NormalizationConfig,
+    file_axes: str | None,
+    scratch: Path,
+) -> list[Stack]:
+    """A stack for each frame of `pair` (in 2D: each slice of each frame), mapped from disk.
+
+    TrainingError where the two do not fit together or to the network's axes, hold NaN, have no
+    contrast, or are smaller than the patch.
+    """
+    source, target = open_image(pair.source, file_axes), open_image(pair.target, file_axes)
+    for image, path in ((source, pair.source), (target, pair.target)):
+        if "Z" in axes and image.sizes.get("Z", 1) == 1:
+            raise TrainingError(
+                f"{path} has axes {image.axes} and no slices, the network expects ZYX: give "
+                "stacks (data.axes names the axes of plain TIFF files), or set network.axes=YX"
+            )
+    _check_shapes(pair, source, target, axes, patch)
+    percents = _percents(normalization)
+    source_statistics = _statistics(source, pair.source, percents, normalization)
+    target_statistics = _statistics(target, pair.target, percents, normalization)
+    frames = zip(
+        _frames(_mapped(source, scratch / f"source-{pair.name}.npy"), axes),
+        _frames(_mapped(target, scratch / f"target-{pair.name}.npy"), axes),
+        strict=True,
+    )
+    return [
+        Stack(pair.name, before, after, source_statistics, target_statistics)
+        for before, after in frames
+    ]
+
+
+def _check_shapes(
+    pair: Pair, source: Image, target: Image, axes: str, patch: tuple[int, ...]
+) -> None:
+    shapes = [{key: image.sizes.get(key, 1) for key in "STZYX"} for image in (source, target)]
+    if shapes[0] != shapes[1]:
+        raise TrainingError(
+            f"{pair.source} has {_describe(source)}, its partner {pair.target} has "
+            f"{_describe(target)}: both must show the same pixels"
+        )
+    for axis, pixels in zip(axes, patch, strict=True):
+        if shapes[0][axis] < pixels:
+            raise TrainingError(
+                f"{pair.source} has {_describe(source)}, smaller than the training patch "
+                f"({' x '.join(map(str, patch))}): leave it out, or set a smaller patches.size"
+            )
+
+
+def _describe(image: Image) -> str:
+    return " ".join(f"{axis}={size}" for axis, size in image.sizes.items())
+
+
+def _percents(normalization: NormalizationConfig) -> NDArray[np.float64]:
+    """The percents worth knowing: those of prediction and of the background, and a fine table of
+    the ranges from which training draws."""
+    return np.unique(
+        [
+            normalization.low,
+            normalization.high,
+            FOREGROUND_PERCENTILE,
+            *np.linspace(*normalization.train_low, _TABLE_STEPS + 1),
+            *np.linspace(*normalization.train_high, _TABLE_STEPS + 1),
+        ]
+    )
+
+
+def _statistics(
+    image: Image, path: Path, percents: NDArray[np.float64], normalization: NormalizationConfig
+) -> Statistics:
+    channels = (
+        [image.pixels]
+        if "C" not in image.axes
+        else list(np.moveaxis(image.pixels, image.axes.index("C"), 0))
+    )
+    try:
+        levels = np.array([percentiles(channel, tuple(percents)) for channel in channels])
+    except ImageError as error:
+        raise TrainingError(f"{path}: {error}") from None
+    statistics = Statistics(
+        percents,
+        levels,
+        np.array([channel.mean(dtype=np.float64) for channel in channels]),
+        np.array([_mean_square(channel) for channel in channels]),
+        channels[0].size,
+    )
+    low = max(normalization.low, normalization.train_low[1])
+    high = min(normalization.high, normalization.train_high[0])
+    flat = statistics.level(low) >= statistics.level(high)
+    if normalization.mode == "percentile" and flat.any():
+        raise TrainingError(
+            f"{path} has no contrast: its percentiles {low:g} and {high:g} are both "
+            f"{statistics.level(low)[flat][0]:g}; leave it out, or set normalization.mode=fixed"
+        )
+    return statistics
+
+
+def _mean_square(pixels: NDArray[np.generic]) -> float:
+    """Mean of the squares in float64, a plane at a time."""
+    planes = pixels.reshape(-1, pixels.shape[-1])
+    total = 0.0
+    for start in range(0, len(planes), 1024):
+        values = planes[start : start + 1024].astype(np.float64)
+        total += float(np.vdot(values, values))
+    return total / pixels.size
+
+
+def _mapped(image: Image, path: Path) -> Image:
+    """The image with its pixels mapped from disk, written to `path` where they are not yet."""
+    if isinstance(image.pixels, np.memmap):
+        return image
+    np.save(path, image.pixels)
+    return image.replace(pixels=np.load(path, mmap_mode="r"))
+
+
+def _frames(image: Image, axes: str) -> Iterator[NDArray[np.generic]]:
+    """Views with axes C + `axes`, one for each index of the other axes."""
+    inner = "C" + axes
+    outer = "".join(letter for letter in "STZ" if letter not in inner)
+    pixels = image.axes.to(np.asarray(image.pixels), outer + inner)
+    for index in np.ndindex(pixels.shape[: len(outer)]):
+        yield pixels[index]

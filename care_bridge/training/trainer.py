@@ -1,0 +1,210 @@
+"""The training loop, on Lightning Fabric: any task's network, batches and loss.
+
+Fabric chooses the device and the precision; the loop is written out because a run must go on after
+an interruption exactly as if there had been none: the state is saved between two steps only, and
+batch k depends on nothing but the seed and k.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import closing
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+import care_bridge
+from care_bridge.errors import DeviceError, TrainingError
+from care_bridge.evaluation.metrics import care_psnr
+from care_bridge.training.checkpoint import BEST, LAST, read_state, write_state
+from care_bridge.training.interruption import Interruption
+from care_bridge.training.patches import Batch
+from care_bridge.training.run_log import RunLog
+from care_bridge.training.stream import stream
+from care_bridge.training.task import Task
+
+_STEPS_PER_LOOK = 10
+_SECONDS_PER_SAVE = 60.0
+
+
+class Trainer:
+    """One network in training, its optimizer and where it stands."""
+
+    def __init__(self, task: Task, run: Path) -> None:
+        self.task = task
+        self.run = run
+        self.config = task.config.training
+        self.fabric = Fabric(
+            accelerator=_accelerator(self.config.device),
+            devices=1,
+            precision="bf16-mixed" if self.config.precision == "bf16" else "32-true",
+        )
+        torch.backends.cudnn.allow_tf32 = False
+        layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+        self.layout = torch.contiguous_format
+        if self.config.channels_last:
+            self.layout = layouts[task.validation[0][0].ndim]
+            task.network.to(memory_format=self.layout)
+        self.network, self.optimizer = self.fabric.setup(
+            task.network, Adam(task.network.parameters(), lr=self.config.learning_rate)
+        )
+        self.plateau = ReduceLROnPlateau(
+            self.optimizer,
+            factor=self.config.plateau_factor,
+            patience=self.config.plateau_patience,
+            threshold=0.0,
+        )
+        self.step = 0
+        self.best_loss = math.inf
+        self.validation: dict[str, float] = {}
+        self._losses: list[Tensor] = []
+
+    def resume(self) -> None:
+        """Stand where the run's last checkpoint stood. TrainingError where the images differ."""
+        state = read_state(self.run / LAST)
+        if state["images"] != self.task.images:
+            raise TrainingError(
+                f"the images are not those that {self.run} was started with: resume with the same "
+                "data, or start a new run"
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.plateau.load_state_dict(state["plateau"])
+        self.step = state["step"]
+        self.best_loss = state["best_loss"]
+        self.validation = state["validation"]
+
+    def fit(self) -> None:
+        """Train to the last step. KeyboardInterrupt, after saving, where the run is interrupted;
+        TrainingError where the loss is no longer a number."""
+        with (
+            closing(stream(self.task.batch, self.step, self.config.steps)) as batches,
+            RunLog(self.run, self.step, self.config) as log,
+            Interruption() as interruption,
+        ):
+            saved = asked = time.monotonic()
+            for batch in batches:
+                log.waited(time.monotonic() - asked)
+                self._learn(batch)
+                validate = self._ends_epoch
+                save = (
+                    validate
+                    or interruption.requested
+                    or time.monotonic() - saved > _SECONDS_PER_SAVE
+                )
+                if save or self.step % _STEPS_PER_LOOK == 0:
+                    log.learned(self.step, self._take_losses(), self._rate)
+                if validate:
+                    self._validate()
+                    log.validated(self.step, self.validation, self._rate)
+                if save:
+                    self._save(LAST)
+                    saved = time.monotonic()
+                if interruption.requested:
+                    raise KeyboardInterrupt
+                asked = time.monotonic()
+
+    @property
+    def _ends_epoch(self) -> bool:
+        return self.step % self.config.steps_per_epoch == 0 or self.step == self.config.steps
+
+    @property
+    def _rate(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def _learn(self, batch: Batch) -> None:
+        """One step."""
+        if self.config.schedule == "cosine":
+            turn = math.pi * self.step / self.config.steps
+            self.optimizer.param_groups[0]["lr"] = (
+                self.config.learning_rate * (1 + math.cos(turn)) / 2
+            )
+        self.network.train()
+        source, target = self._tensors(batch)
+        loss = self.task.loss(self.network(source), target)
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        self.step += 1
+        self._losses.append(loss.detach())
+
+    def _take_losses(self) -> list[float]:
+        """The losses since the last call; TrainingError where one is not finite."""
+        losses: list[float] = torch.stack(self._losses).tolist()
+        self._losses.clear()
+        if not all(map(math.isfinite, losses)):
+            raise TrainingError(
+                f"the loss became {losses[-1]} before step {self.step}: set a lower "
+                f"training.learning_rate than {self._rate:g}, and look for extreme pixels in the "
+                f"images; {self.run} keeps the checkpoints from before"
+            )
+        return losses
+
+    def _validate(self) -> None:
+        """Measure on the validation patches, adapt the learning rate, keep the best network."""
+        self.network.eval()
+        restored, losses = [], []
+        with torch.no_grad():
+            for batch in self.task.validation:
+                source, target = self._tensors(batch)
+                output = self.network(source)
+                losses.append(float(self.task.loss(output, target)))
+                restored.append(output.float().cpu().numpy())
+        targets = np.concatenate([target for _, target in self.task.validation])
+        self.validation = {
+            "loss": sum(losses) / len(losses),
+            "psnr": care_psnr(np.concatenate(restored), targets),
+        }
+        if self.task.channels_in == self.task.channels_out:
+            sources = np.concatenate([source for source, _ in self.task.validation])
+            self.validation["psnr_input"] = care_psnr(sources, targets)
+        if self.config.schedule == "plateau":
+            self.plateau.step(self.validation["loss"])
+        if self.validation["loss"] < self.best_loss:
+            self.best_loss = self.validation["loss"]
+            self._save(BEST)
+
+    def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        source, target = (torch.from_numpy(array).to(self.fabric.device) for array in batch)
+        return source.contiguous(memory_format=self.layout), target
+
+    def _save(self, name: str) -> None:
+        task = self.task
+        state = {
+            "versions": {
+                "care_bridge": care_bridge.__version__,
+                "torch": torch.__version__,
+                "lightning": lightning.__version__,
+            },
+            "config": task.config.model_dump(mode="json"),
+            "channels_in": task.channels_in,
+            "channels_out": task.channels_out,
+            "intensities": {
+                side: [(scale.gain, scale.offset) for scale in getattr(task.intensities, side)]
+                for side in ("source", "target")
+            },
+            "images": task.images,
+            "step": self.step,
+            "best_loss": self.best_loss,
+            "validation": self.validation,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "plateau": self.plateau.state_dict(),
+        }
+        write_state(state, self.run / name)
+
+
+def _accelerator(device: str) -> str:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "training.device is cuda, but this torch finds no CUDA GPU: install torch with CUDA "
+            "and a driver for it, or set training.device=cpu"
+        )
+    return device
