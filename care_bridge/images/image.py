@@ -13,7 +13,8 @@ from care_bridge.axes import Axes
 
 @dataclass(frozen=True)
 class Calibration:
-    """Voxel size by axis letter (Z, Y, X) in `unit`, frame interval in seconds; empty or None: unknown."""
+    """Voxel size by axis letter (Z, Y, X) in `unit`, frame interval in seconds; empty or None where
+    it is not known."""
 
     voxel_size: dict[str, float] = field(default_factory=dict)
     unit: str = ""

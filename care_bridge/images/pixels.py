@@ -1,0 +1,57 @@
+"""Pixel types: which ones are worked with, and how numbers become one of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from care_bridge.errors import ImageError
+
+PIXEL_TYPES = ("uint8", "uint16", "float32")
+
+
+def cast_pixels(pixels: NDArray[np.floating], dtype: DTypeLike) -> NDArray[np.generic]:
+    """float32 or float64 pixels as uint8, uint16 or float32.
+
+    Integers are rounded half to even and saturated at the type's ends, never wrapped; pixels must
+    hold no NaN, which no integer can stand for (infinities saturate). Raises ImageError where
+    `dtype` is another type.
+    """
+    target = np.dtype(dtype)
+    if target.name not in PIXEL_TYPES:
+        raise ImageError(f"pixels cannot become {target}: choose one of {', '.join(PIXEL_TYPES)}")
+    if target == np.float32:
+        return pixels.astype(np.float32, copy=False)
+    rounded = np.rint(pixels)
+    limits = np.iinfo(target)
+    np.clip(rounded, limits.min, limits.max, out=rounded)
+    integers: NDArray[np.generic] = rounded.astype(target)
+    return integers
+
+
+def check_pixel_type(dtype: np.dtype[np.generic], name: object) -> None:
+    """Raise ImageError unless `to_pixel_type` takes pixels of this type; `name` is the image's."""
+    if dtype.newbyteorder("=").name not in (*PIXEL_TYPES, "float64"):
+        raise ImageError(
+            f"{name} has pixels of type {dtype.name}, expected {', '.join(PIXEL_TYPES)}: "
+            "convert it (in ImageJ: Image > Type > 32-bit)"
+        )
+
+
+def to_pixel_type(pixels: NDArray[np.generic], name: object) -> NDArray[np.generic]:
+    """Pixels as read from a file, C-contiguous and in the machine's byte order.
+
+    uint8, uint16 and float32 stay; float64 becomes float32 if all its numbers are finite and
+    within float32's range, else ImageError.
+    """
+    native = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))
+    if native.dtype != np.float64:
+        return native
+    with np.errstate(over="ignore"):
+        single = native.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise ImageError(
+            f"{name} has float64 pixels that float32 cannot hold (infinite, not a number or above "
+            "3.4e38): clean them or convert it to 32-bit"
+        )
+    return single

@@ -1,0 +1,188 @@
+"""Reading TIFF files: ImageJ hyperstacks, OME-TIFF, and plain ones."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from care_bridge.errors import AxesError, ImageError
+from care_bridge.images.image import Calibration, Display, Image
+from care_bridge.images.imagej_metadata import read_calibration, read_display, read_history
+from care_bridge.images.ome_metadata import read_ome
+from care_bridge.images.pixels import check_pixel_type, to_pixel_type
+from care_bridge.images.tiff_axes import settle_axes
+from care_bridge.images.tiff_layout import check_whole
+
+# What tifffile would log is found out and said by this module.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+_INCH, _CENTIMETRE = 2, 3
+_MINISWHITE, _MINISBLACK, _RGB, _PALETTE = 0, 1, 2, 3
+_SCREEN_DPI = 72.0  # image editors write it for "no resolution"; ImageJ ignores it too
+
+
+def read_tiff(path: Path, axes: str | None) -> Image:
+    """Read the only image of a TIFF file; see `open_image`."""
+    with _foreign_errors(path):
+        check_whole(path)
+        with tifffile.TiffFile(path, is_mmstack=False, is_ndtiff=False) as tif:
+            return _read_image(tif, path, axes)
+
+
+@contextmanager
+def _foreign_errors(path: Path) -> Iterator[None]:
+    """Turn what tifffile and the decoders raise on damaged or unsupported files into ImageError."""
+    try:
+        yield
+    except (AxesError, ImageError):
+        raise
+    except MemoryError as error:
+        raise ImageError(f"{path} does not fit into this machine's memory") from error
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (
+        ArithmeticError,
+        AssertionError,
+        LookupError,
+        RuntimeError,
+        SyntaxError,  # of the XML parser
+        TypeError,
+        ValueError,
+        struct.error,
+        zlib.error,
+    ) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{path} cannot be read as TIFF ({reason}): save it anew") from error
+
+
+def _read_image(tif: tifffile.TiffFile, path: Path, given_axes: str | None) -> Image:
+    series = _only_series(tif, path)
+    page = series.keyframe
+    letters, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
+    check_pixel_type(series.dtype, path)
+    _check_colours(page, dict(zip(letters, shape, strict=True)).get("S", 1), path)
+    colormap = _colormap(page, tif.is_imagej, path)
+    axes, shape = settle_axes(letters, shape, given_axes, path)
+    image = Image(to_pixel_type(series.asarray(), path).reshape(shape), axes)
+    rgb = page.photometric == _RGB and image.sizes.get("C", 1) == 3
+    if series.kind == "ome":
+        calibration, display, history = read_ome(tif.ome_metadata or "")
+        return image.replace(
+            calibration=calibration, display=display, history=history, rgb=rgb, container="ome"
+        )
+    if series.kind == "imagej":
+        # ImageJ itself opens 16-bit colour pictures as three channels
+        return _describe_imagej(
+            image.replace(rgb=rgb and series.dtype.itemsize == 1), tif, colormap, path
+        )
+    display = Display() if colormap is None else Display(luts=(colormap,))
+    return image.replace(
+        calibration=_plain_calibration(page), display=display, rgb=rgb, container="plain"
+    )
+
+
+def _only_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
+    """The file's one image, after checking that all its pages are there."""
+    if len(tif.series) != 1:
+        raise ImageError(
+            f"{path} holds {len(tif.series)} images of different shapes or types, expected one: "
+            "save the one to work on as a file of its own"
+        )
+    series = tif.series[0]
+    if series.is_multifile or (tif.is_ome and series.kind != "ome"):
+        raise ImageError(
+            f"{path} is only a part of a data set of several OME-TIFF files: save the data set as "
+            "one file (in Fiji: Bio-Formats, then File > Save As > Tiff)"
+        )
+    if tif.is_imagej and series.kind not in ("imagej", "ome"):
+        raise ImageError(f"{path} holds less than its ImageJ metadata say: copy or save it again")
+    if series.dataoffset is None:
+        stored = sum(0 if page is None else page.size for page in series)
+    else:
+        bytes_left = tif.filehandle.size - series.dataoffset
+        stored = min(bytes_left // series.dtype.itemsize, prod(series.shape))
+    if stored != prod(series.shape):
+        raise ImageError(
+            f"{path} lacks pages: its metadata tell of shape {series.shape} ({series.axes}), but "
+            "not all of it is in the file; copy or save it again"
+        )
+    if stored == 0:
+        raise ImageError(f"{path} holds an image without pixels (shape {series.shape})")
+    return series
+
+
+def _check_colours(page: tifffile.TiffPage, samples: int, path: Path) -> None:
+    """Raise ImageError for colour spaces whose numbers are no intensities."""
+    if page.photometric not in (_MINISWHITE, _MINISBLACK, _RGB, _PALETTE):
+        name = tifffile.PHOTOMETRIC(page.photometric).name
+        raise ImageError(f"{path} stores its colours as {name}: save it as RGB or grayscale")
+    if page.photometric == _RGB and samples == 4:
+        raise ImageError(f"{path} has a transparency (alpha) channel: save it as RGB without one")
+
+
+def _colormap(page: tifffile.TiffPage, by_imagej: bool, path: Path) -> NDArray[np.uint8] | None:
+    """The (256, 3) lookup table of a page, None for plain grays.
+
+    ImageJ stores 8-bit intensities with a lookup table as palette pictures, and so do microscopes.
+    Other palettes, whose colours do not rise with the number, are colour pictures: ImageError.
+    """
+    if page.colormap is None:
+        ramp = np.arange(256, dtype=np.uint8)[::-1, np.newaxis]
+        return ramp.repeat(3, axis=1) if page.photometric == _MINISWHITE else None
+    table = np.ascontiguousarray((page.colormap >> 8).astype(np.uint8).T)
+    is_ramp = len(table) == 256 and bool((np.diff(table.astype(np.int16), axis=0) >= 0).all())
+    if page.photometric == _PALETTE and not (by_imagej or is_ramp):
+        raise ImageError(
+            f"{path} is a palette picture, whose numbers are colour indices and no intensities: "
+            "save it as RGB or grayscale"
+        )
+    return table if len(table) == 256 else None
+
+
+def _describe_imagej(
+    image: Image, tif: tifffile.TiffFile, colormap: NDArray[np.uint8] | None, path: Path
+) -> Image:
+    metadata: dict[str, Any] = tif.imagej_metadata or {}
+    if "cf" in metadata:
+        raise ImageError(
+            f"{path} holds calibrated intensities (ImageJ's Calibrate, or signed 16-bit): convert "
+            "it in ImageJ by Image > Type > 32-bit, which applies the calibration"
+        )
+    sizes = image.sizes
+    channels = 1 if image.rgb else sizes.get("C", 1)
+    planes = channels * sizes.get("Z", 1) * sizes.get("T", 1)
+    size = _pixel_size(tif.pages.first)
+    return image.replace(
+        calibration=read_calibration(metadata, size, sizes.get("Z", 1)),
+        display=read_display(metadata, colormap, channels, planes),
+        history=read_history(metadata),
+        container="imagej",
+    )
+
+
+def _pixel_size(page: tifffile.TiffPage) -> tuple[float, float]:
+    """Width and height of a pixel in the resolution's unit; 1 where the file does not say."""
+    return _inverse(page.tags.valueof(282)), _inverse(page.tags.valueof(283))
+
+
+def _inverse(resolution: tuple[int, int] | None) -> float:
+    number, per = resolution or (1, 1)
+    return per / number if number and per else 1.0
+
+
+def _plain_calibration(page: tifffile.TiffPage) -> Calibration:
+    x, y = _pixel_size(page)
+    unit = {_INCH: "inch", _CENTIMETRE: "cm"}.get(int(page.resolutionunit), "")
+    if x == y == 1 or (unit == "inch" and x == y == 1 / _SCREEN_DPI):
+        return Calibration()
+    return Calibration({"Y": y, "X": x}, unit)
