@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import time
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 
-import lightning
 import numpy as np
 import torch
 from lightning.fabric import Fabric
@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-import care_bridge
 from care_bridge.errors import DeviceError, TrainingError
 from care_bridge.evaluation.metrics import care_psnr
 from care_bridge.training.checkpoint import BEST, LAST, read_state, write_state
@@ -178,11 +177,7 @@ class Trainer:
     def _save(self, name: str) -> None:
         task = self.task
         state = {
-            "versions": {
-                "care_bridge": care_bridge.__version__,
-                "torch": torch.__version__,
-                "lightning": lightning.__version__,
-            },
+            "versions": {name: version(name) for name in ("care-bridge", "torch", "lightning")},
             "config": task.config.model_dump(mode="json"),
             "channels_in": task.channels_in,
             "channels_out": task.channels_out,
