@@ -34,17 +34,15 @@ class Scale:
         return 4 * self.gain
 
     def apply(self, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
-        """`pixels` (any shape, grey levels) as float32 in the normalised range."""
-        normalized = pixels.astype(np.float32)
-        normalized -= np.float32(self.offset)
-        normalized /= np.float32(self.gain)
-        return normalized
+        """`pixels` (any shape, grey levels) in the normalised range; computed in float64."""
+        return ((pixels.astype(np.float64) - self.offset) / self.gain).astype(np.float32)
 
-    def invert(self, normalized: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Back to grey levels, float32."""
-        pixels = normalized * np.float32(self.gain)
-        pixels += np.float32(self.offset)
-        return pixels
+    def invert(self, normalized: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Back to grey levels."""
+        return normalized.astype(np.float64) * self.gain + self.offset
+
+
+UNCHANGED = Scale(gain=1.0, offset=0.0)
 
 
 @dataclass(frozen=True)
@@ -64,13 +62,15 @@ class ScaleRange(Scale):
 class Percentiles:
     """Per-image normalization: percentile `low` goes to 0, `high` to 1; no clipping.
 
-    Percentiles in percent, 0 <= low < high <= 100; eps in grey levels. Has no defaults: the
-    package says what it was trained with.
+    Percentiles in percent, 0 <= low < high <= 100; eps in grey levels. They have no defaults: the
+    package says what it was trained with. inverted: the result is scaled back to grey levels;
+    foreign packages do not ask for it, their result stays normalised.
     """
 
     low: float
     high: float
     eps: float
+    inverted: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.low < self.high <= 100:
@@ -79,7 +79,7 @@ class Percentiles:
             )
 
     def fit(self, pixels: NDArray[np.generic]) -> ScaleRange:
-        """The scale of `pixels` (any shape, all of them counted). ImageError on NaN or infinity."""
+        """The scale of `pixels` (any shape, all counted). ImageError on NaN or infinity."""
         lo, hi = percentiles(pixels, (self.low, self.high))
         return ScaleRange(gain=hi - lo + self.eps, offset=lo, lo=lo, hi=hi)
 
@@ -93,9 +93,7 @@ class FixedScale:
     after: tuple[Scale, ...]
 
 
-def percentiles(
-    pixels: NDArray[np.generic], percents: tuple[float, ...]
-) -> tuple[float, ...]:
+def percentiles(pixels: NDArray[np.generic], percents: tuple[float, ...]) -> tuple[float, ...]:
     """Exact percentiles, equal to `numpy.percentile(..., method="linear")` in float64.
 
     uint8 and uint16 are counted in a histogram: no sorted copy is made.
@@ -122,14 +120,14 @@ def _histogram(pixels: NDArray[np.generic]) -> NDArray[np.int64]:
     return counts
 
 
-def _from_histogram(
-    counts: NDArray[np.int64], percents: tuple[float, ...]
-) -> tuple[float, ...]:
+def _from_histogram(counts: NDArray[np.int64], percents: tuple[float, ...]) -> tuple[float, ...]:
     cumulative = np.cumsum(counts)
     found = []
     for percent in percents:
         rank = percent / 100 * (int(cumulative[-1]) - 1)
         below = int(np.searchsorted(cumulative, int(rank), side="right"))
-        above = int(np.searchsorted(cumulative, min(int(rank) + 1, int(cumulative[-1]) - 1), side="right"))
+        above = int(
+            np.searchsorted(cumulative, min(int(rank) + 1, int(cumulative[-1]) - 1), side="right")
+        )
         found.append(below + (above - below) * (rank - int(rank)))
     return tuple(found)

@@ -17,13 +17,11 @@ from bioimageio.spec.model import v0_5 as rdf
 
 from care_bridge.axes import axes_from_rdf
 from care_bridge.errors import AxesError, PackageFormatError
-from care_bridge.normalization import FixedScale, Percentiles, Scale
+from care_bridge.normalization import UNCHANGED, FixedScale, Percentiles, Scale
 from care_bridge.package.spec import CONFIG_FORMAT, ModelSpec, TensorSpec, Weights
 from care_bridge.tiling import AxisLimits
 
 LARGEST_RDF = 4 << 20
-
-_IDENTITY = Scale(gain=1.0, offset=0.0)
 
 
 def parse_rdf(data: bytes, origin: str) -> ModelSpec:
@@ -98,10 +96,9 @@ def _spec(described: rdf.ModelDescr, format_version: str, sha256: str) -> ModelS
         output=_tensor(restored),
         weights=_weights(described.weights),
         tiling=_tiling(source, restored, config),
-        normalization=_normalization(source, restored),
+        normalization=_normalization(source, restored, inverted=bool(config)),
         memory_per_pixel=_memory_per_pixel(config),
         config=config,
-        inverted=bool(config),
     )
 
 
@@ -217,7 +214,7 @@ def _memory_per_pixel(config: Mapping[str, Any]) -> float | None:
 
 
 def _normalization(
-    source: rdf.InputTensorDescr, restored: rdf.OutputTensorDescr
+    source: rdf.InputTensorDescr, restored: rdf.OutputTensorDescr, inverted: bool
 ) -> Percentiles | FixedScale:
     before = [step for step in source.preprocessing if not _is_float32(step)]
     after = [step for step in restored.postprocessing if not _is_float32(step)]
@@ -228,10 +225,10 @@ def _normalization(
     if before and isinstance(before[0], rdf.ScaleRangeDescr):
         if after:
             raise _RefusedError(f"care_bridge cannot run {after[0].id} after scale_range")
-        return _percentiles(before[0].kwargs, source)
+        return _percentiles(before[0].kwargs, source, inverted)
     return FixedScale(
-        before=_forward_scales(before[0], source) if before else (_IDENTITY,) * _channels(source),
-        after=_backward_scales(after[0], restored) if after else (_IDENTITY,) * _channels(restored),
+        before=_forward_scales(before[0], source) if before else (UNCHANGED,) * _channels(source),
+        after=_backward_scales(after[0], restored) if after else (UNCHANGED,) * _channels(restored),
     )
 
 
@@ -239,7 +236,9 @@ def _is_float32(step: object) -> bool:
     return isinstance(step, rdf.EnsureDtypeDescr) and step.kwargs.dtype == "float32"
 
 
-def _percentiles(kwargs: rdf.ScaleRangeKwargs, source: rdf.InputTensorDescr) -> Percentiles:
+def _percentiles(
+    kwargs: rdf.ScaleRangeKwargs, source: rdf.InputTensorDescr, inverted: bool
+) -> Percentiles:
     axes = {str(axis) for axis in kwargs.axes or [axis.id for axis in source.axes]}
     space = {str(axis.id) for axis in source.axes if isinstance(axis, rdf.SpaceInputAxis)}
     jointly = "channel" in axes and _channels(source) > 1
@@ -247,7 +246,7 @@ def _percentiles(kwargs: rdf.ScaleRangeKwargs, source: rdf.InputTensorDescr) -> 
         raise _RefusedError(
             "its scale_range is not over all pixels of each channel, which is what care_bridge runs"
         )
-    return Percentiles(low=kwargs.min_percentile, high=kwargs.max_percentile, eps=kwargs.eps)
+    return Percentiles(kwargs.min_percentile, kwargs.max_percentile, kwargs.eps, inverted)
 
 
 def _forward_scales(step: object, source: rdf.InputTensorDescr) -> tuple[Scale, ...]:

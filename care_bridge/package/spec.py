@@ -47,9 +47,7 @@ class ModelSpec:
     the order ZYX; an axis that is not there is no axis of the model. normalization: percentiles
     fitted on each image, inverted by the runtime; or fixed scales. memory_per_pixel: bytes the
     engine needs for each pixel of a tile, measured at export; None where the package does not say.
-    config: the RDF's config.care_bridge, plain data ({} for foreign packages). inverted: the
-    runtime scales a percentile-normalised output back to grey levels; foreign packages do not ask
-    for it, their output stays as their RDF describes it.
+    config: the RDF's config.care_bridge, plain data ({} for foreign packages).
     """
 
     name: str
@@ -66,11 +64,10 @@ class ModelSpec:
     normalization: Percentiles | FixedScale
     memory_per_pixel: float | None
     config: Mapping[str, object]
-    inverted: bool = True
 
     @property
     def spatial_axes(self) -> str:
-        """"YX" for a 2D model, "ZYX" for a 3D one."""
+        """ "YX" for a 2D model, "ZYX" for a 3D one."""
         return "".join(self.tiling)
 
     @property

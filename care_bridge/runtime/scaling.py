@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.normalization import FixedScale, Percentiles, Scale
+from care_bridge.normalization import UNCHANGED, FixedScale, Percentiles, Scale
 
 # Below this span of grey levels, rounding to integers costs more than 0.1 dB.
 SMALLEST_INTEGER_SPAN = 64
@@ -42,11 +42,13 @@ def fit_scales(
     if isinstance(normalization, FixedScale):
         repeats = channels if channels_in == 1 else 1
         fixed = SampleScales(normalization.before * repeats, normalization.after * repeats)
-        return (fixed,) * samples
-    fitted = []
+        return tuple(fixed for _ in range(samples))
+    fitted: list[SampleScales] = []
     for sample in pixels:
         before = tuple(normalization.fit(sample[:, channel]) for channel in range(channels))
-        if channels_in == 1:
+        if not normalization.inverted:
+            after = (UNCHANGED,) * (channels * channels_out if channels_in == 1 else channels_out)
+        elif channels_in == 1:
             after = tuple(scale for scale in before for _ in range(channels_out))
         elif channels_in == channels_out:
             after = before
@@ -60,7 +62,12 @@ def result_dtype(
     wanted: str, given: np.dtype[Any], scales: tuple[SampleScales, ...]
 ) -> np.dtype[Any]:
     """The result's type for the option `wanted` (see RestoreOptions.dtype) and a `given` input."""
-    spans = [scale.span for sample in scales for scale in sample.before if scale.span > 0]
+    spans = [
+        scale.span
+        for sample in scales
+        for scale in (*sample.before, *sample.after)
+        if scale.span > 0
+    ]
     span = min(spans, default=float(SMALLEST_INTEGER_SPAN))
     narrow = span < SMALLEST_INTEGER_SPAN
     if wanted == "auto":
