@@ -33,11 +33,13 @@ class Axes(str):
     """
 
     def __new__(cls, letters: str) -> Axes:
+        """The axes named by `letters`, in either case."""
         upper = str(letters).upper()
         unknown = sorted(set(upper) - set(CANONICAL))
         if unknown:
             raise AxesError(
-                f'axes "{letters}" have the unknown letter "{unknown[0]}": use letters of {CANONICAL}'
+                f'axes "{letters}" have the unknown letter "{unknown[0]}": use '
+                f"letters of {CANONICAL}"
             )
         if len(set(upper)) < len(upper):
             raise AxesError(f'axes "{letters}" name an axis twice: name each once')
@@ -66,9 +68,7 @@ class Axes(str):
         self.check(array.shape)
         for letter, size in self.sizes(array.shape).items():
             if letter not in target and size != 1:
-                raise AxesError(
-                    f"axis {letter} of length {size} does not fit into axes {target}"
-                )
+                raise AxesError(f"axis {letter} of length {size} does not fit into axes {target}")
         kept = [letter for letter in self if letter in target]
         squeezed = array.reshape([self.sizes(array.shape)[letter] for letter in kept])
         order = [kept.index(letter) for letter in target if letter in kept]

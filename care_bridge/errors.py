@@ -45,9 +45,7 @@ class MissingExtraError(CareBridgeError, ImportError):
     """A part of care_bridge whose optional packages are not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(
-            f'{what} needs the extra "{extra}": pip install "care-bridge[{extra}]"'
-        )
+        super().__init__(f'{what} needs the extra "{extra}": pip install "care-bridge[{extra}]"')
         self.extra = extra
 
 

@@ -24,7 +24,7 @@ def round_up(value: int, step: int) -> int:
 
 @dataclass(frozen=True)
 class AxisLimits:
-    """What a network asks of one axis, in pixels: sizes min + k*step, and `halo` of context a side."""
+    """What a network asks of one axis, in pixels: sizes of min + k*step, and a halo a side."""
 
     step: int
     min: int
@@ -115,8 +115,7 @@ class TileGrid:
                 f"{', '.join(limits)}"
             )
         tile = {
-            axis: _equal_tile(axis, sizes[axis], limits[axis], largest.get(axis))
-            for axis in limits
+            axis: _equal_tile(axis, sizes[axis], limits[axis], largest.get(axis)) for axis in limits
         }
         return cls(dict(sizes), tile, dict(limits))
 

@@ -6,11 +6,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from care_bridge.cli.restore_arguments import add_restore_options, restore_options
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from care_bridge.runtime.batch import Job, Restored
 
 
@@ -60,7 +62,7 @@ class _Bar:
 
     def __init__(self) -> None:
         self._job: Job | None = None
-        self._bar = None
+        self._bar: tqdm[NoReturn] | None = None
 
     def update(self, job: Job, done: int, total: int) -> None:
         """Show that `done` of `total` tiles of the job's image are done."""

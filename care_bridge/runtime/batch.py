@@ -96,9 +96,7 @@ def restore_file(
     return Restored(job, str(result.pixels.dtype), result.pixels.shape, seconds)
 
 
-def plan_jobs(
-    sources: Sequence[str | Path], out: Path, options: RestoreOptions
-) -> tuple[Job, ...]:
+def plan_jobs(sources: Sequence[str | Path], out: Path, options: RestoreOptions) -> tuple[Job, ...]:
     """What will be restored and where to. Raises ImageError before anything is done where a
     source is missing, two results have one name, a result is there already (unless
     options.overwrite) or `out` cannot be written."""
@@ -145,7 +143,9 @@ def _target(source: Path, relative: Path, out: Path) -> Path:
     target = out / relative
     if target.parent.resolve() != source.parent.resolve():
         return target
-    ending = "".join(target.suffixes[-2:]) if target.stem.lower().endswith(".ome") else target.suffix
+    ending = (
+        "".join(target.suffixes[-2:]) if target.stem.lower().endswith(".ome") else target.suffix
+    )
     return target.with_name(target.name.removesuffix(ending) + SUFFIX_IN_SAME_FOLDER + ending)
 
 

@@ -64,7 +64,9 @@ class RestoreOptions:
         if self.dtype not in DTYPES:
             raise ConfigError(f'dtype "{self.dtype}" is unknown: use one of {", ".join(DTYPES)}')
         kind, _, number = self.device.partition(":")
-        if kind not in DEVICES or (":" in self.device and not (kind == "cuda" and number.isdigit())):
+        if kind not in DEVICES or (
+            ":" in self.device and not (kind == "cuda" and number.isdigit())
+        ):
             raise ConfigError(
                 f'device "{self.device}" is unknown: use auto, cpu, cuda or cuda:NUMBER'
             )

@@ -57,9 +57,10 @@ def plan_tiles(
             {axis: limits[axis].smallest_tile for axis in "YX"} | _only_z(z_tile),
         )
     assert smallest is not None
+    needed = math.prod(smallest.tile.values()) * memory_per_pixel
     raise OutOfMemoryError(
-        f"the smallest tile {smallest.tile} needs {math.prod(smallest.tile.values()) * memory_per_pixel / GIB:.2f}"
-        f" GiB, but only {budget / GIB:.2f} GiB may be used: free some memory",
+        f"the smallest tile {smallest.tile} needs {needed / GIB:.2f} GiB, but only "
+        f"{budget / GIB:.2f} GiB may be used: free some memory",
         smallest.tile,
     )
 
@@ -91,4 +92,3 @@ def _tile_sizes(size: int, limits: AxisLimits) -> Iterator[int]:
 
 def _only_z(z_tile: int | None) -> dict[str, int]:
     return {} if z_tile is None else {"Z": z_tile}
-

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 import care_bridge
 from care_bridge.axes import CANONICAL, Axes
 from care_bridge.errors import OutOfMemoryError
-from care_bridge.images import cast_pixels
 from care_bridge.images.image import Image
+from care_bridge.images.pixels import cast_pixels, check_pixel_type, to_pixel_type
 from care_bridge.package.package import Package, load_package
 from care_bridge.package.spec import ModelSpec
 from care_bridge.runtime.blocks import Block, blocks, channels_restored
@@ -63,9 +63,9 @@ class Restorer:
         or TilingError where this model cannot restore it."""
         spec = self.package.spec
         spec.check_axes(image.sizes, image.rgb)
-        grid = self._grid({axis: image.sizes[axis] for axis in spec.tiling})
         pixels = image.axes.to(image.pixels, CANONICAL)
         scales = fit_scales(spec.normalization, pixels, spec.channels_in, spec.channels_out)
+        grid = self._grid({axis: image.sizes[axis] for axis in spec.tiling})
         return Plan(result_dtype(self.options.dtype, pixels.dtype, scales), grid, scales)
 
     def restore_image(self, image: Image, progress: Progress | None = None) -> Image:
@@ -85,7 +85,9 @@ class Restorer:
             scales = plan.scales[block.sample]
             if _passes_through(spec, block, scales):
                 log.warning("blank, passed through unchanged: %s", block)
-                restored[block.target] = cast_pixels(source[block.source].astype(np.float32), plan.dtype)
+                restored[block.target] = cast_pixels(
+                    source[block.source].astype(np.float64), plan.dtype
+                )
                 continue
             grid = self._restore_block(
                 source[block.source],
@@ -154,7 +156,9 @@ class Restorer:
             for axis, size in _BLOCK.sizes(part.shape).items()
         ]
         padded = np.pad(normalized, missing, mode="reflect")
-        result = self._session.run(np.ascontiguousarray(_BLOCK.to(padded, _as_axes(spec.input.axes))))
+        result = self._session.run(
+            np.ascontiguousarray(_BLOCK.to(padded, _as_axes(spec.input.axes)))
+        )
         output = _as_axes(spec.output.axes).to(result, _BLOCK)[_index(tile, "crop")]
         pixels = np.stack(
             [scale.invert(channel) for scale, channel in zip(scales.after, output, strict=True)]
@@ -191,8 +195,10 @@ def restore(
     the largest tile in pixels by axis letter, e.g. {"Y": 256, "X": 256}; None plans it from free
     memory. dtype: see RestoreOptions. For many images make one Restorer.
     """
+    check_pixel_type(image.dtype, "the image")
     restorer = Restorer(package, RestoreOptions(tile=tile, device=device, dtype=dtype))
-    return restorer.restore_image(Image(image, Axes(axes))).pixels
+    pixels = to_pixel_type(image, "the image")
+    return restorer.restore_image(Image(pixels, Axes(axes))).pixels
 
 
 def _passes_through(spec: ModelSpec, block: Block, scales: SampleScales) -> bool:

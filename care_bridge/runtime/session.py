@@ -64,7 +64,9 @@ class Session:
                 "driver (nvidia-smi) and the extra gpu, or use device cpu"
             )
         self.device = _device_name(device) if taken == _CUDA else "cpu"
-        self.engine = f"ONNX Runtime {runtime.__version__}, {taken.removesuffix('ExecutionProvider')}"
+        self.engine = (
+            f"ONNX Runtime {runtime.__version__}, {taken.removesuffix('ExecutionProvider')}"
+        )
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
 
@@ -93,7 +95,8 @@ def _onnxruntime() -> ModuleType:
         raise MissingExtraError("restoring (ONNX Runtime)", "cpu") from error
     if not hasattr(onnxruntime, "InferenceSession"):
         raise MissingExtraError("restoring (ONNX Runtime, of which only a part is left)", "cpu")
-    return onnxruntime
+    module: ModuleType = onnxruntime
+    return module
 
 
 def _engine_errors(runtime: ModuleType) -> tuple[type[Exception], ...]:

@@ -27,8 +27,12 @@ def test_tiles_cover_every_pixel_once_with_the_halo_around_it(seed):
     assert kept == list(range(size))
     for span in spans:
         assert span.start % limits.step == 0
-        assert span.stop - span.start == grid.tile["X"] <= max(largest, padded if len(grid) == 1 else 0)
-        assert 0 <= span.start
+        assert (
+            span.stop - span.start
+            == grid.tile["X"]
+            <= max(largest, padded if len(grid) == 1 else 0)
+        )
+        assert span.start >= 0
         assert span.stop <= padded
         assert span.start == 0 or span.keep_start - span.start >= limits.halo
         assert span.stop == padded or span.stop - span.keep_stop >= limits.halo
