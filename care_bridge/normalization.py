@@ -106,7 +106,7 @@ def percentiles(pixels: NDArray[np.generic], percents: tuple[float, ...]) -> tup
         bad = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
         if bad:
             raise ImageError(
-                f"the image has {bad} pixels that are NaN or infinite: replace them by numbers first"
+                f"the image has {bad} pixels that are NaN or infinite: replace them first"
             )
     return tuple(float(value) for value in np.percentile(pixels.astype(np.float64), percents))
 
