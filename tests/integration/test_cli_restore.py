@@ -1,0 +1,204 @@
+"""`care-bridge restore` from the command line: what it writes, and what it says of bad input."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from care_bridge.cli.main import main
+from tests.packages import tiny_package
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    return tiny_package(tmp_path_factory.mktemp("package") / "model")
+
+
+@pytest.fixture(scope="module")
+def package_3d(tmp_path_factory):
+    return tiny_package(tmp_path_factory.mktemp("package") / "model", dims=3)
+
+
+def cells(shape=(64, 80), dtype=np.uint16, seed=0):
+    return np.random.default_rng(seed).poisson(200, shape).clip(0, 255).astype(dtype)
+
+
+def run(*arguments):
+    return main(["restore", *map(str, arguments)])
+
+
+def files_in(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_folder_keeps_its_names_types_and_calibration(tmp_path, package):
+    images = tmp_path / "in"
+    images.mkdir()
+    for dtype in ("uint8", "uint16", "float32"):
+        tifffile.imwrite(
+            images / f"{dtype}.tif",
+            cells(dtype=dtype),
+            imagej=True,
+            resolution=(10, 10),
+            metadata={"unit": "um"},
+        )
+    assert run(images, "--model", package, "--out", tmp_path / "out") == 0
+    assert files_in(tmp_path / "out") == ["float32.tif", "uint16.tif", "uint8.tif"]
+    for dtype in ("uint8", "uint16", "float32"):
+        with tifffile.TiffFile(tmp_path / "out" / f"{dtype}.tif") as written:
+            assert written.asarray().dtype == dtype
+            numerator, denominator = written.pages[0].tags["XResolution"].value
+            assert numerator / denominator == pytest.approx(10)
+
+
+def test_one_file_to_one_file_and_json(tmp_path, package, capsys):
+    tifffile.imwrite(tmp_path / "a.tif", cells())
+    target = tmp_path / "deep" / "b.tif"
+    assert run(tmp_path / "a.tif", "--model", package, "--out", target, "--json") == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert result["target"] == str(target)
+    assert result["shape"] == [64, 80]
+    assert tifffile.imread(target).shape == (64, 80)
+
+
+def test_beside_its_source_a_result_gets_a_suffix(tmp_path, package):
+    tifffile.imwrite(tmp_path / "a.b.tif", cells())
+    assert run(tmp_path / "a.b.tif", "--model", package, "--out", tmp_path) == 0
+    assert files_in(tmp_path) == ["a.b.tif", "a.b_restored.tif"]
+
+
+def test_subfolders_on_request(tmp_path, package):
+    (tmp_path / "in" / "day1").mkdir(parents=True)
+    tifffile.imwrite(tmp_path / "in" / "a.tif", cells())
+    tifffile.imwrite(tmp_path / "in" / "day1" / "a.tif", cells())
+    assert run(tmp_path / "in", "--model", package, "--out", tmp_path / "o1") == 0
+    assert files_in(tmp_path / "o1") == ["a.tif"]
+    run(tmp_path / "in", "--model", package, "--out", tmp_path / "o2", "--include-subfolders")
+    assert files_in(tmp_path / "o2") == ["a.tif", "day1/a.tif"]
+
+
+def test_a_pattern_that_the_shell_did_not_expand(tmp_path, package):
+    for name in ("a1.tif", "a2.tif", "b.tif"):
+        tifffile.imwrite(tmp_path / name, cells())
+    assert run(tmp_path / "a*.tif", "--model", package, "--out", tmp_path / "out") == 0
+    assert files_in(tmp_path / "out") == ["a1.tif", "a2.tif"]
+
+
+def test_a_broken_file_does_not_stop_the_rest(tmp_path, package, capsys):
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "a.tif", cells())
+    (tmp_path / "in" / "b.tif").write_text("no picture")
+    tifffile.imwrite(tmp_path / "in" / "c.tif", cells(seed=1))
+    assert run(tmp_path / "in", "--model", package, "--out", tmp_path / "out") == 1
+    assert files_in(tmp_path / "out") == ["a.tif", "c.tif"]
+    assert "1 of 3 files could not be restored: b.tif" in capsys.readouterr().err
+
+
+def test_results_that_are_there_are_kept_unless_told(tmp_path, package, capsys):
+    tifffile.imwrite(tmp_path / "a.tif", cells())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.tif").write_bytes(b"mine")
+    assert run(tmp_path / "a.tif", "--model", package, "--out", tmp_path / "out") == 1
+    assert "there already" in capsys.readouterr().err
+    assert (tmp_path / "out" / "a.tif").read_bytes() == b"mine"
+    assert (
+        run(tmp_path / "a.tif", "--model", package, "--out", tmp_path / "out", "--overwrite") == 0
+    )
+    assert tifffile.imread(tmp_path / "out" / "a.tif").shape == (64, 80)
+
+
+def test_the_same_command_writes_the_same_bytes(tmp_path, package):
+    tifffile.imwrite(tmp_path / "a.tif", cells())
+    for out in ("o1", "o2"):
+        run(tmp_path / "a.tif", "--model", package, "--out", tmp_path / out)
+    assert (tmp_path / "o1" / "a.tif").read_bytes() == (tmp_path / "o2" / "a.tif").read_bytes()
+
+
+def write_bad_inputs(folder, package):
+    """A file for each kind of bad input."""
+    (folder / "text.tif").write_text("this is no picture\n")
+    (folder / "empty.tif").touch()
+    tifffile.imwrite(folder / "good.tif", cells())
+    whole = (folder / "good.tif").read_bytes()
+    (folder / "cut.tif").write_bytes(whole[: len(whole) * 2 // 3])
+    tifffile.imwrite(folder / "rgb.tif", cells((64, 80, 3), np.uint8), photometric="rgb")
+    tifffile.imwrite(folder / "stack.tif", cells((4, 64, 80)), photometric="minisblack")
+    (folder / "none").mkdir()
+    (folder / "none" / "notes.txt").write_text("nothing here")
+    (folder / "no-package.zip").write_bytes(whole)
+    cut = tiny_package(folder / "cut-model")
+    weights = (cut / "weights.onnx").read_bytes()
+    (cut / "weights.onnx").write_bytes(weights[: len(weights) // 2])
+
+
+BAD = {
+    "text": (["text.tif"], "model", "text.tif"),
+    "empty": (["empty.tif"], "model", "empty.tif"),
+    "truncated": (["cut.tif"], "model", "cut.tif"),
+    "rgb": (["rgb.tif"], "model", "RGB"),
+    "2D-for-3D": (["good.tif"], "model-3d", "expects Z, Y and X"),
+    "axes-unknown": (["stack.tif"], "model", "give its axes"),
+    "missing-image": (["nowhere.tif"], "model", "nowhere.tif"),
+    "no-images": (["none"], "model", "none"),
+    "missing-model": (["good.tif"], "denoise-3dd", "denoise-3dd"),
+    "zip-no-package": (["good.tif"], "no-package.zip", "no-package.zip"),
+    "onnx-cut": (["good.tif"], "cut-model", "weights.onnx"),
+    "not-a-type": (["good.tif", "--dtype", "int16"], "model", "int16"),
+    "tile-too-small": (["good.tif", "--tile", "16,16"], "model", "smallest"),
+    "two-of-a-name": (["good.tif", "./good.tif"], "model", "both"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_writes_nothing(
+    tmp_path, package, package_3d, monkeypatch, capsys, case
+):
+    write_bad_inputs(tmp_path, package)
+    monkeypatch.chdir(tmp_path)
+    arguments, model, says = BAD[case]
+    model = {"model": package, "model-3d": package_3d}.get(model, model)
+    before = files_in(tmp_path)
+    assert run(*arguments, "--model", model, "--out", "out") == 1
+    said = [
+        line for line in capsys.readouterr().err.splitlines() if not line.startswith("device: ")
+    ]
+    assert len(said) == 1, said
+    assert says in said[0]
+    assert said[0].startswith("care-bridge restore: ")
+    assert files_in(tmp_path) == before
+    assert not Path("out").exists()
+
+
+def test_a_read_only_output_folder(tmp_path, package, capsys):
+    tifffile.imwrite(tmp_path / "a.tif", cells())
+    # Root may write into any folder; under /proc nobody may.
+    out = Path("/proc/self/care-bridge") if os.geteuid() == 0 else tmp_path / "locked"
+    if os.geteuid() != 0:
+        out.mkdir(mode=0o555)
+    assert run(tmp_path / "a.tif", "--model", package, "--out", out) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "cannot be written" in error
+
+
+def test_an_unknown_flag_is_a_usage_error():
+    with pytest.raises(SystemExit) as caught:
+        run("a.tif", "--modle", "x")
+    assert caught.value.code == 2
+
+
+def test_from_a_process_of_its_own(tmp_path, package):
+    tifffile.imwrite(tmp_path / "a.tif", cells())
+    done = subprocess.run(
+        [sys.executable, "-m", "care_bridge", "restore", "a.tif", "--model", package, "--out", "o"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("o/a.tif  64 x 80 ")
+    assert done.stderr.startswith("device: cpu (ONNX Runtime")
