@@ -1,4 +1,4 @@
-"""OME-XML: calibration, channel names and description, read and written.
+"""OME-XML: calibration, channel names and colours, and description, read and written.
 
 The attributes are those of the OME schema 2016-06, whose default units are µm and s.
 """
@@ -9,21 +9,31 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+from numpy.typing import NDArray
+
 from care_bridge.images.image import Calibration, Display, Image
 from care_bridge.images.units import convert_length, ome_length_unit, to_seconds
 
 # Control characters that no XML document may hold (XML 1.0, section 2.2)
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
+_NO_COLOR = -1  # the schema's default: white
+
 
 def read_ome(xml: str) -> tuple[Calibration, Display, tuple[str, ...]]:
-    """Calibration, channel names and the description's lines of the first image of an OME-XML."""
+    """Calibration, display and the description's lines of the first image of an OME-XML."""
     image = ElementTree.fromstring(xml).find("{*}Image")
     pixels = None if image is None else image.find("{*}Pixels")
     if image is None or pixels is None:
         return Calibration(), Display(), ()
-    names = tuple(channel.get("Name", "") for channel in pixels.findall("{*}Channel"))
-    display = Display(channel_names=names if all(names) else ())
+    channels = pixels.findall("{*}Channel")
+    names = tuple(channel.get("Name", "") for channel in channels)
+    colors = [int(channel.get("Color", _NO_COLOR)) for channel in channels]
+    display = Display(
+        luts=() if _NO_COLOR in colors else tuple(map(_lut_to, colors)),
+        channel_names=names if all(names) else (),
+    )
     description = image.findtext("{*}Description", default="")
     return _read_calibration(pixels), display, tuple(description.splitlines())
 
@@ -45,7 +55,8 @@ def _read_calibration(pixels: ElementTree.Element) -> Calibration:
 def write_ome(image: Image) -> dict[str, Any]:
     """What tifffile is to write into the OME-XML, without axes and the file's UUID.
 
-    A voxel size whose unit OME does not know is left out.
+    A voxel size whose unit OME does not know is left out. Of a lookup table, OME keeps only the
+    colour of the brightest pixels.
     """
     calibration = image.calibration
     metadata: dict[str, Any] = {"Creator": "care_bridge"}
@@ -57,9 +68,25 @@ def write_ome(image: Image) -> dict[str, Any]:
     if calibration.frame_interval:
         metadata["TimeIncrement"] = calibration.frame_interval
         metadata["TimeIncrementUnit"] = "s"
-    names = image.display.channel_names
+    channel: dict[str, list[Any]] = {}
+    names, luts = image.display.channel_names, image.display.luts
     if not image.rgb and len(names) == image.sizes.get("C", 1):
-        metadata["Channel"] = {"Name": [_FORBIDDEN.sub("", name) for name in names]}
+        channel["Name"] = [_FORBIDDEN.sub("", name) for name in names]
+    if not image.rgb and len(luts) == image.sizes.get("C", 1):
+        channel["Color"] = [_brightest(lut) for lut in luts]
+    if channel:
+        metadata["Channel"] = channel
     if image.history:
         metadata["Description"] = _FORBIDDEN.sub("", "\n".join(image.history))
     return metadata
+
+
+def _lut_to(color: int) -> NDArray[np.uint8]:
+    """Lookup table from black to an OME colour (signed 32 bits: red, green, blue, alpha)."""
+    rgb = (color & 0xFFFFFFFF).to_bytes(4, "big")[:3]
+    return np.rint(np.linspace(0, 1, 256)[:, np.newaxis] * list(rgb)).astype(np.uint8)
+
+
+def _brightest(lut: NDArray[np.uint8]) -> int:
+    """OME colour of a lookup table's last entry, opaque."""
+    return int.from_bytes(bytes([*lut[-1].tolist(), 255]), "big", signed=True)

@@ -40,7 +40,11 @@ def settle_axes(
     chosen = Axes(given)
     full_shape = tuple(size for _, size in dimensions)
     settled = full_shape if len(full_shape) == len(chosen) else own_shape
-    chosen.check(settled)
+    if len(settled) != len(chosen):
+        raise AxesError(
+            f"{name} has shape {own_shape}, but axes {chosen} name {len(chosen)} dimensions: give "
+            "one letter for each"
+        )
     return chosen, settled
 
 

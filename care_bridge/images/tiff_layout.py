@@ -89,7 +89,7 @@ def _read_header(file: BinaryIO, path: Path) -> tuple[_Format, int]:
     layout = _Format(order, big=version == 43)
     start = 8 if layout.big else 4
     if len(head) < start + layout.offset.size:
-        raise ImageError(f"{path} is truncated: it ends within its first {start} bytes")
+        raise ImageError(f"{path} is truncated: it ends within its header; copy it again")
     return layout, layout.offset.unpack_from(head, start)[0]
 
 

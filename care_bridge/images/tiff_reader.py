@@ -69,12 +69,15 @@ def _read_image(tif: tifffile.TiffFile, path: Path, given_axes: str | None) -> I
     series = _only_series(tif, path)
     page = series.keyframe
     letters, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
+    # tifffile takes 3 or 4 planes for colours when it writes an array whose axes nobody told it
+    guessed = series.kind == "shaped" and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+    letters = letters.replace("S", "Q") if guessed else letters
     check_pixel_type(series.dtype, path)
-    _check_colours(page, dict(zip(letters, shape, strict=True)).get("S", 1), path)
+    _check_encoding(page, dict(zip(letters, shape, strict=True)).get("S", 1), path)
     colormap = _colormap(page, tif.is_imagej, path)
     axes, shape = settle_axes(letters, shape, given_axes, path)
     image = Image(to_pixel_type(series.asarray(), path).reshape(shape), axes)
-    rgb = page.photometric == _RGB and image.sizes.get("C", 1) == 3
+    rgb = page.photometric == _RGB and not guessed and image.sizes.get("C", 1) == 3
     if series.kind == "ome":
         calibration, display, history = read_ome(tif.ome_metadata or "")
         return image.replace(
@@ -114,15 +117,22 @@ def _only_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
     if stored != prod(series.shape):
         raise ImageError(
             f"{path} lacks pages: its metadata tell of shape {series.shape} ({series.axes}), but "
-            "not all of it is in the file; copy or save it again"
+            "not all of it is in this file; copy it again, or save it whole as one file"
         )
     if stored == 0:
         raise ImageError(f"{path} holds an image without pixels (shape {series.shape})")
     return series
 
 
-def _check_colours(page: tifffile.TiffPage, samples: int, path: Path) -> None:
-    """Raise ImageError for colour spaces whose numbers are no intensities."""
+def _check_encoding(page: tifffile.TiffPage, samples: int, path: Path) -> None:
+    """Raise ImageError for colour spaces whose numbers are no intensities, and for compression
+    that cannot be undone here."""
+    if page.compression not in tifffile.TIFF.DECOMPRESSORS:
+        name = tifffile.COMPRESSION(page.compression).name
+        raise ImageError(
+            f"{path} is compressed by {name}, which needs the package imagecodecs: install it "
+            "(pip install imagecodecs), or save the image uncompressed"
+        )
     if page.photometric not in (_MINISWHITE, _MINISBLACK, _RGB, _PALETTE):
         name = tifffile.PHOTOMETRIC(page.photometric).name
         raise ImageError(f"{path} stores its colours as {name}: save it as RGB or grayscale")

@@ -19,7 +19,6 @@ from care_bridge.images.imagej_metadata import write_metadata
 from care_bridge.images.ome_metadata import write_ome
 from care_bridge.images.pixels import PIXEL_TYPES
 
-_SOFTWARE = "care_bridge"
 # Classic TIFF counts bytes in 32 bits; leave room for the tables.
 _CLASSIC_BYTES = 2**32 - 2**25
 
@@ -74,7 +73,7 @@ def _write_imagej(image: Image, pixels: NDArray[np.generic], axes: str, path: Pa
         resolution=_resolution(image),
         metadata={"axes": axes, **write_metadata(image, planes, channels)},
         truncate=pixels.nbytes > _CLASSIC_BYTES,
-        software=_SOFTWARE,
+        software="",
     )
 
 
@@ -95,7 +94,7 @@ def _write_ome(image: Image, pixels: NDArray[np.generic], axes: str, path: Path)
         bigtiff=pixels.nbytes > _CLASSIC_BYTES,
         photometric="rgb" if image.rgb else "minisblack",
         metadata={**metadata, "UUID": str(_content_id(pixels, metadata))},
-        software=_SOFTWARE,
+        software="",
     )
 
 
