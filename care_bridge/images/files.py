@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from care_bridge.images.image import Image
 
 SUFFIXES = (".tif", ".tiff")
+_RUNS = re.compile(r"[0-9]+|[^0-9]+")
 
 
 def is_image_name(name: str) -> bool:
@@ -84,12 +85,10 @@ def _has_ome_name(path: Path) -> bool:
     return path.name.lower().endswith((".ome.tif", ".ome.tiff"))
 
 
-def _natural_key(path: Path) -> list[tuple[tuple[int, int, str], ...]]:
-    """Sort key by folder and name, runs of digits compared as numbers, ties by spelling."""
-    return [
-        tuple(
-            (0, int(run), run) if run.isdecimal() else (1, 0, run)
-            for run in re.findall(r"[0-9]+|[^0-9]+", part.casefold())
-        )
-        for part in (*path.parts, path.name)
+def _natural_key(path: Path) -> tuple[list[list[tuple[int, int, str]]], str]:
+    """Sort key by folder and name without regard to case, runs of digits compared as numbers."""
+    parts = [
+        [(0, int(run), "") if run.isdecimal() else (1, 0, run) for run in _RUNS.findall(part)]
+        for part in path.as_posix().casefold().split("/")
     ]
+    return parts, path.as_posix()
