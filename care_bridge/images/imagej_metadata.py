@@ -93,7 +93,8 @@ def write_metadata(image: Image, planes: int, channels: int) -> dict[str, Any]:
         if channels == 1:
             metadata["min"], metadata["max"] = display.ranges[0]
         else:
-            metadata["Ranges"] = [limit for pair in display.ranges for limit in pair]
+            # as an array: older versions of tifffile take each item of a list for a whole entry
+            metadata["Ranges"] = np.ravel(display.ranges)
     if channels > 1 and len(display.luts) == channels:
         metadata["LUTs"] = [np.ascontiguousarray(table.T) for table in display.luts]
     return metadata
