@@ -1,0 +1,65 @@
+"""Run ImageJ macros with CARE commands in a headless Fiji or ImageJ."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    run_action = actions.add_parser("run", help="run a macro, headless")
+    run_action.add_argument("macro", metavar="MACRO", help="a bundled macro's name or a file")
+    run_action.add_argument(
+        "arguments",
+        nargs="*",
+        metavar="key=value",
+        help="what the macro reads with getArgument(); a flag is the key alone",
+    )
+    run_action.add_argument(
+        "--fiji",
+        metavar="PATH",
+        default=os.environ.get("CARE_BRIDGE_FIJI") or None,
+        help="folder of a Fiji; default: CARE_BRIDGE_FIJI, else plain ImageJ from Maven Central",
+    )
+    run_action.set_defaults(action=_run_macro)
+    list_action = actions.add_parser("macros", help="list the bundled macros")
+    list_action.set_defaults(action=_list_macros)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the action says."""
+    arguments.action(arguments)
+    return 0
+
+
+def _run_macro(arguments: argparse.Namespace) -> None:
+    from care_bridge.fiji.gateway import start
+    from care_bridge.fiji.macros import find_macro, run_macro
+
+    macro = find_macro(arguments.macro)
+    given = _by_key(arguments.arguments)
+    start(arguments.fiji)
+    sys.stdout.flush()  # the macro's own output comes from Java
+    run_macro(macro, given)
+
+
+def _by_key(words: list[str]) -> dict[str, str]:
+    from care_bridge.errors import ConfigError
+
+    values: dict[str, str] = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        if key in values:
+            raise ConfigError(f'the argument "{key}" is given twice: give it once')
+        values[key] = value
+    return values
+
+
+def _list_macros(_arguments: argparse.Namespace) -> None:
+    from care_bridge.fiji.macros import bundled_macros, purpose
+
+    for name, path in bundled_macros().items():
+        print(f"{name}  {purpose(path)}")

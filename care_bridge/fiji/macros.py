@@ -1,0 +1,98 @@
+"""Runs ImageJ macros and tells how they failed."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from care_bridge.bundled import bundled_folder
+from care_bridge.errors import FijiError, MacroError
+from care_bridge.fiji.arguments import format_arguments
+
+_SUFFIX = ".ijm"
+# Of ij.Macro and ij.macro.MacroConstants: how a macro ends itself, and the bits of a token's kind.
+_CANCELED = "Macro canceled"
+_TOKEN = 0xFFF
+# Two macros at once would share the active image.
+_one_at_a_time = threading.Lock()
+
+
+def bundled_macros() -> dict[str, Path]:
+    """The macros that came with care_bridge, by name ("Batch_Restore")."""
+    folder = bundled_folder("fiji_macros")
+    return {path.stem: path for path in sorted(folder.glob(f"*{_SUFFIX}"))}
+
+
+def purpose(macro: Path) -> str:
+    """What a macro does: the first line of its header."""
+    return macro.read_text("utf-8").partition("\n")[0].lstrip("/ ")
+
+
+def find_macro(name: str | Path) -> Path:
+    """The file of a bundled macro, with or without .ijm, or the macro file itself; FijiError."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    bundled = bundled_macros()
+    wanted = str(name).removesuffix(_SUFFIX)
+    if wanted in bundled:
+        return bundled[wanted]
+    near = difflib.get_close_matches(wanted, bundled, n=1)
+    guess = f'did you mean "{near[0]}"? ' if near else ""
+    raise FijiError(
+        f"there is no macro {name}: {guess}give a file, or a bundled macro ({', '.join(bundled)})"
+    )
+
+
+def run_macro(name: str | Path, arguments: Mapping[str, str] | None = None) -> str | None:
+    """Run a bundled macro or a macro file in the running ImageJ; returns what it returns.
+
+    arguments: what the macro reads with getArgument(), as key=[value]. Raises MacroError, with
+    the line, where the macro stops with an error, or by exit with a message.
+    """
+    from jpype import JClass, JException
+
+    path = find_macro(name)
+    code = path.read_text("utf-8", errors="replace")
+    if any(line.lstrip().startswith("#@") for line in code.splitlines()):
+        raise FijiError(
+            f"{path.name} has #@ parameters, which cannot be filled here: "
+            "read key=value arguments with getArgument() instead"
+        )
+    interpreter = JClass("ij.macro.Interpreter")()
+    with _one_at_a_time:
+        try:
+            result = interpreter.run(code, format_arguments(arguments or {}))
+        except JException as error:
+            if interpreter.getErrorMessage() is None:
+                _raise_unless_exit(interpreter, path, error)
+            result = None
+        if interpreter.getErrorMessage() is not None:
+            line = int(_private(interpreter, "lineNumber"))
+            raise _macro_error(path, line, str(interpreter.getErrorMessage()))
+    return None if result is None else str(result)
+
+
+def _raise_unless_exit(interpreter: Any, path: Path, error: Any) -> None:
+    """Raise MacroError for a Java exception, unless it is a plain exit() of the macro."""
+    line = int(interpreter.getLineNumber())
+    if str(error.getMessage()) != _CANCELED:
+        raise _macro_error(path, line, str(error)) from error
+    # exit and exit() are a macro's normal end; exit("message") shows what went wrong.
+    code, place = _private(interpreter, "pgm").getCode(), int(_private(interpreter, "pc"))
+    if code[place] & _TOKEN == ord(")") and code[place - 1] & _TOKEN != ord("("):
+        raise _macro_error(path, line, "the macro stopped with a message, which is above")
+
+
+def _macro_error(path: Path, line: int, message: str) -> MacroError:
+    return MacroError(f"{path.name}, line {line}: {message}", path.name, line)
+
+
+def _private(interpreter: Any, name: str) -> Any:
+    """A field of ij.macro.Interpreter for which it has no method."""
+    field = type(interpreter).class_.getDeclaredField(name)
+    field.setAccessible(True)
+    return field.get(interpreter)
