@@ -38,6 +38,14 @@ def parse_rdf(data: bytes, origin: str) -> ModelSpec:
         raise PackageFormatError(f"cannot use the package {origin}: {reason}") from None
 
 
+def rdf_warnings(data: bytes) -> list[str]:
+    """What the spec library advises about an RDF that `parse_rdf` takes, a line each."""
+    summary = _described(_content(data)).validation_summary
+    return [
+        " ".join(warning.msg.split()) for detail in summary.details for warning in detail.warnings
+    ]
+
+
 class _RefusedError(Exception):
     """Why a description cannot be used: the second half of a message."""
 

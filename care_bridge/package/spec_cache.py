@@ -21,7 +21,7 @@ from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
 from care_bridge.tiling import AxisLimits
 
 # Raise it whenever ModelSpec, or what rdf.py makes of an RDF, changes.
-VERSION = 1
+VERSION = 2
 
 
 def load_spec(rdf_sha256: str) -> ModelSpec | None:

@@ -26,16 +26,17 @@ def find_package(source: str | Path) -> Path:
     path = Path(source).expanduser()
     if path.exists():
         return path
+    return bundled_model(str(source))
+
+
+def bundled_model(name: str) -> Path:
+    """The folder of the bundled model `name`; PackageNotFoundError where there is none."""
     models = bundled_models()
-    if str(source) in models:
-        return models[str(source)]
-    raise PackageNotFoundError(
-        f'there is no model package "{source}": {_hint(str(source), list(models))}'
-    )
-
-
-def _hint(wanted: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(wanted, names, n=1)
-    guess = f'did you mean "{near[0]}"? ' if near else ""
-    bundled = f"a bundled model ({', '.join(names)})" if names else "no model is bundled"
-    return f"{guess}give {bundled}, or a package's folder, .zip or rdf.yaml"
+    if name not in models:
+        near = difflib.get_close_matches(name, models, n=1)
+        guess = f'did you mean "{near[0]}"? ' if near else ""
+        raise PackageNotFoundError(
+            f'there is no model package "{name}": {guess}give a bundled model '
+            f"({', '.join(models) or 'none is there'}) or a package's folder, .zip or rdf.yaml"
+        )
+    return models[name]

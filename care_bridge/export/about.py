@@ -1,0 +1,167 @@
+"""What a package says of its model to people: metadata and the model card."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from care_bridge.errors import ConfigError
+from care_bridge.normalization import Percentiles
+from care_bridge.package.rdf_content import Card
+from care_bridge.package.spec import ModelSpec
+from care_bridge.training.checkpoint import Checkpoint
+
+_NAME_CHARACTERS = string.ascii_letters + string.digits + "_+- ()"
+_NAME_LENGTHS = range(5, 129)
+_LONGEST_DESCRIPTION = 1024
+
+
+@dataclass(frozen=True)
+class About:
+    """Metadata of a package. name: 5 to 128 letters, digits, blanks and _+-(). license: an SPDX id.
+    tags: besides those that care_bridge gives. Raises ConfigError where they cannot be used."""
+
+    name: str
+    description: str
+    authors: tuple[str, ...] = ("unknown",)
+    license: str = "CC-BY-4.0"
+    tags: tuple[str, ...] = ()
+    version: str = "0.1.0"
+
+    def __post_init__(self) -> None:
+        wrong = [letter for letter in self.name if letter not in _NAME_CHARACTERS]
+        if wrong or len(self.name) not in _NAME_LENGTHS:
+            raise ConfigError(
+                f'the name "{self.name}" cannot be used: give {_NAME_LENGTHS[0]} to '
+                f"{_NAME_LENGTHS[-1]} letters, digits, blanks or characters of _+-()"
+            )
+        if len(self.description) > _LONGEST_DESCRIPTION:
+            raise ConfigError(
+                f"the description has {len(self.description)} characters, at most "
+                f"{_LONGEST_DESCRIPTION} can be used"
+            )
+
+    @property
+    def nickname(self) -> str:
+        """The name in lower-case letters, digits and hyphens."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+
+def default_name(checkpoint: Checkpoint, run: str) -> str:
+    """A name for the model trained in the run folder called `run`."""
+    words = "".join(letter if letter in _NAME_CHARACTERS else " " for letter in run)
+    return f"CARE {len(checkpoint.axes)}D {words}"[: _NAME_LENGTHS[-1]].strip()
+
+
+def default_description(checkpoint: Checkpoint) -> str:
+    """One sentence on what the model does."""
+    return (
+        f"Restores {len(checkpoint.axes)}D microscopy images: a residual U-Net trained on pairs of "
+        "images (content-aware image restoration)"
+    )
+
+
+def make_card(about: About, axes: str, tiled_axes: str) -> Card:
+    """What the RDF says to people. tiled_axes: see Card."""
+    given = (
+        "care",
+        "image-restoration",
+        "denoising",
+        f"{len(axes)}d",
+        "unet",
+        "pytorch",
+        "fluorescence-light-microscopy",
+        "fiji",
+    )
+    return Card(
+        authors=about.authors,
+        tags=tuple(dict.fromkeys((*about.tags, *given))),
+        timestamp=datetime.now(UTC),
+        tiled_axes=tiled_axes,
+    )
+
+
+def model_card(spec: ModelSpec, checkpoint: Checkpoint) -> str:
+    """README.md of the package."""
+    return "\n".join(
+        [
+            f"# {spec.name}",
+            "",
+            spec.description,
+            "",
+            *_use(spec),
+            *_validation(checkpoint),
+            *_training(checkpoint),
+        ]
+    )
+
+
+def _use(spec: ModelSpec) -> list[str]:
+    axes = ", ".join(spec.spatial_axes)
+    halo = ", ".join(f"{axis} {limits.halo}" for axis, limits in spec.tiling.items())
+    lines = [
+        "# Use",
+        "",
+        "    care-bridge restore IMAGES --model THIS_PACKAGE --out FOLDER",
+        "",
+        f"- Input: axes {axes}; channels {', '.join(spec.input.channel_names)}.",
+        f"- Tiles need {halo} pixels of context a side, on starts that are multiples of "
+        f"{', '.join(str(limits.step) for limits in spec.tiling.values())}.",
+    ]
+    if isinstance(spec.normalization, Percentiles):
+        low, high = spec.normalization.low, spec.normalization.high
+        lines += [
+            f"- Each image is scaled by its own percentiles {low:g} and {high:g}, taken over all "
+            "of its pixels.",
+            "- care_bridge scales the result back to the image's grey levels. Other software "
+            "shows it as the network gives it, with those two percentiles at 0 and 1.",
+        ]
+    else:
+        lines += [
+            "- Every image is scaled by the mean and standard deviation of the training images, "
+            "and the result by those of the targets: use it on images taken in the same way.",
+        ]
+    return [
+        *lines,
+        "- Restored grey levels are an estimate: do not measure intensities in them.",
+        "",
+    ]
+
+
+def _validation(checkpoint: Checkpoint) -> list[str]:
+    images = checkpoint.images.get("validation", [])
+    source = f"on {len(images)} image{'s' * (len(images) != 1)} that training did not see"
+    return [
+        "# Validation",
+        "",
+        f"Measured {source}, while training; PSNR in dB after percentile normalisation and an "
+        "affine fit to the target (Weigert et al. 2018).",
+        "",
+        *_table(("figure", "value"), [(k, f"{v:.4g}") for k, v in checkpoint.validation.items()]),
+        "",
+        "Compare with your own data before trusting it: restore images whose truth you know, and "
+        "look where the result shows what the input does not.",
+        "",
+    ]
+
+
+def _training(checkpoint: Checkpoint) -> list[str]:
+    config = checkpoint.config
+    rows = [
+        ("batches", str(checkpoint.step)),
+        ("batch size", str(config.training.batch_size)),
+        ("patch", " x ".join(map(str, config.patches.size or ()))),
+        ("loss", config.training.loss),
+        ("learning rate", f"{config.training.learning_rate:g}"),
+        ("images", str(len(checkpoint.images.get("train", [])))),
+        ("seed", str(config.seed)),
+        *((f"{name} version", version) for name, version in checkpoint.versions.items()),
+    ]
+    return ["# Training", "", *_table(("setting", "value"), rows), ""]
+
+
+def _table(head: tuple[str, str], rows: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"| {one} | {other} |" for one, other in (head, ("---", "---"), *rows)]

@@ -1,0 +1,160 @@
+"""From a training run to a package: exported, measured, described, and run again as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from care_bridge.axes import Axes
+from care_bridge.errors import PackageCheckError
+from care_bridge.export.about import About, make_card, model_card
+from care_bridge.export.example import TestImage, cut_test_image
+from care_bridge.export.graph import OPSET, compare_with_torch, export_onnx
+from care_bridge.export.memory import measure_memory_per_pixel
+from care_bridge.export.publish import whole_package
+from care_bridge.export.reach import structural_halo
+from care_bridge.images import Image, write_image
+from care_bridge.images.picture import write_panels
+from care_bridge.normalization import FixedScale, Percentiles, percentiles
+from care_bridge.package.archive import RDF_NAMES
+from care_bridge.package.rdf_content import COVER, DOCUMENTATION, FORMAT_VERSION, rdf_content
+from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
+from care_bridge.runtime.check import check_package
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.prediction import predict
+from care_bridge.runtime.report import CheckReport
+from care_bridge.runtime.restorer import Restorer
+from care_bridge.runtime.session import Session
+from care_bridge.tiling import AxisLimits
+from care_bridge.training.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
+
+_WEIGHTS = "weights.onnx"
+_COVER_PERCENTILES = (0.1, 99.9)
+
+
+def export_checkpoint(
+    checkpoint: Checkpoint, out: Path, about: About, *, overwrite: bool = False
+) -> CheckReport:
+    """Write the package of a trained network to `out`: a folder, or a zip where it ends in .zip.
+
+    Returns the report of its check. ExportError where the exported network differs from the
+    trained one or `out` cannot be written, PackageCheckError where the package does not do what
+    it says; then nothing is written.
+    """
+    axes, channels = checkpoint.axes, checkpoint.channels_in
+    step = 2**checkpoint.config.network.depth
+    weights = export_onnx(checkpoint.network, axes, channels, step)
+    difference = compare_with_torch(weights, checkpoint.network, axes, channels, step)
+    log.info("exported: %.1f MB, differs from torch by %.1e", len(weights) / 1e6, difference)
+    spec = _spec(checkpoint, about, weights, step)
+    test_image = cut_test_image(checkpoint.example.source, spec.tiling, spec.normalization)
+    output = predict(spec, Session(weights, "cpu"), test_image.pixels)
+    with whole_package(out, overwrite=overwrite) as folder:
+        (folder / _WEIGHTS).write_bytes(weights)
+        _write_tensors(folder, spec.input, test_image.pixels)
+        _write_tensors(folder, spec.output, output)
+        (folder / DOCUMENTATION).write_text(model_card(spec, checkpoint), "utf-8")
+        _write_rdf(folder, spec, about, test_image)
+        _write_cover(folder, test_image)
+        report = check_package(folder)
+        if report.errors:
+            first = report.errors[0]
+            raise PackageCheckError(f"the package fails its check: {first.what}", report)
+    return replace(report, source=str(out))
+
+
+def _spec(checkpoint: Checkpoint, about: About, weights: bytes, step: int) -> ModelSpec:
+    axes, channels = checkpoint.axes, checkpoint.channels_in
+    limits = {axis: AxisLimits(step=step, min=step, halo=0) for axis in axes}
+    halo = structural_halo(checkpoint.network, axes, channels, limits)
+    memory = measure_memory_per_pixel(weights, axes, channels, step)
+    log.info("halo: %s pixels; memory: %.0f bytes a pixel", halo, memory)
+    return ModelSpec(
+        name=about.name,
+        nickname=about.nickname,
+        version=about.version,
+        description=about.description,
+        license=about.license,
+        format_version=FORMAT_VERSION,
+        rdf_sha256="",  # known when it is written
+        input=_tensor_spec("input", axes, channels),
+        output=_tensor_spec("output", axes, checkpoint.channels_out),
+        weights=Weights(_WEIGHTS, hashlib.sha256(weights).hexdigest(), OPSET),
+        tiling={axis: replace(limits[axis], halo=halo[axis]) for axis in axes},
+        normalization=_normalization(checkpoint),
+        memory_per_pixel=memory,
+        config={"task": checkpoint.config.task, "training": _training(checkpoint)},
+    )
+
+
+def _tensor_spec(name: str, axes: str, channels: int) -> TensorSpec:
+    return TensorSpec(
+        id=name,
+        axes=f"BC{axes}",
+        channel_names=tuple(f"channel{index}" for index in range(channels)),
+        test_tensor=f"test_{name}.npy",
+        sample_tensor=f"sample_{name}.tif",
+    )
+
+
+def _normalization(checkpoint: Checkpoint) -> Percentiles | FixedScale:
+    trained_with = checkpoint.config.normalization
+    if trained_with.mode == "fixed":
+        return FixedScale(checkpoint.intensities.source, checkpoint.intensities.target)
+    return Percentiles(trained_with.low, trained_with.high, trained_with.eps)
+
+
+def _training(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What the package keeps of its training; no paths of the machine it was trained on."""
+    settings = checkpoint.config.model_dump(mode="json", exclude={"data"}, exclude_none=True)
+    return {
+        "steps": checkpoint.step,
+        "config": settings,
+        "validation": dict(checkpoint.validation),
+        "versions": dict(checkpoint.versions),
+    }
+
+
+def _write_tensors(folder: Path, spec: TensorSpec, tensor: NDArray[np.float32]) -> None:
+    """The test tensor, and the same pixels as an image for people and for deepImageJ."""
+    np.save(folder / spec.test_tensor, tensor)
+    if spec.sample_tensor:
+        picture = Image(tensor[0], Axes(spec.axes.removeprefix("B")))
+        write_image(picture, folder / spec.sample_tensor)
+
+
+def _write_cover(folder: Path, test_image: TestImage) -> None:
+    """The first channel's middle slice before and after, in the contrast of the latter, restored
+    as a user of the package does it."""
+    restorer = Restorer(folder, RestoreOptions(device="cpu", dtype="float32"))
+    axes = Axes("C" + restorer.package.spec.spatial_axes)
+    before = Image(test_image.pixels[0], axes)
+    after = restorer.restore_image(before)
+    slices = [_middle_slice(image) for image in (before, after)]
+    low, high = percentiles(slices[1], _COVER_PERCENTILES)
+    panels = list(zip(("before", "after"), slices, strict=True))
+    write_panels(folder / COVER, panels, limits=(low, high))
+
+
+def _middle_slice(image: Image) -> NDArray[np.generic]:
+    volumes = image.axes.to(image.pixels, "CZYX")
+    middle: NDArray[np.generic] = volumes[0, volumes.shape[1] // 2]
+    return middle
+
+
+def _write_rdf(folder: Path, spec: ModelSpec, about: About, test_image: TestImage) -> None:
+    hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+    card = make_card(about, spec.spatial_axes, test_image.tiled_axes)
+    text = yaml.safe_dump(
+        rdf_content(spec, card, hashes), sort_keys=False, allow_unicode=True, width=100
+    )
+    (folder / RDF_NAMES[0]).write_text(text, "utf-8")

@@ -1,0 +1,141 @@
+"""A trained network as one ONNX file that every consumer of bioimage.io packages can run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from care_bridge.errors import ExportError
+from care_bridge.runtime.session import Session
+
+# The newest that JDLL's ONNX Runtime 1.13 reads.
+OPSET = 17
+IR_VERSION = 8
+
+LARGEST_DIFFERENCE = 1e-5
+
+_INPUT, _OUTPUT = "input", "output"
+_NOISY = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+
+
+def export_onnx(network: torch.nn.Module, axes: str, channels: int, step: int) -> bytes:
+    """The ONNX file of `network`, with free batch and image sizes.
+
+    axes: "YX" or "ZYX". channels: of its input. step: its sizes are multiples of this. ExportError
+    where the graph is not one that all consumers run fast.
+    """
+    sizes = (2, channels, *(step * (4 + index) for index in range(len(axes))))
+    free = {0: torch.export.Dim("batch")}
+    free |= {2 + index: step * torch.export.Dim(f"n{axis}") for index, axis in enumerate(axes)}
+    with _quiet(), torch.inference_mode():
+        program = torch.onnx.export(
+            network,
+            (torch.zeros(sizes),),
+            dynamo=True,
+            dynamic_shapes=(free,),
+            opset_version=OPSET,
+            input_names=[_INPUT],
+            output_names=[_OUTPUT],
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("torch exported no ONNX model")
+    model = _cleaned(program.model_proto, axes)
+    _check(model)
+    weights: bytes = model.SerializeToString()
+    return weights
+
+
+def compare_with_torch(
+    weights: bytes, network: torch.nn.Module, axes: str, channels: int, step: int
+) -> float:
+    """The largest difference between the ONNX file and `network`, relative to the range of its
+    output, over random inputs of several sizes and batches of one and two.
+
+    ExportError where it is above LARGEST_DIFFERENCE.
+    """
+    session = Session(weights, "cpu")
+    worst = 0.0
+    for seed, shape in enumerate(_shapes(axes, channels, step)):
+        source = np.random.default_rng(seed).random(shape, np.float32)
+        expected = run_torch(network, source)
+        difference = np.abs(session.run(source) - expected).max() / np.ptp(expected)
+        worst = max(worst, float(difference))
+    if not worst <= LARGEST_DIFFERENCE:
+        raise ExportError(
+            f"the exported ONNX model differs from the trained network by {worst:.1e} of its "
+            f"range, at most {LARGEST_DIFFERENCE:.0e} is expected: report this network's settings"
+        )
+    return worst
+
+
+def run_torch(network: torch.nn.Module, source: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The output of `network` for `source` (B, C, [Z,] Y, X)."""
+    with torch.inference_mode():
+        output: NDArray[np.float32] = network(torch.from_numpy(source)).numpy()
+    return output
+
+
+def _shapes(axes: str, channels: int, step: int) -> list[tuple[int, ...]]:
+    multiples = [(4, 4, 4), (2, 3, 7), (6, 16, 9)]
+    return [
+        (batch, channels, *(step * factor for factor in factors[-len(axes) :]))
+        for batch in (1, 2)
+        for factors in multiples
+    ]
+
+
+def _cleaned(model: onnx.ModelProto, axes: str) -> onnx.ModelProto:
+    """`model` stamped with IR_VERSION, without the exporter's notes (which hold paths of this
+    machine), its sizes named after the axes."""
+    cleaned = onnx.ModelProto()
+    cleaned.CopyFrom(model)
+    cleaned.ir_version = IR_VERSION
+    cleaned.doc_string = ""
+    graph = cleaned.graph
+    graph.name = "network"
+    graph.doc_string = ""
+    graph.ClearField("value_info")
+    noted = [cleaned, graph, *graph.node, *graph.initializer, *graph.input, *graph.output]
+    for part in noted:
+        part.ClearField("metadata_props")
+    for node in graph.node:
+        node.doc_string = ""
+    for value in (*graph.input, *graph.output):
+        sizes = value.type.tensor_type.shape.dim
+        for size, name in zip((sizes[0], *sizes[2:]), ("batch", *axes.lower()), strict=True):
+            size.dim_param = name
+    return cleaned
+
+
+def _check(model: onnx.ModelProto) -> None:
+    onnx.checker.check_model(model, full_check=True)
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    if opsets != {"": OPSET}:
+        raise ExportError(f"torch exported operators {opsets}, expected ONNX opset {OPSET} only")
+    operators = {node.op_type for node in model.graph.node}
+    if "Resize" in operators:
+        raise ExportError(
+            "the exported graph upsamples with Resize, which is slow in 3D: the network must "
+            "upsample by expanding"
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's warnings on opset conversion: the result is checked instead."""
+    levels = {name: logging.getLogger(name).level for name in _NOISY}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

@@ -1,0 +1,32 @@
+"""The halo that a network's structure asks for, whatever it has learned."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from care_bridge.export.graph import run_torch
+from care_bridge.runtime.halo import measure_halo
+from care_bridge.tiling import AxisLimits
+
+
+def structural_halo(
+    network: nn.Module, axes: str, channels: int, limits: Mapping[str, AxisLimits]
+) -> dict[str, int]:
+    """The halo of `network` in pixels by axis, measured with averaging convolutions.
+
+    A trained network may hardly use its outermost weights, and on an unlucky probe its ReLUs may
+    hide them; with positive weights every path shows. axes: "YX" or "ZYX".
+    """
+    averaging = copy.deepcopy(network)
+    with torch.no_grad():
+        for module in averaging.modules():
+            if isinstance(module, nn.Conv2d | nn.Conv3d):
+                module.weight.fill_(1 / math.prod(module.weight.shape[1:]))
+                if module.bias is not None:
+                    module.bias.zero_()
+    return measure_halo(lambda x: run_torch(averaging, x), f"BC{axes}", channels, limits)
