@@ -33,8 +33,9 @@ class PairRecipe:
     size: Y and X in pixels. scenes: how often each of SCENES is drawn, as weights. mixed: share
     of images in which a second structure lies beside the first. pixel_size, wavelength:
     micrometres. numerical_aperture: no unit. photons: expected photons in a pixel of the
-    brightest structures (percentile 99.9). background: its share of these photons. haze: share of
-    the structures' light that comes out of focus. gain: grey levels a photon. offset: grey
+    brightest structures (percentile 99.9). background: its share of these photons. defocus: sigma
+    of a Gaussian blur of the structures, micrometres. haze: share of the structures' light that
+    comes from far out of focus. gain: grey levels a photon. offset: grey
     levels. read_noise: electrons. Pixel size, photons and gain are drawn evenly on a logarithmic
     scale, the others evenly.
     """
@@ -47,6 +48,7 @@ class PairRecipe:
     wavelength: Range
     photons: Range
     background: Range
+    defocus: Range
     haze: Range
     gain: Range
     offset: Range
@@ -139,14 +141,15 @@ def _with_background(
 ) -> NDArray[np.float64]:
     """The blurred scene with out-of-focus light and background; its bright parts are 1."""
     haze = rng.uniform(*recipe.haze)
-    defocus = rng.uniform(1, 5) / microscope.pixel_size
-    sharp = microscope.blur((1 - haze) * structure + haze * gaussian_filter(structure, defocus))
-    sharp /= max(float(np.percentile(sharp, 99.9)), 1e-12)
+    near = gaussian_filter(structure, rng.uniform(*recipe.defocus) / microscope.pixel_size)
+    far = gaussian_filter(structure, rng.uniform(1, 5) / microscope.pixel_size)
+    image = microscope.blur((1 - haze) * near + haze * far)
+    image /= max(float(np.percentile(image, 99.9)), 1e-12)
     share = rng.uniform(*recipe.background)
     clouds = diffuse(recipe.size, microscope.pixel_size, rng)
     evenness = rng.uniform(0, 1)
     background = evenness + (1 - evenness) * clouds / clouds.mean()
-    return np.asarray((1 - share) * sharp + share * background)
+    return np.asarray((1 - share) * image + share * background)
 
 
 def _log_uniform(rng: np.random.Generator, limits: Range) -> float:

@@ -50,6 +50,12 @@ def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
         axes,
         " x ".join(map(str, patch)),
     )
+    channels_in, channels_out = len(training[0].source), len(training[0].target)
+    if config.normalization.target == "source" and channels_in != channels_out:
+        raise TrainingError(
+            f"the sources have {channels_in} channels, the targets {channels_out}: "
+            "normalization.target=source needs as many, use own"
+        )
     intensities = measure_intensities(training)
 
     def patches(chosen: Sequence[Stack], number: int, *, vary: bool) -> PatchSource:
@@ -64,7 +70,6 @@ def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
         )
 
     held_out = patches(validation, _VALIDATION, vary=False)
-    channels_in, channels_out = len(training[0].source), len(training[0].target)
     return Task(
         config=config,
         channels_in=channels_in,

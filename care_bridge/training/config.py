@@ -41,7 +41,11 @@ class NormalizationConfig(_Section):
     mode: "percentile" (each image by its own percentiles) or "fixed" (mean and standard deviation
     of the whole training set, in and out). low, high: the percentiles of prediction and
     validation. train_low, train_high: the ranges from which each training patch draws its own
-    percentiles. eps: in grey levels, added to the span.
+    percentiles. target: whose percentiles scale the target in the percentile mode, its "own" (as
+    in the CARE paper) or those of its "source". Noise widens a source's percentiles, so with
+    "own" the network must guess each image's true contrast; with "source" it need not, which is
+    better where both were taken with one exposure and gain (simulated pairs, averaged frames).
+    eps: in grey levels, added to the span.
     """
 
     mode: Literal["percentile", "fixed"] = "percentile"
@@ -49,6 +53,7 @@ class NormalizationConfig(_Section):
     high: Percent = 99.8
     train_low: tuple[Percent, Percent] = (1.0, 3.0)
     train_high: tuple[Percent, Percent] = (99.5, 99.9)
+    target: Literal["own", "source"] = "own"
     eps: Annotated[float, Field(gt=0)] = 1e-6
 
     @model_validator(mode="after")

@@ -40,7 +40,7 @@ class Scaling:
     """Chooses the scales of a stack's patches.
 
     vary: draw the percentiles of each patch from the training ranges (source and target get the
-    same percents, each of its own grey levels), else use those of prediction.
+    same percents), else use those of prediction.
     """
 
     config: NormalizationConfig
@@ -57,10 +57,10 @@ class Scaling:
         if self.vary:
             low = generator.uniform(*self.config.train_low)
             high = generator.uniform(*self.config.train_high)
-        return (
-            self._percentile_scales(stack.source_statistics, low, high),
-            self._percentile_scales(stack.target_statistics, low, high),
-        )
+        before = self._percentile_scales(stack.source_statistics, low, high)
+        if self.config.target == "source":
+            return before, before
+        return before, self._percentile_scales(stack.target_statistics, low, high)
 
     def _percentile_scales(self, statistics: Statistics, low: float, high: float) -> ChannelScales:
         ends = zip(statistics.level(low), statistics.level(high), strict=True)

@@ -21,6 +21,7 @@ RECIPE = PairRecipe(
     wavelength=(0.45, 0.68),
     photons=(10, 200),
     background=(0.02, 0.5),
+    defocus=(0, 0.5),
     haze=(0, 0.5),
     gain=(0.5, 8),
     offset=(100, 400),
