@@ -42,18 +42,27 @@ def run(arguments: argparse.Namespace) -> int:
     from care_bridge.runtime.batch import restore_files
 
     bar = _Bar()
+    restored: list[Restored] = []
+
+    def tell(result: Restored) -> None:
+        bar.close()
+        restored.append(result)
+        if not arguments.json:
+            print(_as_line(result), flush=True)
+
     try:
-        restored = restore_files(
-            arguments.images, arguments.model, arguments.out, options, bar.update
+        restore_files(
+            arguments.images,
+            arguments.model,
+            arguments.out,
+            options,
+            on_progress=bar.update,
+            on_restored=tell,
         )
     finally:
         bar.close()
-    if arguments.json:
-        print(json.dumps([_as_json(result) for result in restored], indent=2))
-    else:
-        for result in restored:
-            shape = " x ".join(map(str, result.shape))
-            print(f"{result.job.target}  {shape} {result.dtype}  {result.seconds:.1f} s")
+        if arguments.json:
+            print(json.dumps([_as_json(result) for result in restored], indent=2))
     return 0
 
 
@@ -81,6 +90,11 @@ class _Bar:
         """Leave the last bar as it is."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _as_line(result: Restored) -> str:
+    shape = " x ".join(map(str, result.shape))
+    return f"{result.job.target}  {shape} {result.dtype}  {result.seconds:.1f} s"
 
 
 def _as_json(result: Restored) -> dict[str, object]:

@@ -68,8 +68,8 @@ def write_image(image: Image, path: Path, *, overwrite: bool = False) -> None:
     An OME-TIFF where the image came from one or the name ends in .ome.tif, else an ImageJ
     hyperstack (axes TZCYX), with calibration, display and history.
 
-    Raises ImageError where the name is taken and `overwrite` is not set, the folder is missing or
-    not writable, the disk is full, or the format cannot hold the image.
+    Raises ImageError where the name is taken and `overwrite` is not set, the folder is not
+    writable, the disk is full, or the format cannot hold the image.
     """
     from care_bridge.images.tiff_writer import write_tiff
     from care_bridge.images.whole_file import whole_file

@@ -12,7 +12,8 @@ from care_bridge.errors import ImageError
 
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a hidden name beside `path` to write to, which is renamed to `path` at the end.
+    """Give a hidden name beside `path` to write to, which is renamed to `path` at the end;
+    folders that are missing are made.
 
     After any error the written part is removed and `path` is as before. Raises ImageError for
     what the file system refuses, and where `path` is there already and `overwrite` is not set.
@@ -21,6 +22,7 @@ def whole_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         _check_target(path, overwrite)
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
             partial.replace(path)
@@ -33,8 +35,6 @@ def whole_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def _check_target(path: Path, overwrite: bool) -> None:
-    if not path.parent.is_dir():
-        raise ImageError(f"{path} cannot be written: {path.parent} is no folder, create it first")
     if path.is_dir():
         raise ImageError(f"{path} cannot be written: it is a folder, give a file name")
     if path.exists() and not overwrite:

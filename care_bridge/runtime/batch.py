@@ -46,14 +46,16 @@ def restore_files(
     package: Package | str | Path,
     out: Path,
     options: RestoreOptions,
+    *,
     on_progress: BatchProgress | None = None,
+    on_restored: Callable[[Restored], None] | None = None,
 ) -> tuple[Restored, ...]:
     """Restore files, folders of images and glob patterns into the folder `out` (or, for a single
     file, into the file `out`).
 
     Results keep their names, with "_restored" added where they land beside their source. The
     model is loaded once. `on_progress` is called with the job, its tiles done and its tiles in
-    all. A file that fails is reported and the rest goes on; at the end BatchError names the
+    all, `on_restored` after each file that is written. A file that fails is reported and the rest goes on; at the end BatchError names the
     failed ones (for a single file its own error is raised).
     """
     jobs = plan_jobs(sources, out, options)
@@ -62,12 +64,19 @@ def restore_files(
     failures: list[tuple[str, str]] = []
     for job in jobs:
         try:
-            restored.append(restore_file(restorer, job, on_progress))
+            result = restore_file(restorer, job, on_progress)
         except CareBridgeError as error:
             if len(jobs) == 1:
                 raise
-            log.error("%s: %s", job.source, error)
-            failures.append((str(job.source), str(error)))
+            told = str(error)
+            if str(job.source) not in told:
+                told = f"{job.source}: {told}"
+            log.error("%s", told)
+            failures.append((str(job.source), told))
+            continue
+        restored.append(result)
+        if on_restored:
+            on_restored(result)
     if failures:
         names = ", ".join(Path(source).name for source, _ in failures)
         raise BatchError(
@@ -90,7 +99,6 @@ def restore_file(
 
     image = open_image(job.source, restorer.options.axes)
     result = restorer.restore_image(image, progress)
-    job.target.parent.mkdir(parents=True, exist_ok=True)
     write_image(result, job.target, overwrite=restorer.options.overwrite)
     seconds = time.perf_counter() - started
     return Restored(job, str(result.pixels.dtype), result.pixels.shape, seconds)

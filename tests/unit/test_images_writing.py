@@ -180,8 +180,7 @@ def test_images_that_no_tiff_holds(tmp_path, changes, expected):
     [
         ("taken.tif", "exists already"),
         ("folder.tif", "is a folder"),
-        ("missing/out.tif", "create it first"),
-        ("taken.tif/out.tif", "create it first"),
+        ("taken.tif/out.tif", "cannot be written"),
         ("out.png", "end the name in .tif"),
         (f"{'x' * 300}.tif", "cannot be written"),
     ],
@@ -193,6 +192,11 @@ def test_names_that_cannot_be_written(tmp_path, name, expected):
         write_image(stack(), tmp_path / name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.tif", "taken.tif"]
     assert (tmp_path / "taken.tif").read_text() == "old"
+
+
+def test_missing_folders_are_made(tmp_path):
+    write_image(stack(), tmp_path / "day1" / "deep" / "out.tif")
+    assert open_image(tmp_path / "day1" / "deep" / "out.tif").sizes == stack().sizes
 
 
 def test_overwriting(tmp_path):
