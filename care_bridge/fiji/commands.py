@@ -58,16 +58,15 @@ def restore_folder(options: Mapping[str, str]) -> None:
     errors.
     """
     model, settings = _settings(options, ("input", "output", "model"))
-    output = Path(options["output"]).expanduser()
     imagej = JClass("ij.IJ")
-    restored = restore_files(
+    restore_files(
         [Path(options["input"]).expanduser()],
         model,
-        output,
+        Path(options["output"]).expanduser(),
         RestoreOptions.parse(settings),
-        lambda _job, done, tiles: imagej.showProgress(done, tiles),
+        on_progress=lambda _job, done, tiles: imagej.showProgress(done, tiles),
+        on_restored=lambda result: imagej.log(f"{result.job.target}  {result.dtype}"),
     )
-    imagej.log(f"CARE Batch Restore: {len(restored)} restored into {output}")
 
 
 COMMANDS: Mapping[str, Callable[[Mapping[str, str]], None]] = {

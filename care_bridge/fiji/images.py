@@ -152,11 +152,11 @@ def _channel_names(stack: Any, channels: int) -> tuple[str, ...]:
 
     A single plane has none: ImageJ makes a label of the image's title and its Info text.
     """
-    labels = [stack.getShortSliceLabel(number) for number in range(1, stack.getSize() + 1)]
-    names = labels[:channels]
-    if len(labels) == 1 or None in names or labels != names * (len(labels) // channels):
-        return ()
-    return tuple(map(str, names))
+    given = (stack.getSliceLabel(number) for number in range(1, stack.getSize() + 1))
+    labels = [None if label is None else str(label) for label in given]
+    names = tuple(label for label in labels[:channels] if label is not None)
+    same = labels == [*names] * (len(labels) // channels)
+    return names if len(labels) > 1 and same else ()
 
 
 def _shown_as(imp: Any, display: Display, channels: int) -> Any:
