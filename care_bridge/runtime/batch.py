@@ -55,8 +55,9 @@ def restore_files(
 
     Results keep their names, with "_restored" added where they land beside their source. The
     model is loaded once. `on_progress` is called with the job, its tiles done and its tiles in
-    all, `on_restored` after each file that is written. A file that fails is reported and the rest goes on; at the end BatchError names the
-    failed ones (for a single file its own error is raised).
+    all, `on_restored` after each file that is written. A file that fails is reported and the rest
+    goes on; at the end BatchError names the failed ones (for a single file its own error is
+    raised).
     """
     jobs = plan_jobs(sources, out, options)
     restorer = Restorer(package, options)
