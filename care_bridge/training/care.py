@@ -26,8 +26,9 @@ _TRAINING, _VALIDATION, _EXAMPLE = range(3)
 
 
 def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
-    """The pairs in `data` made ready for the trainer; `scratch` is an empty folder for pixels that
-    cannot be mapped from their files. TrainingError where the data cannot be trained on."""
+    """The pairs in `data` made ready for the trainer. Pixels that cannot be mapped from their files
+    are kept in the folder `scratch` while training goes on. TrainingError where the data cannot
+    be trained on."""
     pairs = find_pairs(data, config.data)
     axes = network_axes(pairs, config.network.axes, config.data.axes)
     config = config.resolved(axes)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import tempfile
+import shutil
 from pathlib import Path
 
 from care_bridge.errors import TrainingError
 from care_bridge.training import care
 from care_bridge.training.checkpoint import LAST, write_example
 from care_bridge.training.config import TrainConfig, dump_config, load_config
+from care_bridge.training.task import Task
 from care_bridge.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -42,18 +43,27 @@ def resume(data: Path, run: Path, steps: int | None = None) -> None:
 
 
 def _run(data: Path, run: Path, config: TrainConfig, *, resume: bool) -> None:
-    with tempfile.TemporaryDirectory(prefix="care-bridge-") as scratch:
-        task = _TASKS[config.task](data, config, Path(scratch))
-        run.mkdir(parents=True, exist_ok=True)
+    # Beside the run: the system's own temporary folder may be small, or lie in memory.
+    whole = run.resolve()
+    scratch = whole.with_name(f".{whole.name}.pixels")
+    try:
+        task = _TASKS[config.task](data, config, scratch)
         trainer = Trainer(task, run)
         if resume:
             trainer.resume()
         else:
-            (run / _CONFIG).write_text(dump_config(task.config), encoding="utf-8")
-            write_example(task.example, run)
-        log.info("%s, %s", trainer.fabric.device, task.config.training.precision)
-        try:
-            trainer.fit()
-        except KeyboardInterrupt:
-            log.info("stopped and saved at step %d: go on with --resume", trainer.step)
-            raise
+            _create(run, task)
+            trainer.start()
+        log.info("training on %s in %s", trainer.fabric.device, task.config.training.precision)
+        trainer.fit()
+    except OSError as error:
+        raise TrainingError(f"{run} cannot be written: {error}") from None
+    finally:
+        if scratch.exists():
+            shutil.rmtree(scratch)
+
+
+def _create(run: Path, task: Task) -> None:
+    run.mkdir(parents=True)
+    (run / _CONFIG).write_text(dump_config(task.config), encoding="utf-8")
+    write_example(task.example, run)

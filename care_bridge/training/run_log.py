@@ -66,16 +66,16 @@ class RunLog:
         self._bar.close()
         self._redirect.__exit__(None, None, None)
 
-    def waited(self, seconds: float) -> None:
-        """The network waited so long for its next batch."""
-        self._waited += seconds
+    def stepped(self, waited: float) -> None:
+        """A step is done, for whose batch the network had waited so many seconds."""
+        self._bar.update()
+        self._waited += waited
 
     def learned(self, step: int, losses: Sequence[float], learning_rate: float) -> None:
-        """The run stands after `step`; `losses` are those since the last call."""
+        """`losses` are those of the steps since the last call."""
         self._losses += losses
         mean = sum(losses) / len(losses)
         self._bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
-        self._bar.update(step - self._bar.n if not self._bar.disable else 0)
         self._board.log_metrics({"loss": mean, "learning_rate": learning_rate}, step)
 
     def validated(self, step: int, figures: Mapping[str, float], learning_rate: float) -> None:

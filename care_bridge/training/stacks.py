@@ -190,6 +190,7 @@ def _mapped(image: Image, path: Path) -> Image:
     """The image with its pixels mapped from disk, written to `path` where they are not yet."""
     if isinstance(image.pixels, np.memmap):
         return image
+    path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, image.pixels)
     return image.replace(pixels=np.load(path, mmap_mode="r"))
 

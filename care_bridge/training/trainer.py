@@ -7,6 +7,7 @@ batch k depends on nothing but the seed and k.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from contextlib import closing
@@ -29,6 +30,8 @@ from care_bridge.training.run_log import RunLog
 from care_bridge.training.stream import stream
 from care_bridge.training.task import Task
 
+log = logging.getLogger(__name__)
+
 _STEPS_PER_LOOK = 10
 _SECONDS_PER_SAVE = 60.0
 
@@ -40,12 +43,13 @@ class Trainer:
         self.task = task
         self.run = run
         self.config = task.config.training
+        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
         self.fabric = Fabric(
             accelerator=_accelerator(self.config.device),
             devices=1,
             precision="bf16-mixed" if self.config.precision == "bf16" else "32-true",
         )
-        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False  # float32 means float32
         layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
         self.layout = torch.contiguous_format
         if self.config.channels_last:
@@ -80,18 +84,23 @@ class Trainer:
         self.best_loss = state["best_loss"]
         self.validation = state["validation"]
 
+    def start(self) -> None:
+        """Save the state before the first step, so that the run can be resumed from then on."""
+        self._save(LAST)
+
     def fit(self) -> None:
         """Train to the last step. KeyboardInterrupt, after saving, where the run is interrupted;
         TrainingError where the loss is no longer a number."""
         with (
             closing(stream(self.task.batch, self.step, self.config.steps)) as batches,
-            RunLog(self.run, self.step, self.config) as log,
+            RunLog(self.run, self.step, self.config) as run_log,
             Interruption() as interruption,
         ):
             saved = asked = time.monotonic()
             for batch in batches:
-                log.waited(time.monotonic() - asked)
+                waited = time.monotonic() - asked
                 self._learn(batch)
+                run_log.stepped(waited)
                 validate = self._ends_epoch
                 save = (
                     validate
@@ -99,14 +108,15 @@ class Trainer:
                     or time.monotonic() - saved > _SECONDS_PER_SAVE
                 )
                 if save or self.step % _STEPS_PER_LOOK == 0:
-                    log.learned(self.step, self._take_losses(), self._rate)
+                    run_log.learned(self.step, self._take_losses(), self._rate)
                 if validate:
                     self._validate()
-                    log.validated(self.step, self.validation, self._rate)
+                    run_log.validated(self.step, self.validation, self._rate)
                 if save:
                     self._save(LAST)
                     saved = time.monotonic()
                 if interruption.requested:
+                    log.info("stopped and saved after step %d: go on with --resume", self.step)
                     raise KeyboardInterrupt
                 asked = time.monotonic()
 
