@@ -20,6 +20,7 @@ from PIL import Image
 from care_bridge.normalization import FixedScale, Percentiles, Scale
 from care_bridge.package.rdf_content import Card, rdf_content
 from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
+from care_bridge.runtime.conventions import with_agreeing_percentiles
 from care_bridge.tiling import AxisLimits
 
 STEP = 4
@@ -54,6 +55,8 @@ def tiny_package(
         else Percentiles(*percentiles, eps=1e-6)
     )
     source = test_image(dims, channels)
+    if isinstance(normalization, Percentiles):
+        source[0] = [with_agreeing_percentiles(plane, normalization) for plane in source[0]]
     restored = run_by_hand(weights, source, normalization)
     files = {
         "weights.onnx": weights,

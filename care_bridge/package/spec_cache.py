@@ -28,7 +28,7 @@ def load_spec(rdf_sha256: str) -> ModelSpec | None:
     """The parsed description of the RDF with this hash, or None where it is not known."""
     try:
         return spec_from_json(_file(rdf_sha256).read_text("utf-8"))
-    except (FileNotFoundError, PermissionError, json.JSONDecodeError):
+    except (OSError, json.JSONDecodeError):
         return None
 
 
