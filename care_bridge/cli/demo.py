@@ -47,7 +47,6 @@ def run(arguments: argparse.Namespace) -> int:
     restorer = Restorer(_MODEL)
     restored = restorer.restore_image(noisy)
 
-    _make(out)
     images = {"noisy": noisy, "restored": restored, "truth": truth}
     files = {name: out / f"nuclei_{name}.tif" for name in images}
     for name, image in images.items():
@@ -64,17 +63,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(_as_table(before, after))
         print(f"\nsee {files['picture']}, and the three TIFFs beside it\n\n{_next(files)}")
     return 0
-
-
-def _make(folder: Path) -> None:
-    from care_bridge.errors import ImageError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImageError(
-            f"the folder {folder} cannot be made ({error.strerror}): choose another with --out"
-        ) from error
 
 
 def _as_json(

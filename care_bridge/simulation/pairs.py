@@ -109,8 +109,6 @@ def write_pairs(recipe: PairRecipe, folder: Path, *, count: int, seed: int) -> N
     What they were drawn from lies beside them in folder/pairs.json. Files that are there already
     are replaced.
     """
-    for name in ("source", "GT"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
     drawn = []
     for index in range(count):
         pair = draw_pair(recipe, seed, index)
