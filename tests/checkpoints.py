@@ -44,6 +44,6 @@ def untrained(
             test_image(dims, channels_in)[0].astype(np.uint16), test_image(dims, channels_out)[0]
         ),
         intensities=Intensities((SOURCE_SCALE,) * channels_in, (TARGET_SCALE,) * channels_out),
-        images={"train": ["a.tif", "b.tif"], "validation": ["c.tif"]},
+        images={"training": ["a.tif", "b.tif"], "validation": ["c.tif"]},
         versions={"torch": "2"},
     )

@@ -132,7 +132,7 @@ def _use(spec: ModelSpec) -> list[str]:
 
 
 def _validation(checkpoint: Checkpoint) -> list[str]:
-    images = checkpoint.images.get("validation", [])
+    images = checkpoint.images["validation"]
     source = f"on {len(images)} image{'s' * (len(images) != 1)} that training did not see"
     return [
         "# Validation",
@@ -156,7 +156,7 @@ def _training(checkpoint: Checkpoint) -> list[str]:
         ("patch", " x ".join(map(str, config.patches.size or ()))),
         ("loss", config.training.loss),
         ("learning rate", f"{config.training.learning_rate:g}"),
-        ("images", str(len(checkpoint.images.get("train", [])))),
+        ("images", str(len(checkpoint.images["training"]))),
         ("seed", str(config.seed)),
         *((f"{name} version", version) for name, version in checkpoint.versions.items()),
     ]
