@@ -1,0 +1,171 @@
+"""From folders of pairs to stacks on disk: matching, splitting, checking, measuring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from care_bridge.errors import ImageError, TrainingError
+from care_bridge.training.care import prepare
+from care_bridge.training.config import DataConfig, NormalizationConfig, load_config
+from care_bridge.training.pairs import Pair, find_pairs, split_pairs
+from care_bridge.training.scales import measure_intensities
+from care_bridge.training.stacks import Stack, open_stacks
+from tests.training_pairs import blobs, write_image, write_pairs
+
+RNG = np.random.default_rng(4)
+
+
+def stacks_of(folder: Path, axes: str = "YX", patch: tuple[int, ...] = (16, 16)) -> list[Stack]:
+    scratch = folder / "scratch"
+    return [
+        stack
+        for pair in find_pairs(folder, DataConfig())
+        for stack in open_stacks(pair, axes, patch, NormalizationConfig(), None, scratch)
+    ]
+
+
+def test_pairs_are_matched_by_name_in_folders_of_any_name(tmp_path: Path) -> None:
+    for name in ("b.tif", "a.tif"):
+        write_image(tmp_path / "noisy" / name, blobs((32, 32), RNG))
+        write_image(tmp_path / "elsewhere" / name, blobs((32, 32), RNG))
+    (tmp_path / "noisy" / "notes.txt").write_text("no image")
+    config = DataConfig(source="noisy", target=str(tmp_path / "elsewhere"))
+    assert find_pairs(tmp_path, config) == (
+        Pair(tmp_path / "noisy/a.tif", tmp_path / "elsewhere/a.tif"),
+        Pair(tmp_path / "noisy/b.tif", tmp_path / "elsewhere/b.tif"),
+    )
+
+
+@pytest.mark.parametrize("side", ["source", "GT"])
+def test_an_image_without_partner_is_named(tmp_path: Path, side: str) -> None:
+    write_pairs(tmp_path, 2, (32, 32))
+    write_image(tmp_path / side / "alone.tif", blobs((32, 32), RNG))
+    other = {"source": "GT", "GT": "source"}[side]
+    with pytest.raises(TrainingError, match=rf"{side}/alone.tif has no partner.*{other}"):
+        find_pairs(tmp_path, DataConfig())
+
+
+def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"no folder .*source.*data\.source"):
+        find_pairs(tmp_path, DataConfig())
+    (tmp_path / "source").mkdir()
+    with pytest.raises(ImageError, match="source holds no images"):
+        find_pairs(tmp_path, DataConfig())
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "validated"), [(2, 0.1, 1), (10, 0.1, 1), (30, 0.1, 3), (3, 0.9, 2)]
+)
+def test_validation_takes_whole_images_and_leaves_some(
+    count: int, share: float, validated: int
+) -> None:
+    pairs = [Pair(Path(f"s/{n}.tif"), Path(f"t/{n}.tif")) for n in range(count)]
+    training, validation = split_pairs(pairs, share, seed=0)
+    assert len(validation) == validated
+    assert sorted(pair.name for pair in training + validation) == sorted(p.name for p in pairs)
+    assert split_pairs(pairs, share, seed=0) == (training, validation)
+
+
+def test_a_single_pair_is_split_by_area(tmp_path: Path) -> None:
+    """The right tenth (20 of 200 pixels) is validated on, and never seen in training."""
+    ramp = np.tile(np.arange(1, 201, dtype=np.uint16), (48, 1))
+    for side in ("source", "GT"):
+        write_image(tmp_path / side / "ramp.tif", ramp)
+    settings = ["patches.size=[16,16]", "patches.background=0", "normalization.mode=fixed"]
+    task = prepare(tmp_path, load_config(None, settings), tmp_path / "scratch")
+    scale = task.intensities.target[0]
+    trained = scale.invert(np.stack([task.batch(k)[1] for k in range(20)]))
+    validated = scale.invert(np.stack([target for _, target in task.validation]))
+    assert 170 < round(trained.max()) <= 180
+    assert (round(validated.min()), round(validated.max())) == (181, 200)
+
+
+def test_a_single_pair_too_narrow_to_split_is_refused(tmp_path: Path) -> None:
+    write_pairs(tmp_path, 1, (200, 48))
+    config = load_config(None, ["patches.size=[32,32]"])
+    with pytest.raises(TrainingError, match="48 pixels along X cannot be split"):
+        prepare(tmp_path, config, tmp_path / "scratch")
+
+
+def _bad_pair(folder: Path, source: np.ndarray, target: np.ndarray) -> Path:
+    write_image(folder / "source" / "im.tif", source)
+    write_image(folder / "GT" / "im.tif", target)
+    return folder
+
+
+GOOD = blobs((64, 64), RNG)
+WITH_NAN = GOOD.copy()
+WITH_NAN[3, 4] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "axes", "expected"),
+    [
+        pytest.param(GOOD, GOOD[:60], "YX", "Y=64 X=64, its partner .*Y=60 X=64", id="shapes"),
+        pytest.param(GOOD, GOOD.T[:12], "YX", "must show the same pixels", id="transposed"),
+        pytest.param(GOOD[:12], GOOD[:12], "YX", "Y=12 X=64, smaller than the", id="small"),
+        pytest.param(WITH_NAN, GOOD, "YX", "source/im.tif: .*1 pixels that are NaN", id="nan"),
+        pytest.param(GOOD, WITH_NAN, "YX", "GT/im.tif: .*1 pixels that are NaN", id="nan-target"),
+        pytest.param(GOOD * 0 + 7, GOOD, "YX", "source/im.tif has no contrast.* 7;", id="blank"),
+        pytest.param(GOOD, GOOD, "ZYX", "no slices, the network expects ZYX", id="2d-for-3d"),
+    ],
+)
+def test_a_bad_pair_is_named(
+    tmp_path: Path, source: np.ndarray, target: np.ndarray, axes: str, expected: str
+) -> None:
+    _bad_pair(tmp_path, source, target)
+    with pytest.raises(TrainingError, match=expected) as caught:
+        stacks_of(tmp_path, axes, (16, 16, 16)[-len(axes) :])
+    assert "\n" not in str(caught.value)
+
+
+def test_all_images_need_the_same_channels(tmp_path: Path) -> None:
+    write_pairs(tmp_path, 2, (32, 32))
+    for side in ("source", "GT"):
+        two = np.stack([blobs((32, 32), RNG)] * 2)
+        write_image(tmp_path / side / "two.tif", two, "CYX")
+    with pytest.raises(TrainingError, match="two.tif has 2 channels"):
+        prepare(tmp_path, load_config(None, ["patches.size=[16,16]"]), tmp_path / "scratch")
+
+
+def test_pixels_are_mapped_from_disk_frame_by_frame(tmp_path: Path) -> None:
+    movie = RNG.integers(0, 60000, (3, 2, 40, 48)).astype(np.uint16)
+    _write_movie(tmp_path, movie)
+    stacks = stacks_of(tmp_path)
+    assert [stack.shape for stack in stacks] == [(40, 48)] * 3
+    for frame, stack in zip(movie, stacks, strict=True):
+        np.testing.assert_array_equal(stack.source, frame)
+        assert not stack.source.flags.owndata
+        assert not stack.source.flags.writeable
+
+
+def _write_movie(folder: Path, movie: np.ndarray) -> None:
+    for side in ("source", "GT"):
+        write_image(folder / side / "movie.tif", movie, "TCYX")
+
+
+def test_percentiles_are_those_of_the_whole_file_channel_by_channel(tmp_path: Path) -> None:
+    movie = RNG.gamma(2, [[[900]], [[2500]]], (3, 2, 40, 48)).astype(np.uint16)
+    _write_movie(tmp_path, movie)
+    statistics = stacks_of(tmp_path)[0].source_statistics
+    for percent, exact in ((2, True), (99.8, True), (1.333, False), (99.71, False)):
+        expected = np.percentile(movie, percent, axis=(0, 2, 3))
+        # Between the tabulated percents the line is straight, which the image's are nearly.
+        tolerance = 1e-12 if exact else 0.01 * np.ptp(movie)
+        np.testing.assert_allclose(statistics.level(percent), expected, rtol=0, atol=tolerance)
+
+
+def test_dataset_statistics_count_every_pixel_once(tmp_path: Path) -> None:
+    small, large = blobs((32, 32), RNG), blobs((64, 80), RNG) * 3
+    for name, pixels in (("a.tif", small), ("b.tif", large)):
+        write_image(tmp_path / "source" / name, pixels)
+        write_image(tmp_path / "GT" / name, 2 * pixels + 10)
+    intensities = measure_intensities(stacks_of(tmp_path))
+    pixels = np.concatenate([small.ravel(), large.ravel()]).astype(np.float64)
+    assert intensities.source[0].offset == pytest.approx(pixels.mean())
+    assert intensities.source[0].gain == pytest.approx(pixels.std())
+    assert intensities.target[0].offset == pytest.approx(2 * pixels.mean() + 10)
+    assert intensities.target[0].gain == pytest.approx(2 * pixels.std())
