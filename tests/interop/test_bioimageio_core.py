@@ -19,7 +19,7 @@ pytestmark = pytest.mark.interop
 
 ROOT = Path(__file__).parents[2]
 # A proxy that refuses every connection: what passes, passes without a network.
-OFFLINE = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")}
+OFFLINE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
 
 FIXED = {
     "2D-fixed-two-channels-to-one": {"mode": "fixed", "channels_in": 2},

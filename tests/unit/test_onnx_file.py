@@ -1,0 +1,50 @@
+"""What an ONNX file says of itself."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from care_bridge.errors import PackageFormatError
+from care_bridge.package.onnx_file import read_onnx
+from tests.packages import tiny_network
+
+
+def test_facts_of_a_network():
+    facts = read_onnx(tiny_network(dims=3, channels=2), "weights.onnx")
+    assert (facts.opset, facts.ir_version) == (17, 8)
+    assert facts.inputs == {"input": ("batch", 2, "z", "y", "x")}
+    assert facts.outputs == {"output": ("batch", 2, "z", "y", "x")}
+    assert {"Conv", "Expand", "MaxPool"} <= set(facts.operators)
+    assert "Resize" not in facts.operators
+
+
+def with_external_weights():
+    kernel = numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "kernel")
+    kernel.data_location = TensorProto.EXTERNAL
+    kernel.external_data.add(key="location", value="weights.onnx.data")
+    sizes = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", 1, "y", "x"])
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["b", 1, "y", "x"])
+    node = helper.make_node("Conv", ["x", "kernel"], ["y"])
+    return helper.make_model(
+        helper.make_graph([node], "g", [sizes], [result], [kernel])
+    ).SerializeToString()
+
+
+BAD = {
+    "cut-short": (tiny_network()[:-200], "is cut short or no ONNX file"),
+    "cut-to-a-stub": (tiny_network()[:3], "no ONNX file"),
+    "text": (b"these are words, not a network", "no ONNX file"),
+    "empty": (b"", "no ONNX file"),
+    "external": (with_external_weights(), "keeps its weights in another file"),
+    "no-graph": (onnx.ModelProto(ir_version=8).SerializeToString(), "no ONNX file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_no_network_is_said_in_one_line(case):
+    data, expected = BAD[case]
+    with pytest.raises(PackageFormatError) as caught:
+        read_onnx(data, "weights.onnx")
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,191 @@
+"""Packages by path and by name, their files, and the cache of parsed descriptions."""
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from care_bridge.errors import PackageFormatError, PackageIntegrityError, PackageNotFoundError
+from care_bridge.normalization import FixedScale, Percentiles, Scale, ScaleRange
+from care_bridge.package import spec_cache, store
+from care_bridge.package.package import load_package
+from care_bridge.package.rdf import parse_rdf
+from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
+from care_bridge.tiling import AxisLimits
+from tests.packages import tiny_package
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tiny_package(tmp_path / "tiny")
+
+
+@pytest.fixture
+def zipped(folder):
+    return Path(shutil.make_archive(str(folder), "zip", folder))
+
+
+def test_folder_zip_and_rdf_are_the_same_package(folder, zipped):
+    packages = [load_package(source) for source in (folder, str(zipped), folder / "rdf.yaml")]
+    assert len({package.weights() for package in packages}) == 1
+    assert packages[0].spec == packages[1].spec == packages[2].spec
+    assert [package.source for package in packages] == [folder, zipped, folder]
+    expected = np.load(folder / "test_input.npy")
+    for package in packages:
+        np.testing.assert_array_equal(package.tensor("test_input.npy"), expected)
+
+
+@pytest.fixture
+def zoo(tmp_path, monkeypatch):
+    """Two bundled models, denoise-2d and denoise-3d."""
+    for name in ("denoise-2d", "denoise-3d"):
+        tiny_package(tmp_path / "zoo" / name)
+    (tmp_path / "zoo" / "planned").mkdir()
+    monkeypatch.setattr(store, "bundled_folder", lambda name: tmp_path / "zoo")
+    return tmp_path / "zoo"
+
+
+def test_bundled_models_have_names(zoo):
+    assert list(store.bundled_models()) == ["denoise-2d", "denoise-3d"]
+    assert load_package("denoise-2d").source == zoo / "denoise-2d"
+
+
+def test_a_path_goes_before_a_bundled_name(zoo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny_package(tmp_path / "denoise-2d", name="My own model")
+    assert load_package("denoise-2d").spec.name == "My own model"
+
+
+def test_a_missing_package_names_what_there_is(zoo):
+    with pytest.raises(PackageNotFoundError) as caught:
+        load_package("denois-2d")
+    assert str(caught.value) == (
+        'there is no model package "denois-2d": did you mean "denoise-2d"? give a bundled model '
+        "(denoise-2d, denoise-3d) or a package's folder, .zip or rdf.yaml"
+    )
+    assert isinstance(caught.value, FileNotFoundError)
+
+
+def test_weights_that_were_changed_are_not_used(folder):
+    weights = folder / "weights.onnx"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    with pytest.raises(PackageIntegrityError, match=r"weights\.onnx.*is not the file"):
+        load_package(folder).weights()
+
+
+@pytest.mark.parametrize("data", [b"", b"no array", b"\x93NUMPY\x01\x00"])
+def test_a_tensor_that_is_none_is_said(folder, data):
+    (folder / "test_input.npy").write_bytes(data)
+    with pytest.raises(PackageFormatError, match="is no .npy array"):
+        load_package(folder).tensor("test_input.npy")
+
+
+def test_pickles_are_not_loaded(folder):
+    np.save(folder / "test_input.npy", np.array([{"code": "in it"}]), allow_pickle=True)
+    with pytest.raises(PackageFormatError, match="is no .npy array"):
+        load_package(folder).tensor("test_input.npy")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(spec_cache, "user_cache_path", lambda name: tmp_path / "cache" / name)
+    return tmp_path / "cache"
+
+
+def test_the_cache_gives_what_parsing_gives(cache, tmp_path):
+    for number, options in enumerate(({}, {"fixed": True, "channels": 2}, {"dims": 3})):
+        package = tiny_package(tmp_path / str(number), **options)
+        data = (package / "rdf.yaml").read_bytes()
+        parsed = parse_rdf(data, "here")
+        first, second = load_package(package).spec, load_package(package).spec
+        assert first == second == parsed
+        assert len(list(cache.rglob("*.json"))) == number + 1
+
+
+def test_a_changed_description_is_parsed_again(cache, folder):
+    load_package(folder)
+    rdf = folder / "rdf.yaml"
+    rdf.write_text(rdf.read_text().replace("0.1.0", "0.2.0"))
+    assert load_package(folder).spec.version == "0.2.0"
+
+
+def unwritable(cache):
+    cache.write_text("a file where the cache folder should be")
+
+
+def damaged(cache):
+    for file in cache.rglob("*.json"):
+        file.write_text(file.read_text()[:100])
+
+
+@pytest.mark.parametrize("spoil", [unwritable, damaged])
+def test_a_cache_that_cannot_be_used_does_no_harm(cache, folder, spoil):
+    if spoil is damaged:
+        load_package(folder)
+    spoil(cache)
+    assert load_package(folder).spec.name == "Tiny network for tests"
+
+
+def test_no_partial_files_stay_in_the_cache(cache, folder):
+    load_package(folder)
+    assert [file.suffix for file in cache.rglob("*") if file.is_file()] == [".json"]
+
+
+def test_a_known_package_needs_no_spec_library(folder):
+    load_package(folder)
+    code = (
+        "import sys; from care_bridge import load_package; "
+        f"load_package({str(folder)!r}).weights(); "
+        "print([name for name in ('bioimageio', 'pydantic', 'yaml', 'onnx') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_a_package_in_a_zip_is_not_unpacked(zipped, tmp_path):
+    before = set(tmp_path.rglob("*"))
+    package = load_package(zipped)
+    package.weights()
+    package.tensor("test_output.npy")
+    assert set(tmp_path.rglob("*")) == before
+    with zipfile.ZipFile(zipped) as opened:
+        assert package.read("README.md") == opened.read("README.md")
+
+
+def test_the_caches_version_goes_with_the_fields_it_keeps():
+    """A cache of another shape must have another version: change both together."""
+    kept = (ModelSpec, TensorSpec, Weights, AxisLimits, Percentiles, FixedScale, Scale, ScaleRange)
+    shape = {cls.__name__: [field.name for field in dataclasses.fields(cls)] for cls in kept}
+    assert (spec_cache.VERSION, shape) == (
+        2,
+        {
+            "ModelSpec": [
+                "name",
+                "nickname",
+                "version",
+                "description",
+                "license",
+                "format_version",
+                "rdf_sha256",
+                "input",
+                "output",
+                "weights",
+                "tiling",
+                "normalization",
+                "memory_per_pixel",
+                "config",
+            ],
+            "TensorSpec": ["id", "axes", "channel_names", "test_tensor", "sample_tensor"],
+            "Weights": ["source", "sha256", "opset"],
+            "AxisLimits": ["step", "min", "halo"],
+            "Percentiles": ["low", "high", "eps", "inverted"],
+            "FixedScale": ["before", "after"],
+            "Scale": ["gain", "offset"],
+            "ScaleRange": ["gain", "offset", "lo", "hi"],
+        },
+    )
