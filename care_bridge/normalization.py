@@ -112,7 +112,7 @@ def percentiles(pixels: NDArray[np.generic], percents: tuple[float, ...]) -> tup
 
 
 def _histogram(pixels: NDArray[np.generic]) -> NDArray[np.int64]:
-    levels = np.iinfo(pixels.dtype).max + 1
+    levels = 1 << (8 * pixels.itemsize)
     counts = np.zeros(levels, np.int64)
     flat = pixels.reshape(-1)
     for start in range(0, flat.size, _HISTOGRAM_CHUNK):
