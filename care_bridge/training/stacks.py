@@ -98,8 +98,12 @@ def open_stacks(
             )
     _check_shapes(pair, source, target, axes, patch)
     percents = _percents(normalization)
-    source_statistics = _statistics(source, pair.source, percents, normalization)
-    target_statistics = _statistics(target, pair.target, percents, normalization)
+    source_statistics = _statistics(source, pair.source, percents)
+    target_statistics = _statistics(target, pair.target, percents)
+    if normalization.mode == "percentile":
+        _check_contrast(source_statistics, pair.source, normalization)
+        if normalization.target == "own":
+            _check_contrast(target_statistics, pair.target, normalization)
     frames = zip(
         _frames(_mapped(source, scratch / f"source-{pair.name}.npy"), axes),
         _frames(_mapped(target, scratch / f"target-{pair.name}.npy"), axes),
@@ -146,9 +150,7 @@ def _percents(normalization: NormalizationConfig) -> NDArray[np.float64]:
     )
 
 
-def _statistics(
-    image: Image, path: Path, percents: NDArray[np.float64], normalization: NormalizationConfig
-) -> Statistics:
+def _statistics(image: Image, path: Path, percents: NDArray[np.float64]) -> Statistics:
     channels = (
         [image.pixels]
         if "C" not in image.axes
@@ -158,22 +160,24 @@ def _statistics(
         levels = np.array([percentiles(channel, tuple(percents)) for channel in channels])
     except ImageError as error:
         raise TrainingError(f"{path}: {error}") from None
-    statistics = Statistics(
+    return Statistics(
         percents,
         levels,
         np.array([channel.mean(dtype=np.float64) for channel in channels]),
         np.array([_mean_square(channel) for channel in channels]),
         channels[0].size,
     )
+
+
+def _check_contrast(statistics: Statistics, path: Path, normalization: NormalizationConfig) -> None:
     low = max(normalization.low, normalization.train_low[1])
     high = min(normalization.high, normalization.train_high[0])
     flat = statistics.level(low) >= statistics.level(high)
-    if normalization.mode == "percentile" and flat.any():
+    if flat.any():
         raise TrainingError(
             f"{path} has no contrast: its percentiles {low:g} and {high:g} are both "
             f"{statistics.level(low)[flat][0]:g}; leave it out, or set normalization.mode=fixed"
         )
-    return statistics
 
 
 def _mean_square(pixels: NDArray[np.generic]) -> float:

@@ -43,7 +43,8 @@ class Trainer:
         self.task = task
         self.run = run
         self.config = task.config.training
-        logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+        for chatty in ("lightning.fabric", "lightning.pytorch"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         self.fabric = Fabric(
             accelerator=_accelerator(self.config.device),
             devices=1,

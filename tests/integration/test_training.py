@@ -1,0 +1,336 @@
+"""Whole training runs, small: what they learn, keep, resume and refuse."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from care_bridge.cli.main import main
+from care_bridge.errors import TrainingError
+from care_bridge.training.care import prepare
+from care_bridge.training.checkpoint import BEST, LAST, load_checkpoint, read_state
+from care_bridge.training.config import load_config
+from care_bridge.training.run import train
+from care_bridge.training.task import Task
+from care_bridge.training.trainer import Trainer
+from tests.training_pairs import write_pairs
+
+TINY = (
+    "patches.size=[16,16]",
+    "patches.validation_batches=2",
+    "network.n_first=4",
+    "network.depth=1",
+    "network.kernel=3",
+    "training.batch_size=2",
+    "training.steps=30",
+    "training.steps_per_epoch=10",
+    "training.device=cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pairs(tmp_path_factory.mktemp("data"), 4, (64, 72))
+
+
+def task_of(data: Path, scratch: Path, *settings: str) -> Task:
+    return prepare(data, load_config(None, [*TINY, *settings]), scratch)
+
+
+def trainer_of(task: Task, run: Path) -> Trainer:
+    run.mkdir(exist_ok=True)
+    return Trainer(task, run)
+
+
+def sending(task: Task, number: int, step: int) -> Task:
+    """The task, whose loss sends this process a signal during the given step."""
+    calls = 0
+
+    def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += torch.is_grad_enabled()
+        if calls == step and torch.is_grad_enabled():
+            os.kill(os.getpid(), number)
+        return task.loss(output, target)
+
+    return replace(task, loss=loss)
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Bit by bit, through nested checkpoints."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for mine, theirs in zip(one, other, strict=True):
+            assert_same(mine, theirs)
+    else:
+        assert one == other
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "log.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        # Patience 0 halves the learning rate often, so the schedule's state matters too.
+        pytest.param(("training.plateau_patience=0",), id="float32-plateau"),
+        pytest.param(("training.schedule=cosine", "training.precision=bf16"), id="bf16-cosine"),
+    ],
+)
+def test_an_interrupted_run_ends_as_if_it_had_not_been(
+    data: Path, tmp_path: Path, settings: tuple[str, ...]
+) -> None:
+    task = task_of(data, tmp_path / "a", *settings)
+    trainer_of(task, tmp_path / "whole").fit()
+
+    interrupted = tmp_path / "interrupted"
+    task = sending(task_of(data, tmp_path / "b", *settings), signal.SIGINT, step=17)
+    with pytest.raises(KeyboardInterrupt):
+        trainer_of(task, interrupted).fit()
+    assert read_state(interrupted / LAST)["step"] == 17
+
+    task = task_of(data, tmp_path / "c", *settings)
+    trainer = trainer_of(task, interrupted)
+    trainer.resume()
+    assert trainer.step == 17
+    trainer.fit()
+    for name in (LAST, BEST):
+        assert_same(read_state(interrupted / name), read_state(tmp_path / "whole" / name))
+    for one, other in zip(rows(interrupted), rows(tmp_path / "whole"), strict=True):
+        for column in ("step", "validation_loss", "validation_psnr", "learning_rate"):
+            assert one[column] == other[column]
+
+
+KILLED = """
+import signal, sys
+from pathlib import Path
+from tests.integration.test_training import sending, task_of, trainer_of
+data, run = map(Path, sys.argv[1:])
+task = sending(task_of(data, run / "scratch"), signal.SIGKILL, step=17)
+trainer = trainer_of(task, run)
+trainer.start()
+trainer.fit()
+"""
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(data: Path, tmp_path: Path) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    killed.mkdir()
+    child = subprocess.run([sys.executable, "-c", KILLED, data, killed], check=False)
+    assert child.returncode == -signal.SIGKILL
+    assert read_state(killed / LAST)["step"] == 10
+    trainer_of(task_of(data, tmp_path / "a"), whole).fit()
+    trainer = trainer_of(task_of(data, tmp_path / "b"), killed)
+    trainer.resume()
+    trainer.fit()
+    for name in (LAST, BEST):
+        assert_same(read_state(killed / name), read_state(whole / name))
+    assert [row["step"] for row in rows(killed)] == ["10", "20", "30"]
+
+
+def test_memory_layout_changes_no_number(data: Path, tmp_path: Path) -> None:
+    weights = []
+    for layout in ("true", "false"):
+        trainer = trainer_of(
+            task_of(data, tmp_path / layout, f"training.channels_last={layout}"),
+            tmp_path / f"run-{layout}",
+        )
+        trainer.fit()
+        weights.append(read_state(trainer.run / LAST)["network"]["last.weight"])
+    torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings"),
+    [
+        pytest.param((96, 96), ("patches.size=[32,32]", "network.axes=YX"), id="2d"),
+        pytest.param((96, 96), ("patches.size=[32,32]", "normalization.mode=fixed"), id="fixed"),
+        pytest.param((96, 96), ("patches.size=[32,32]", "training.precision=bf16"), id="bf16"),
+        pytest.param(
+            (12, 64, 64),
+            ("patches.size=[8,24,24]", "patches.background=0.1", "training.learning_rate=1e-3"),
+            id="3d",
+        ),
+    ],
+)
+def test_training_gains_over_the_input(
+    tmp_path: Path, shape: tuple[int, ...], settings: tuple[str, ...]
+) -> None:
+    write_pairs(tmp_path / "data", 3, shape)
+    learn = ("network.n_first=8", "training.steps=150", "training.steps_per_epoch=75")
+    rate = ("training.learning_rate=3e-3", "training.batch_size=4", "training.schedule=cosine")
+    config = load_config(None, [*TINY, *learn, *rate, *settings])
+    train(tmp_path / "data", tmp_path / "run", config)
+    checkpoint = load_checkpoint(tmp_path / "run")
+    assert checkpoint.axes == "ZYX"[-len(shape) :]
+    assert checkpoint.validation["psnr"] > checkpoint.validation["psnr_input"] + 2
+
+
+def test_the_run_folder_holds_what_export_needs(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(data, run, load_config(None, TINY))
+    assert sorted(path.name for path in run.iterdir()) == [
+        "best.ckpt",
+        "config.yaml",
+        "example.npz",
+        "last.ckpt",
+        "log.csv",
+        "tensorboard",
+    ]
+    assert not list(tmp_path.glob(".*"))  # the pixels kept while it ran are gone
+    checkpoint = load_checkpoint(run)
+    assert load_config(run / "config.yaml") == checkpoint.config
+    assert not checkpoint.network.training
+    assert {weights.dtype for weights in checkpoint.network.parameters()} == {torch.float32}
+    best = min(rows(run), key=lambda row: float(row["validation_loss"]))
+    assert checkpoint.step == int(best["step"])
+    assert checkpoint.validation["loss"] == pytest.approx(float(best["validation_loss"]))
+    assert load_checkpoint(run / LAST).step == 30
+    assert set(checkpoint.versions) == {"care-bridge", "torch", "lightning"}
+
+    (validated,) = checkpoint.images["validation"]
+    assert sorted([validated, *checkpoint.images["training"]]) == [f"im{n}.tif" for n in range(4)]
+    for side, pixels in (
+        ("source", checkpoint.example.source),
+        ("GT", checkpoint.example.target),
+    ):
+        np.testing.assert_array_equal(pixels[0], tifffile.imread(data / side / validated))
+        trained = np.stack(
+            [tifffile.imread(data / side / n) for n in checkpoint.images["training"]]
+        )
+        (scale,) = getattr(checkpoint.intensities, {"source": "source", "GT": "target"}[side])
+        assert (scale.offset, scale.gain) == pytest.approx((trained.mean(), trained.std()))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(data: Path, tmp_path: Path) -> None:
+    config = load_config(None, [*TINY, "training.learning_rate=1e30"])
+    with pytest.raises(TrainingError, match=r"the loss became .* before step 10: set a lower"):
+        train(data, tmp_path / "run", config)
+    weights = read_state(tmp_path / "run" / LAST)["network"].values()
+    assert all(torch.isfinite(tensor).all() for tensor in weights)
+
+
+class Bomb:
+    """Leaves a file where it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("went-off"),))
+
+
+def test_code_in_a_checkpoint_is_not_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "plain.ckpt").open("wb") as stream:
+        pickle.dump({"format": 1, "network": Bomb()}, stream)
+    torch.save({"format": 1, "network": Bomb()}, tmp_path / "torch.ckpt")
+    (tmp_path / "cut.ckpt").write_bytes((tmp_path / "torch.ckpt").read_bytes()[:300])
+    for name in ("plain.ckpt", "torch.ckpt", "cut.ckpt"):
+        with pytest.raises(TrainingError, match=f"{name} is no checkpoint"):
+            load_checkpoint(tmp_path / name)
+    with pytest.raises(TrainingError, match="there is no checkpoint"):
+        load_checkpoint(tmp_path / "nowhere.ckpt")
+    assert not (tmp_path / "went-off").exists()
+
+
+def test_the_command_trains_resumes_and_does_not_chatter(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "new" / "run"
+    command = [sys.executable, "-m", "care_bridge.cli.main", "train", data, "--out", run]
+    first = subprocess.run(
+        [*command, "--steps", "20", "--set", *TINY, "training.precision=bf16"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.split() == [str(run)]
+    told = [line.split(":")[0] for line in first.stderr.splitlines()]
+    assert told == [
+        "3 images to train on, 1 for validation, YX, patches of 16 x 16",
+        "training on cpu in bf16",
+        "step 10 of 20",
+        "step 20 of 20",
+    ]
+    assert main(["train", str(data), "--out", str(run), "--resume", "--steps", "30"]) == 0
+    assert [row["step"] for row in rows(run)] == ["10", "20", "30"]
+    assert read_state(run / LAST)["step"] == 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param("{data} --out {run} --set trainin.steps=3", 'no key "trainin"', id="key"),
+        pytest.param("{data} --out {run} --steps 0", "training.steps has the value 0", id="value"),
+        pytest.param("{empty} --out {run}", "there is no folder", id="no-folders"),
+        pytest.param("{data} --out {empty}", "is there already", id="run-is-there"),
+        pytest.param("{data} --out {file}/run", "cannot be written", id="run-below-a-file"),
+        pytest.param("{data} --out {run} --resume", "no last.ckpt to go on", id="no-run"),
+        pytest.param("{data} --out {run} --resume --set seed=1", "keeps its config", id="resume"),
+        pytest.param("{data} --out {run} --config {empty}/c.yaml", "cannot be read", id="config"),
+        pytest.param(
+            "{data} --out {run} --set training.device=cuda",
+            "finds no CUDA GPU",
+            id="no-gpu",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    expected: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    places = {name: tmp_path / name for name in ("run", "empty", "file")}
+    words = arguments.format(data=data, **places).split()
+    small = [] if "--resume" in words else ["--set", "patches.size=[16,16]"]
+    assert main(["train", *words, *small]) == 1
+    told = capsys.readouterr()
+    assert expected in told.err.splitlines()[-1]
+    assert "Traceback" not in told.err
+    assert not told.out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_resuming_needs_the_same_images(data: Path, tmp_path: Path) -> None:
+    train(data, tmp_path / "run", load_config(None, [*TINY, "training.steps=1"]))
+    other = write_pairs(tmp_path / "other", 3, (64, 72))
+    trainer = trainer_of(task_of(other, tmp_path / "scratch"), tmp_path / "run")
+    with pytest.raises(TrainingError, match="the images are not those"):
+        trainer.resume()
+
+
+def test_cosine_ends_at_zero_and_plateau_starts_high(data: Path, tmp_path: Path) -> None:
+    for schedule in ("cosine", "plateau"):
+        settings = (f"training.schedule={schedule}", "training.steps=20")
+        trainer_of(task_of(data, tmp_path / "s", *settings), tmp_path / schedule).fit()
+    cosine = [float(row["learning_rate"]) for row in rows(tmp_path / "cosine")]
+    # The rate of a step is that before it: steps 9 and 19 of 20.
+    expected = [4e-4 * (1 + math.cos(math.pi * step / 20)) / 2 for step in (9, 19)]
+    assert cosine == pytest.approx(expected)
+    assert float(rows(tmp_path / "plateau")[0]["learning_rate"]) == 4e-4
