@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from care_bridge.errors import ConfigError
 from care_bridge.training.config import dump_config, load_config
@@ -88,3 +89,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_patch_must_suit_the_network(axes: str, settings: list[str]) -> None:
     with pytest.raises(ConfigError):
         load_config(None, settings).resolved(axes)
+
+
+def test_the_documentation_lists_every_key_with_its_default() -> None:
+    documentation = Path(__file__).parents[3] / "docs" / "training.md"
+    listed = documentation.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    assert yaml.safe_load(listed) == yaml.safe_load(dump_config(load_config(None)))
