@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from care_bridge.errors import ConfigError
 from care_bridge.normalization import Percentiles
+from care_bridge.package.rdf import is_license
 from care_bridge.package.rdf_content import Card
 from care_bridge.package.spec import ModelSpec
 from care_bridge.training.checkpoint import Checkpoint
@@ -42,6 +43,10 @@ class About:
             raise ConfigError(
                 f"the description has {len(self.description)} characters, at most "
                 f"{_LONGEST_DESCRIPTION} can be used"
+            )
+        if not is_license(self.license):
+            raise ConfigError(
+                f'the license "{self.license}" is unknown: give an SPDX id such as CC-BY-4.0'
             )
 
     @property

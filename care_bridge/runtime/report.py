@@ -39,9 +39,13 @@ class CheckReport:
         ]
         warnings = sum(finding.severity == "warning" for finding in self.findings)
         verdict = "fails" if self.errors else "passes"
-        summary = f"{self.source} {verdict}: {len(self.errors)} errors, {warnings} warnings"
-        return "\n".join([*lines, summary])
+        counts = f"{_count(len(self.errors), 'error')}, {_count(warnings, 'warning')}"
+        return "\n".join([*lines, f"{self.source} {verdict}: {counts}"])
 
     def json(self) -> str:
         """The report as JSON: source, passed, findings."""
         return json.dumps({**asdict(self), "passed": not self.errors}, indent=2)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -221,6 +221,11 @@ def halo_of_another_axis(rdf):
     }
 
 
+def halo_in_words(rdf):
+    halo_of_another_axis(rdf)
+    rdf["config"]["care_bridge"]["halo"] = {"y": "four", "x": 4}
+
+
 def step(name, **kwargs):
     return [{"id": name, "kwargs": kwargs}]
 
@@ -248,7 +253,27 @@ REFUSED = {
         set_at("outputs", 0, "postprocessing", to=[{"id": "sigmoid"}]),
         "cannot run sigmoid after scale_range",
     ),
+    "two-steps": (
+        set_at(
+            "inputs", 0, "preprocessing", to=step("scale_linear", gain=2.0) + step("clip", min=0.0)
+        ),
+        "has the processing steps scale_linear, clip",
+    ),
+    "scales-of-other-channels": (
+        set_at(
+            "inputs",
+            0,
+            "preprocessing",
+            to=step("scale_linear", axis="channel", gain=[1.0, 2.0], offset=[0.0, 0.0]),
+        ),
+        "a number for each of 1 channels",
+    ),
+    "gain-zero": (
+        set_at("inputs", 0, "preprocessing", to=step("scale_linear", gain=0.0)),
+        "has the gain 0",
+    ),
     "newer-config": (newer_config, "update care_bridge"),
+    "halo-in-words": (halo_in_words, "config.care_bridge.halo does not hold numbers"),
     "halo-of-another-axis": (halo_of_another_axis, "config.care_bridge.halo does not name"),
 }
 

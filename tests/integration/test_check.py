@@ -1,0 +1,182 @@
+"""The check of a package finds what is wrong with it, and only that."""
+
+import hashlib
+import json
+
+import numpy as np
+import onnx
+import pytest
+import yaml
+
+from care_bridge import check_package
+from care_bridge.errors import PackageNotFoundError
+from tests.packages import npy, tiny_network, tiny_package
+
+
+def edit(folder, change):
+    """Change the RDF of the package in `folder`."""
+    rdf = yaml.safe_load((folder / "rdf.yaml").read_text())
+    change(rdf)
+    (folder / "rdf.yaml").write_text(yaml.safe_dump(rdf))
+
+
+def put(folder, name, data):
+    """Replace a file of the package and its hash in the RDF."""
+    old = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / name).write_bytes(data)
+    rdf = (folder / "rdf.yaml").read_text()
+    (folder / "rdf.yaml").write_text(rdf.replace(old, hashlib.sha256(data).hexdigest()))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"dims": 3}, {"channels": 2}, {"fixed": True}, {"channels": 2, "fixed": True}],
+    ids=str,
+)
+def test_a_good_package_passes(tmp_path, options):
+    report = check_package(tiny_package(tmp_path, **options))
+    assert report.errors == ()
+    (advice,) = [finding for finding in report.findings if finding.severity == "warning"]
+    assert "maintainers" in advice.what
+    said = [finding.what for finding in report.findings if finding.severity == "ok"]
+    axes = "ZYX"[-options.get("dims", 2) :]
+    assert sum("reaches 12 pixels" in what for what in said) == len(axes)
+    assert sum("tiles differ" in what for what in said) == len(axes)
+
+
+def too_small_a_halo(folder):
+    tiny_package(folder, halo=8)
+
+
+def other_weights(folder):
+    put(folder, "weights.onnx", tiny_network(seed=4))
+
+
+def changed_weights(folder):
+    (folder / "weights.onnx").write_bytes(tiny_network(seed=4))
+
+
+def weights_cut_short(folder):
+    put(folder, "weights.onnx", tiny_network()[:-100])
+
+
+def changed_test_image(folder):
+    (folder / "test_input.npy").write_bytes(npy(np.zeros((1, 1, 48, 48), np.float32)))
+
+
+def missing_cover(folder):
+    (folder / "cover.png").unlink()
+
+
+def output_of_another_shape(folder):
+    put(folder, "test_output.npy", npy(np.zeros((1, 1, 48, 44), np.float32)))
+
+
+def with_model(folder, change):
+    model = onnx.load_model_from_string((folder / "weights.onnx").read_bytes())
+    change(model)
+    put(folder, "weights.onnx", model.SerializeToString())
+
+
+def sizes_fixed(folder):
+    def fix(model):
+        for value in (model.graph.input[0], model.graph.output[0]):
+            value.type.tensor_type.shape.dim[2].dim_value = 48
+
+    with_model(folder, fix)
+
+
+def another_opset(folder):
+    edit(folder, lambda rdf: rdf["weights"]["onnx"].update(opset_version=16))
+
+
+def no_description(folder):
+    (folder / "rdf.yaml").unlink()
+
+
+def a_broken_description(folder):
+    (folder / "rdf.yaml").write_text("type: model\nformat_version: 0.5.4\n")
+
+
+ERRORS = {
+    too_small_a_halo: [
+        "along Y the network reaches 12 pixels, the package says 8",
+        "along Y tiles",
+    ],
+    other_weights: ["the test output is reproduced to"],
+    changed_weights: ['"weights.onnx"', "is not the file"],
+    weights_cut_short: ["is cut short or no ONNX file"],
+    changed_test_image: ['"test_input.npy"', "is not the file"],
+    missing_cover: ['has no file "cover.png"'],
+    output_of_another_shape: ["an output of shape (1, 1, 48, 48), the test output has"],
+    sizes_fixed: ["takes only 48 pixels along Y"],
+    another_opset: ["has opset 17, the description says 16"],
+    no_description: ["it has no rdf.yaml"],
+    a_broken_description: ["its description is not valid"],
+}
+
+
+@pytest.mark.parametrize("spoil", ERRORS, ids=lambda spoil: spoil.__name__)
+def test_errors_are_found(tmp_path, spoil):
+    tiny_package(tmp_path)
+    spoil(tmp_path)
+    errors = [finding.what for finding in check_package(tmp_path).errors]
+    for expected in ERRORS[spoil]:
+        assert any(expected in error for error in errors), errors
+
+
+def newer_onnx(folder):
+    with_model(folder, lambda model: setattr(model, "ir_version", 10))
+
+
+def other_names(folder):
+    edit(folder, lambda rdf: rdf["inputs"][0].update(id="raw"))
+    text = (folder / "rdf.yaml").read_text().replace("tensor_id: input", "tensor_id: raw")
+    (folder / "rdf.yaml").write_text(text)
+
+
+def zoo_file_name(folder):
+    (folder / "rdf.yaml").rename(folder / "bioimageio.yaml")
+
+
+def no_nickname(folder):
+    edit(folder, lambda rdf: rdf["config"].pop("bioimageio"))
+
+
+def percentiles_that_disagree(folder):
+    noise = np.random.default_rng(0).gamma(1, 100, (1, 1, 48, 48)).astype(np.float32)
+    put(folder, "test_input.npy", npy(noise))
+
+
+WARNINGS = {
+    newer_onnx: "opset 17 and IR version 10, deepImageJ reads up to 17 and 8",
+    other_names: "calls its tensors input and output, the description raw and output",
+    zoo_file_name: "called bioimageio.yaml, deepImageJ looks for rdf.yaml",
+    no_nickname: "nickname is missing",
+    percentiles_that_disagree: "deepImageJ does not reproduce the test output",
+}
+
+
+@pytest.mark.parametrize("spoil", WARNINGS, ids=lambda spoil: spoil.__name__)
+def test_warnings_are_given(tmp_path, spoil):
+    tiny_package(tmp_path)
+    spoil(tmp_path)
+    findings = check_package(tmp_path).findings
+    warnings = [finding.what for finding in findings if finding.severity == "warning"]
+    assert any(WARNINGS[spoil] in warning for warning in warnings), warnings
+
+
+def test_a_missing_package_is_an_error_of_its_own(tmp_path):
+    with pytest.raises(PackageNotFoundError):
+        check_package(tmp_path / "nothing")
+
+
+def test_the_report_as_text_and_json(tmp_path):
+    report = check_package(tiny_package(tmp_path, halo=8))
+    lines = report.text().splitlines()
+    assert len(lines) == len(report.findings) + 1
+    assert lines[-1] == f"{tmp_path} fails: 4 errors, 1 warning"
+    said = json.loads(report.json())
+    assert (said["source"], said["passed"]) == (str(tmp_path), False)
+    assert len(said["findings"]) == len(report.findings)
+    assert {"severity", "what", "remedy"} == set(said["findings"][0])

@@ -1,0 +1,316 @@
+"""From a network to a package: what is written does what the network does."""
+
+import json
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import yaml
+from PIL import Image as Picture
+from torch.nn.functional import interpolate
+
+from care_bridge import check_package, load_package, restore
+from care_bridge.errors import ConfigError, ExportError, PackageCheckError
+from care_bridge.export import builder
+from care_bridge.export.about import About, default_description, default_name
+from care_bridge.export.builder import export_checkpoint
+from care_bridge.export.graph import compare_with_torch, export_onnx, run_torch
+from care_bridge.export.memory import measure_memory_per_pixel
+from care_bridge.images import open_image
+from care_bridge.normalization import Percentiles
+from care_bridge.package.onnx_file import read_onnx
+from care_bridge.runtime.conventions import jdll_levels
+from tests.checkpoints import SOURCE_SCALE, TARGET_SCALE, untrained
+
+ABOUT = About("Exported model", "For a test", ("Ada", "Bob"), "CC0-1.0", ("mine",))
+
+CASES = {
+    "2D": {},
+    "2D-fixed": {"mode": "fixed"},
+    "2D-two-channels-to-one": {"channels_in": 2},
+    "3D": {"axes": "ZYX"},
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def checkpoint(case):
+    return untrained(**CASES[case])
+
+
+@pytest.fixture(scope="module")
+def package(case, checkpoint, tmp_path_factory):
+    out = tmp_path_factory.mktemp("export") / case
+    report = export_checkpoint(checkpoint, out, ABOUT)
+    assert report.source == str(out)
+    return load_package(out)
+
+
+def test_it_passes_its_check(package):
+    assert check_package(package.source).errors == ()
+
+
+def test_the_files_of_the_package(package):
+    assert sorted(file.name for file in package.source.iterdir()) == [
+        "README.md",
+        "cover.png",
+        "rdf.yaml",
+        "sample_input.tif",
+        "sample_output.tif",
+        "test_input.npy",
+        "test_output.npy",
+        "weights.onnx",
+    ]
+    assert [file.name for file in package.source.parent.iterdir()] == [package.source.name]
+
+
+def test_the_onnx_file_is_for_old_engines(package, checkpoint):
+    facts = read_onnx(package.weights(), "weights.onnx")
+    assert (facts.opset, facts.ir_version) == (17, 8)
+    space = tuple(checkpoint.axes.lower())
+    assert facts.inputs == {"input": ("batch", checkpoint.channels_in, *space)}
+    assert facts.outputs == {"output": ("batch", checkpoint.channels_out, *space)}
+    assert "Resize" not in facts.operators
+
+
+def test_the_onnx_file_tells_nothing_of_this_machine(package):
+    model = onnx.load_model_from_string(package.weights())
+    assert not any(part.doc_string for part in (model, model.graph, *model.graph.node))
+    for word in (b"site-packages", b".py", str(package.source.parent).encode()):
+        assert word not in package.weights()
+
+
+def test_the_test_output_is_the_networks(package, checkpoint):
+    """Normalised by numpy, run by torch, scaled as the RDF says."""
+    source = package.tensor("test_input.npy")
+    space = tuple(range(2, source.ndim))
+    if isinstance(package.spec.normalization, Percentiles):
+        low, high = np.percentile(source, (2, 99.8), axis=space, keepdims=True)
+        normalized = (source - low) / (high - low + 1e-6)
+        expected = run_torch(checkpoint.network, normalized.astype(np.float32))
+    else:
+        normalized = (source - SOURCE_SCALE.offset) / SOURCE_SCALE.gain
+        expected = run_torch(checkpoint.network, normalized.astype(np.float32))
+        expected = expected * TARGET_SCALE.gain + TARGET_SCALE.offset
+    found = package.tensor("test_output.npy")
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.ptp(expected), rtol=0)
+
+
+def test_sample_images_have_the_test_tensors_pixels(package):
+    for name in ("input", "output"):
+        image = open_image(package.source / f"sample_{name}.tif")
+        tensor = package.tensor(f"test_{name}.npy")
+        np.testing.assert_array_equal(
+            image.axes.to(image.pixels, "CZYX").squeeze(), tensor.squeeze()
+        )
+
+
+def test_both_conventions_of_percentiles_agree_on_the_test_input(package):
+    normalization = package.spec.normalization
+    if not isinstance(normalization, Percentiles):
+        return  # fixed scales have none
+    for channel in package.tensor("test_input.npy")[0]:
+        found = np.percentile(channel.astype(np.float64), (2.0, 99.8))
+        np.testing.assert_array_equal(found, jdll_levels(channel, normalization))
+
+
+def test_what_is_measured_is_written(package, checkpoint):
+    config = yaml.safe_load(package.read("rdf.yaml"))["config"]["care_bridge"]
+    space = list(checkpoint.axes.lower())
+    assert config["halo"] == dict.fromkeys(space, 22)
+    assert config["size_step"] == dict.fromkeys(space, 4)
+    assert config["task"] == "care"
+    assert config["training"]["steps"] == 123
+    assert config["training"]["validation"] == {"psnr": 31.25, "psnr_input": 20.5}
+    assert "data" not in config["training"]["config"]
+    assert package.spec.memory_per_pixel > 8  # its input and output alone
+
+
+def test_a_thin_stack_leaves_z_whole_for_others(package, checkpoint):
+    rdf = yaml.safe_load(package.read("rdf.yaml"))
+    by_name = {axis.get("id"): axis for axis in rdf["inputs"][0]["axes"]}
+    outputs = {axis.get("id"): axis for axis in rdf["outputs"][0]["axes"]}
+    assert by_name["y"]["size"] == {"min": 52, "step": 4}
+    assert outputs["y"]["halo"] == 24
+    if "Z" in checkpoint.axes:  # 32 slices, two halos and a step are 52
+        assert by_name["z"]["size"] == {"min": 4, "step": 4}
+        assert by_name["z"]["concatenable"] is False
+        assert "halo" not in outputs["z"]
+
+
+def test_the_card_and_the_cover(package):
+    card = package.read("README.md").decode()
+    assert "# Exported model" in card
+    assert "# Validation" in card
+    assert "| psnr | 31.25 |" in card
+    rdf = yaml.safe_load(package.read("rdf.yaml"))
+    assert rdf["authors"] == [{"name": "Ada"}, {"name": "Bob"}]
+    assert rdf["license"] == "CC0-1.0"
+    assert rdf["tags"][0] == "mine"
+    with Picture.open(package.source / "cover.png") as cover:
+        width, height = cover.size
+    tile = package.tensor("test_input.npy").shape[-1]
+    assert width >= 2 * tile
+    assert height >= package.tensor("test_input.npy").shape[-2]
+
+
+def test_restoring_undoes_the_scaling(package, checkpoint):
+    """Against torch on the whole image, of a size that needs padding."""
+    if package.spec.channels_in != 1:
+        return  # one channel is enough here
+    rng = np.random.default_rng(3)
+    image = rng.gamma(2, 200, (9, 50, 61)[-len(checkpoint.axes) :]).astype(np.float32)
+    padded = np.pad(image, [(0, -size % 4) for size in image.shape], mode="reflect")
+    if isinstance(package.spec.normalization, Percentiles):
+        low, high = np.percentile(image, (2, 99.8))
+        before = after = (low, high - low + 1e-6)
+    else:
+        before = (SOURCE_SCALE.offset, SOURCE_SCALE.gain)
+        after = (TARGET_SCALE.offset, TARGET_SCALE.gain)
+    normalized = ((padded - before[0]) / before[1]).astype(np.float32)
+    output = run_torch(checkpoint.network, normalized[None, None])[0, 0]
+    expected = (output * after[1] + after[0])[tuple(slice(size) for size in image.shape)]
+    found = restore(image, axes=checkpoint.axes, package=package)
+    np.testing.assert_allclose(found, expected, atol=2e-5 * np.ptp(expected), rtol=0)
+
+
+# What can go wrong, with the quickest network.
+
+
+@pytest.fixture(scope="module")
+def small():
+    return untrained()
+
+
+@pytest.fixture(scope="module")
+def weights(small):
+    return export_onnx(small.network, "YX", 1, 4)
+
+
+@pytest.fixture
+def quick(monkeypatch, weights):
+    """Without exporting and measuring anew."""
+    monkeypatch.setattr(builder, "export_onnx", lambda *_: weights)
+    monkeypatch.setattr(builder, "measure_memory_per_pixel", lambda *_: 300.0)
+
+
+def test_a_network_that_resizes_is_refused():
+    class Resizing(torch.nn.Module):
+        def forward(self, x):
+            return interpolate(x, scale_factor=2.0, mode="bilinear")
+
+    with pytest.raises(ExportError, match="upsamples with Resize"):
+        export_onnx(Resizing().eval(), "YX", 1, 4)
+
+
+def test_a_difference_from_torch_is_found(weights, small):
+    assert compare_with_torch(weights, small.network, "YX", 1, 4) < 1e-5
+    other = untrained()
+    with torch.no_grad():
+        other.network.last.bias += 1e-3
+    with pytest.raises(ExportError, match="differs from the trained network by"):
+        compare_with_torch(weights, other.network, "YX", 1, 4)
+
+
+def test_memory_grows_with_the_image(weights):
+    """Between what two feature maps of the first level need, and a hundred of them."""
+    feature_map = 4 * 4  # four filters of float32
+    assert 2 * feature_map < measure_memory_per_pixel(weights, "YX", 1, 4) < 100 * feature_map
+
+
+def test_a_zip_holds_what_the_folder_holds(quick, small, tmp_path):
+    export_checkpoint(small, tmp_path / "model", ABOUT)
+    export_checkpoint(small, tmp_path / "model.zip", ABOUT)
+    with zipfile.ZipFile(tmp_path / "model.zip") as zipped:
+        names = zipped.namelist()
+        assert names == sorted(file.name for file in (tmp_path / "model").iterdir())
+        for name in set(names) - {"rdf.yaml"}:  # it holds the time
+            assert zipped.read(name) == (tmp_path / "model" / name).read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model", "model.zip"]
+
+
+def listing(folder):
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_a_package_that_fails_its_check_is_not_written(quick, small, tmp_path, monkeypatch):
+    monkeypatch.setattr(builder, "structural_halo", lambda *_: {"Y": 8, "X": 8})
+    with pytest.raises(PackageCheckError, match="fails its check: along Y") as caught:
+        export_checkpoint(small, tmp_path / "model.zip", ABOUT)
+    assert caught.value.report.errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unusable_licence_is_said():
+    with pytest.raises(ConfigError, match='license "my own" is unknown'):
+        About("A good name", "", license="my own")
+
+
+@pytest.mark.parametrize("name", ["model", "model.zip"])
+def test_what_is_there_stays_unless_overwritten(quick, small, tmp_path, name):
+    out = tmp_path / name
+    export_checkpoint(small, out, ABOUT)
+    before = listing(tmp_path)
+    with pytest.raises(ExportError, match="exists already"):
+        export_checkpoint(small, out, ABOUT)
+    assert listing(tmp_path) == before
+    export_checkpoint(small, out, About("A later model", "Better"), overwrite=True)
+    assert load_package(out).spec.name == "A later model"
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_with_more_in_it_is_not_overwritten(quick, small, tmp_path):
+    out = tmp_path / "model"
+    export_checkpoint(small, out, ABOUT)
+    (out / "thesis.docx").write_bytes(b"years of work")
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "letter.txt").write_text("dear")
+    before = listing(tmp_path)
+    for folder, held in ((out, "thesis.docx"), (tmp_path / "documents", "letter.txt")):
+        with pytest.raises(ExportError, match=f"holds {held}"):
+            export_checkpoint(small, folder, ABOUT, overwrite=True)
+    assert listing(tmp_path) == before
+
+
+def test_a_folder_that_is_not_there_is_said(quick, small, tmp_path):
+    with pytest.raises(ExportError, match="create it first"):
+        export_checkpoint(small, tmp_path / "nowhere" / "model", ABOUT)
+
+
+@pytest.mark.parametrize("name", ["ab", "naïve model", "a/b/c/d", "x" * 200])
+def test_names_that_the_spec_refuses_are_said_at_once(name):
+    with pytest.raises(ConfigError, match="cannot be used"):
+        About(name, "")
+
+
+def test_names_are_made_from_the_runs(small):
+    assert default_name(small, "run_1") == "CARE 2D run_1"
+    About(default_name(small, "süß/run:7"), default_description(small))
+    assert About("My Model (v2)", "").nickname == "my-model-v2"
+
+
+def test_a_deep_stack_lets_others_tile_z(quick, monkeypatch, tmp_path):
+    checkpoint = untrained("ZYX")
+    rng = np.random.default_rng(0)
+    deep = rng.poisson(200, (1, 60, 40, 60)).astype(np.uint16)
+    monkeypatch.setattr(
+        builder, "export_onnx", lambda *_: export_onnx(checkpoint.network, "ZYX", 1, 4)
+    )
+    deeper = replace(checkpoint, example=replace(checkpoint.example, source=deep))
+    export_checkpoint(deeper, tmp_path / "deep", ABOUT)
+    rdf = yaml.safe_load((tmp_path / "deep" / "rdf.yaml").read_text())
+    z = rdf["inputs"][0]["axes"][2]
+    assert (z["size"], z["concatenable"]) == ({"min": 52, "step": 4}, True)
+    shape = np.load(tmp_path / "deep" / "test_input.npy").shape
+    assert shape == (1, 1, 52, 52, 60)  # Y was extended by reflection
+
+
+def test_the_configuration_is_plain_data(package):
+    assert json.loads(json.dumps(package.spec.config)) == package.spec.config
