@@ -8,7 +8,7 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a training run")
+    parser.add_argument("trained", type=Path, metavar="RUN", help="the folder of a training run")
     parser.add_argument(
         "--out",
         type=Path,
@@ -30,9 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
     from care_bridge.export.builder import export_checkpoint
     from care_bridge.training.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(arguments.run)
+    checkpoint = load_checkpoint(arguments.trained)
     given = {
-        "name": arguments.name or default_name(checkpoint, arguments.run.resolve().name),
+        "name": arguments.name or default_name(checkpoint, arguments.trained.resolve().name),
         "description": arguments.description or default_description(checkpoint),
         "authors": arguments.author and tuple(arguments.author),
         "license": arguments.license,
