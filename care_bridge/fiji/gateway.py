@@ -16,7 +16,7 @@ MODES = ("headless", "interactive")
 _IMAGEJ = ("net.imagej:ij:1.54p", "net.imagej:ij1-patcher:2.0.0")
 _OPEN_FOR_PATCHER = "--add-opens=java.base/java.lang=ALL-UNNAMED"
 _OLDEST_JAVA = "11"
-_GRACE_MS = 500
+_GRACE_MS = 300
 
 
 @dataclass(frozen=True)
@@ -184,4 +184,7 @@ def _end_threads() -> None:
     ]
     for thread in others:
         thread.join(_GRACE_MS // len(others))
-    jpype.config.destroy_jvm = not any(thread.isAlive() for thread in others)
+    if any(thread.isAlive() for thread in others):
+        jpype.config.destroy_jvm = False
+        # It would go on to release Python objects while Python ends, and crash.
+        jpype.JClass("org.jpype.ref.JPypeReferenceQueue").getInstance().stop()

@@ -1,0 +1,51 @@
+"""What the tests with a real ImageJ share: each Java virtual machine lives in a child process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.packages import tiny_package
+
+CHILDREN = Path(__file__).parent / "children"
+FIJI = os.environ.get("CARE_BRIDGE_FIJI")
+
+
+@pytest.fixture(
+    scope="session",
+    params=["imagej", pytest.param("fiji", marks=pytest.mark.skipif(not FIJI, reason="no Fiji"))],
+)
+def installation(request):
+    """The folder of the Fiji to test with; "" for plain ImageJ."""
+    return FIJI if request.param == "fiji" else ""
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory):
+    return tiny_package(tmp_path_factory.mktemp("package") / "tiny model")
+
+
+def run_child(name: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess:
+    """Run a script of tests/fiji/children."""
+    return _run([str(CHILDREN / name), *map(str, arguments)], environment)
+
+
+def run_cli(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
+    """Run the command line in a process of its own."""
+    return _run(["-m", "care_bridge.cli.main", *map(str, arguments)], environment)
+
+
+def _run(arguments: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+    )

