@@ -102,12 +102,8 @@ class Trainer:
                 waited = time.monotonic() - asked
                 self._learn(batch)
                 run_log.stepped(waited)
-                validate = self._ends_epoch
-                save = (
-                    validate
-                    or interruption.requested
-                    or time.monotonic() - saved > _SECONDS_PER_SAVE
-                )
+                validate, interrupted = self._ends_epoch, interruption.requested
+                save = validate or interrupted or time.monotonic() - saved > _SECONDS_PER_SAVE
                 if save or self.step % _STEPS_PER_LOOK == 0:
                     run_log.learned(self.step, self._take_losses(), self._rate)
                 if validate:
@@ -116,7 +112,7 @@ class Trainer:
                 if save:
                     self._save(LAST)
                     saved = time.monotonic()
-                if interruption.requested:
+                if interrupted:
                     log.info("stopped and saved after step %d: go on with --resume", self.step)
                     raise KeyboardInterrupt
                 asked = time.monotonic()
