@@ -51,7 +51,8 @@ def run_macro(name: str | Path, arguments: Mapping[str, str] | None = None) -> s
     """Run a bundled macro or a macro file in the running ImageJ; returns what it returns.
 
     arguments: what the macro reads with getArgument(), as key=[value]. Raises MacroError, with
-    the line, where the macro stops with an error, or by exit with a message.
+    the line, where the macro stops with an error, or by exit with a message. In the mode
+    interactive, ImageJ shows the error in a dialog first and waits until it is closed.
     """
     from jpype import JClass, JException
 

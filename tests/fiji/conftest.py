@@ -16,10 +16,7 @@ CHILDREN = Path(__file__).parent / "children"
 FIJI = os.environ.get("CARE_BRIDGE_FIJI")
 
 
-@pytest.fixture(
-    scope="session",
-    params=["imagej", pytest.param("fiji", marks=pytest.mark.skipif(not FIJI, reason="no Fiji"))],
-)
+@pytest.fixture(scope="session", params=["imagej", *(["fiji"] if FIJI else [])])
 def installation(request):
     """The folder of the Fiji to test with; "" for plain ImageJ."""
     return FIJI if request.param == "fiji" else ""
