@@ -25,7 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     _log_to_stderr()
     try:
         return int(arguments.run(arguments))
-    except CareBridgeError as error:
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (CareBridgeError, OSError) as error:  # a full disk is no fault of the program either
         if arguments.debug:
             raise
         print(f"care-bridge {arguments.verb}: {error}", file=sys.stderr)
@@ -33,10 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"care-bridge {arguments.verb}: interrupted", file=sys.stderr)
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone; Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

@@ -1,12 +1,12 @@
-"""Files that appear under their name whole or not at all."""
+"""Results that appear whole or not at all, and replace nothing unasked."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from care_bridge.atomic import replacing
 from care_bridge.errors import ImageError
 
 
@@ -18,16 +18,10 @@ def whole_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     After any error the written part is removed and `path` is as before. Raises ImageError for
     what the file system refuses, and where `path` is there already and `overwrite` is not set.
     """
-    # The process id keeps two processes that write the same file from mixing their bytes.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         _check_target(path, overwrite)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replacing(path) as partial:
             yield partial
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
     except OSError as error:
         # numpy reports a short write without an error number
         reason = error.strerror or "only a part of it could be written, is the disk full?"

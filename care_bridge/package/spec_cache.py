@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
 
+from care_bridge.atomic import replacing
 from care_bridge.normalization import FixedScale, Percentiles, Scale
 from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
 from care_bridge.tiling import AxisLimits
@@ -36,15 +35,8 @@ def save_spec(spec: ModelSpec) -> None:
     """Keep `spec`; where the cache cannot be written, go on without it."""
     file = _file(spec.rdf_sha256)
     # A cache only saves time: a full disk or a read-only home must not stop a restoration.
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=file.parent, suffix=".partial")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(spec_to_json(spec))
-            Path(partial).replace(file)
-        finally:
-            Path(partial).unlink(missing_ok=True)
+    with contextlib.suppress(OSError), replacing(file) as partial:
+        partial.write_text(spec_to_json(spec), "utf-8")
 
 
 def spec_to_json(spec: ModelSpec) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from care_bridge.atomic import replacing
 from care_bridge.errors import TrainingError
 from care_bridge.normalization import Scale
 from care_bridge.training.config import TrainConfig, parse_config
@@ -127,17 +128,14 @@ def read_state(file: Path) -> dict[str, Any]:
 
 def write_state(state: Mapping[str, Any], file: Path) -> None:
     """Write plain data and tensors to `file`, whole or not at all."""
-    partial = file.with_name(f".{file.name}.partial")
-    torch.save({"format": _FORMAT, **state}, partial)
-    partial.replace(file)
+    with replacing(file) as partial:
+        torch.save({"format": _FORMAT, **state}, partial)
 
 
 def write_example(example: Example, run: Path) -> None:
     """Keep the example in a run folder."""
-    partial = run / f".{_EXAMPLE}.partial"
-    with partial.open("wb") as stream:
+    with replacing(run / _EXAMPLE) as partial, partial.open("wb") as stream:
         np.savez_compressed(stream, source=example.source, target=example.target)
-    partial.replace(run / _EXAMPLE)
 
 
 def _load_example(file: Path) -> Example:
