@@ -1,0 +1,67 @@
+"""The baselines: each removes noise, and takes the setting that the truth asks for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from care_bridge.errors import ConfigError
+from care_bridge.evaluation.filters import FILTERS, best_filters, interpolated, projected
+from care_bridge.evaluation.metrics import care_psnr
+
+RNG = np.random.default_rng(4)
+TRUTH = 200 + 3000 * gaussian_filter((RNG.random((64, 72)) > 0.97).astype(float), 3)
+NOISE = RNG.normal(0, 1, TRUTH.shape)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_every_filter_is_nearer_to_the_truth_than_its_input(name: str) -> None:
+    noisy = TRUTH + 60 * NOISE
+    (best,) = best_filters(noisy, TRUTH, [name])
+    assert best.image.shape == TRUTH.shape
+    assert care_psnr(best.image, TRUTH) > care_psnr(noisy, TRUTH) + 2
+    assert best.setting
+
+
+def test_more_noise_takes_more_smoothing() -> None:
+    (little,) = best_filters(TRUTH + 20 * NOISE, TRUTH, ["gaussian"])
+    (much,) = best_filters(TRUTH + 500 * NOISE, TRUTH, ["gaussian"])
+    assert float(little.setting.split()[1]) < float(much.setting.split()[1])
+
+
+@pytest.mark.parametrize("name", ["bilateral", "non-local-means", "total-variation"])
+def test_volumes_keep_their_shape(name: str) -> None:
+    truth = np.stack([TRUTH[:24, :24]] * 3)
+    (best,) = best_filters(truth + 60 * RNG.normal(0, 1, truth.shape), truth, [name])
+    assert best.image.shape == truth.shape
+
+
+def test_richardson_lucy_sharpens() -> None:
+    sharp = (RNG.random((60, 60)) > 0.97) * 500.0 + 20
+    blurred = gaussian_filter(sharp, 1.5)
+    (best,) = best_filters(blurred, sharp, ["richardson-lucy"])
+    assert care_psnr(best.image, sharp) > care_psnr(blurred, sharp) + 1
+
+
+def test_cubic_interpolation_keeps_the_field_of_view() -> None:
+    y, x = np.mgrid[:48, :64]
+    truth = np.sin(y / 6) + np.cos(x / 9)
+    binned = truth.reshape(24, 2, 32, 2).mean(axis=(1, 3))
+    done = interpolated(binned, truth.shape)
+    inner = (slice(4, -4), slice(4, -4))
+    np.testing.assert_allclose(done.image[inner], truth[inner], atol=0.02)
+
+
+def test_projection_of_a_noisy_volume() -> None:
+    volume = np.full((6, *TRUTH.shape), 200.0)
+    volume[2] = TRUTH
+    noisy = volume + 60 * RNG.normal(0, 1, volume.shape)
+    best = projected(noisy, TRUTH)
+    assert best.image.shape == TRUTH.shape
+    assert care_psnr(best.image, TRUTH) > care_psnr(noisy.max(axis=0), TRUTH)
+
+
+def test_an_unknown_filter() -> None:
+    with pytest.raises(ConfigError, match="choose of gaussian, median"):
+        list(best_filters(TRUTH, TRUTH, ["bm3d"]))
