@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
+
+from care_bridge.errors import MissingExtraError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export, check, and print the check's report."""
+    if not find_spec("torch") or not find_spec("onnxscript"):
+        raise MissingExtraError("exporting", "train")
     from care_bridge.export.about import About, default_description, default_name
     from care_bridge.export.builder import export_checkpoint
     from care_bridge.training.checkpoint import load_checkpoint

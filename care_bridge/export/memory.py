@@ -46,7 +46,7 @@ def measure_memory_per_pixel(weights: bytes, axes: str, channels: int, step: int
 
 
 def _peak_of_child(weights: Path, shape: tuple[int, ...]) -> int:
-    command = [sys.executable, "-m", __name__, str(weights), json.dumps(shape)]
+    command = [sys.executable, "-P", "-m", __name__, str(weights), json.dumps(shape)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         reason = (ended.stderr.strip() or f"exit status {ended.returncode}").splitlines()[-1]
