@@ -1,0 +1,87 @@
+"""Places of objects, and drawing them onto a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.simulation.grid import Grid
+
+Scene = NDArray[np.float32]
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Objects with their places, sizes and brightnesses.
+
+    count: how many. render: makes the scene (brightness, no unit, shape of the grid) where each
+    object is shifted by micrometres, (count, dimensions).
+    """
+
+    count: int
+    render: Callable[[Points], Scene]
+
+
+def scatter(grid: Grid, spacing: float, margin: float, rng: np.random.Generator) -> Points:
+    """Random places, one for each spacing^dimensions of the field and `margin` around it, all in
+    micrometres; at least one."""
+    extent = grid.extent + 2 * margin
+    count = max(int(rng.poisson(np.prod(extent) / spacing**grid.dimensions)), 1)
+    return np.asarray(rng.uniform(0, 1, (count, grid.dimensions)) * extent - margin)
+
+
+def keep_apart(places: Points, distance: float) -> Points:
+    """Those places, in order, that are at least `distance` from all kept before them."""
+    kept = places[:1]
+    for place in places[1:]:
+        if ((kept - place) ** 2).sum(axis=1).min() >= distance**2:
+            kept = np.concatenate([kept, place[None]])
+    return kept
+
+
+def splat(grid: Grid, places: Points, weights: NDArray[np.floating]) -> Scene:
+    """Points as an image of their weights, each spread linearly over its nearest pixels; points
+    outside are dropped. places: (n, dimensions), micrometres."""
+    index = places / np.array(grid.spacing)
+    corner = np.floor(index).astype(np.int64)
+    fraction = index - corner
+    cells, shares = [], []
+    for steps in product((0, 1), repeat=grid.dimensions):
+        cell = corner + np.array(steps)
+        within = ((cell >= 0) & (cell < np.array(grid.shape))).all(axis=1)
+        share = np.abs(1 - np.array(steps) - fraction[within]).prod(axis=1)
+        cells.append(np.ravel_multi_index(tuple(cell[within].T), grid.shape))
+        shares.append(share * weights[within])
+    drawn = np.bincount(np.concatenate(cells), np.concatenate(shares), int(np.prod(grid.shape)))
+    return drawn.reshape(grid.shape).astype(np.float32)
+
+
+def window(
+    grid: Grid, centre: NDArray[np.float64], reach: float
+) -> tuple[tuple[slice, ...], list[NDArray[np.float32]]]:
+    """The pixels within `reach` micrometres of `centre` along each axis.
+
+    Returns their slices (possibly empty) and their offsets from the centre in micrometres, an
+    array for each axis that broadcasts with the others.
+    """
+    slices, offsets = [], []
+    for axis, (size, spacing) in enumerate(zip(grid.shape, grid.spacing, strict=True)):
+        first = min(max(int(np.ceil((centre[axis] - reach) / spacing)), 0), size)
+        last = min(max(int(np.floor((centre[axis] + reach) / spacing)) + 1, first), size)
+        slices.append(slice(first, last))
+        along = [1] * grid.dimensions
+        along[axis] = -1
+        offset = np.arange(first, last) * spacing - centre[axis]
+        offsets.append(offset.astype(np.float32).reshape(along))
+    return tuple(slices), offsets
+
+
+def directions(count: int, dimensions: int, rng: np.random.Generator) -> Points:
+    """Unit vectors in random directions, (count, dimensions)."""
+    vectors = rng.standard_normal((count, dimensions))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))

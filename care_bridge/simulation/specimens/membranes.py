@@ -1,0 +1,113 @@
+"""Cell membranes: outlines of a sheet or block of cells, with dimmer insides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.simulation.fields import random_field
+from care_bridge.simulation.grid import Grid
+from care_bridge.simulation.ranges import Range, draw, ranged
+from care_bridge.simulation.specimens.drawing import Placed, Points, Scene, window
+
+# Cells lie on a lattice and are moved by up to this part of their diameter along each axis, so
+# the second nearest centre of a point lies within 1 + jitter of it along each axis, and the reach
+# leaves some for the bends.
+_JITTER = 0.4
+_REACH = 1.6
+
+
+@dataclass(frozen=True)
+class Membranes:
+    """Cells that fill the field, parted by membranes; lengths in micrometres.
+
+    diameter: of the cells, one for an image. thickness: of the membranes, full width at half
+    maximum. inside: brightness of the cells' insides, relative to the membranes. waviness: how far
+    membranes bend from straight, relative to the diameter. unevenness: standard deviation of the
+    logarithm of brightness along the membranes.
+    """
+
+    diameter: Range = ranged(10.0, least=1e-2, log=True)
+    thickness: Range = ranged(0.4, least=1e-3, log=True)
+    inside: Range = ranged(0.1)
+    waviness: Range = ranged(0.05, most=0.3)
+    unevenness: Range = ranged(0.3)
+
+    def place(self, grid: Grid, rng: np.random.Generator) -> Placed:
+        """Cells in random places."""
+        diameter = draw(self, "diameter", rng)
+        thickness = draw(self, "thickness", rng)
+        inside = draw(self, "inside", rng)
+        waviness = draw(self, "waviness", rng) * diameter
+        unevenness = draw(self, "unevenness", rng)
+        centres = _lattice(grid, diameter, rng)
+        cells = inside * rng.lognormal(0, 0.5, len(centres))
+        exponent = 4.0 + grid.dimensions
+        bends = [
+            np.float32(waviness) * random_field(grid, diameter, exponent, rng) for _ in grid.shape
+        ]
+        stain = np.exp(np.float32(unevenness) * random_field(grid, 3 * thickness + 2, 4.0, rng))
+
+        def render(shifts: Points) -> Scene:
+            borders = _borders(grid, centres + shifts, bends, _REACH * diameter)
+            # A membrane thinner than a voxel across it is one voxel thick and dimmer for it.
+            drawn = np.maximum(borders.voxel, np.float32(thickness))
+            profile = np.exp(np.float32(-4 * np.log(2)) * (borders.distance / drawn) ** 2)
+            membrane = stain * np.float32(thickness) / drawn * profile
+            return np.asarray(membrane + cells.astype(np.float32)[borders.nearest], np.float32)
+
+        return Placed(len(centres), render)
+
+
+@dataclass(frozen=True)
+class _Borders:
+    """Of each pixel: the distance to the plane between the two nearest centres and the size of a
+    voxel across that plane, both in micrometres, and the number of the nearest centre."""
+
+    distance: Scene
+    voxel: Scene
+    nearest: NDArray[np.int32]
+
+
+def _lattice(grid: Grid, diameter: float, rng: np.random.Generator) -> Points:
+    """A moved lattice of centres, `diameter` apart, in and around the field, micrometres."""
+    origin = rng.uniform(0, diameter, grid.dimensions)
+    axes = [
+        np.arange(-3 * diameter + start, extent + 2 * diameter, diameter)
+        for start, extent in zip(origin, grid.extent, strict=True)
+    ]
+    lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, grid.dimensions)
+    return np.asarray(lattice + rng.uniform(-_JITTER, _JITTER, lattice.shape) * diameter)
+
+
+def _borders(grid: Grid, centres: Points, bends: list[Scene], reach: float) -> _Borders:
+    """The cells' borders; bends: by how far each pixel is moved along each axis before it is
+    looked up."""
+    first = np.full(grid.shape, np.inf, np.float32)
+    second = np.full(grid.shape, np.inf, np.float32)
+    nearest = np.zeros(grid.shape, np.int32)
+    next_nearest = np.zeros(grid.shape, np.int32)
+    for number, centre in enumerate(centres):
+        where, offsets = window(grid, centre, reach)
+        one, two = first[where], second[where]
+        if one.size == 0:
+            continue
+        square = np.zeros(one.shape, np.float32)
+        for offset, bend in zip(offsets, bends, strict=True):
+            square += (offset + bend[where]) ** 2
+        closer, between = square < one, square < two
+        np.copyto(two, square, where=between)
+        np.copyto(next_nearest[where], number, where=between)
+        np.copyto(two, one, where=closer)
+        np.copyto(next_nearest[where], nearest[where], where=closer)
+        np.copyto(one, square, where=closer)
+        np.copyto(nearest[where], number, where=closer)
+    across = np.zeros(grid.shape, np.float32)
+    voxel = np.zeros(grid.shape, np.float32)
+    for places, spacing in zip(centres.T.astype(np.float32), grid.spacing, strict=True):
+        square = (places[nearest] - places[next_nearest]) ** 2
+        across += square
+        voxel += square * np.float32(spacing**2)
+    return _Borders((second - first) / (2 * np.sqrt(across)), np.sqrt(voxel / across), nearest)
