@@ -13,7 +13,17 @@ from types import ModuleType
 import care_bridge
 from care_bridge.errors import CareBridgeError
 
-VERBS = ("demo", "restore", "train", "export", "check", "inspect", "models", "fiji")
+VERBS = (
+    "demo",
+    "restore",
+    "train",
+    "export",
+    "check",
+    "evaluate",
+    "inspect",
+    "models",
+    "fiji",
+)
 
 _INTERRUPTED = 130
 

@@ -1,0 +1,184 @@
+"""Compare restored images with their truth: figures, baselines, objects, reliability, a report.
+
+Files, or folders whose images have the same names. Without --truth, the restored images are held
+against the --input that they were made from. With --doses, exposures of the truth are simulated
+and the baselines (and --model) are compared on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from care_bridge.errors import ConfigError, ImageError, MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from care_bridge.evaluation.assessment import Assessment, Request
+    from care_bridge.evaluation.samples import Sample
+
+_PICTURED = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    for role, told in (
+        ("truth", "the good images"),
+        ("restored", "what is judged"),
+        ("input", "what it was restored from"),
+        ("members", "predicted distributions: channels mean, scale of each member, normalised"),
+    ):
+        parser.add_argument(f"--{role}", type=Path, metavar="FILE|FOLDER", help=told)
+    parser.add_argument(
+        "--members-percentiles",
+        default="2,99.8",
+        metavar="LOW,HIGH",
+        help="percentiles of the truth that --members are scaled by (default: 2,99.8)",
+    )
+    parser.add_argument("--axes", metavar="AXES", help="of plain TIFF files, e.g. TYX")
+    parser.add_argument("--roi", metavar="RANGES", help="region, in pixels, e.g. Y=10:200,X=0:128")
+    parser.add_argument(
+        "--baselines",
+        nargs="*",
+        metavar="NAME",
+        help="compare the filtered --input, too, each filter at its best setting (default: all "
+        "filters; see docs/evaluation.md)",
+    )
+    parser.add_argument("--objects", action="store_true", help="compare segmented objects, too")
+    parser.add_argument("--line", metavar="Y0,X0,Y1,X1", help="profiles along this line")
+    parser.add_argument(
+        "--doses",
+        metavar="PHOTONS",
+        help="photons in the average pixel of simulated exposures, e.g. 2,5,10,40",
+    )
+    parser.add_argument("--model", metavar="PACKAGE", help="restore the simulated exposures")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each figure")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write one HTML page")
+    parser.add_argument("--overwrite", action="store_true", help="replace --csv and --report")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Assess every field of view, print the figures and write what was asked for."""
+    from importlib.util import find_spec
+
+    if not find_spec("skimage") or not find_spec("scipy"):
+        raise MissingExtraError("evaluating", "evaluate")
+    _check(arguments)
+    import json
+
+    from care_bridge.evaluation.tables import as_csv, as_data, as_text
+    from care_bridge.images.whole_file import whole_file
+
+    found = list(_assessments(arguments))
+    if arguments.csv:
+        with whole_file(arguments.csv, overwrite=arguments.overwrite) as partial:
+            partial.write_text(as_csv(found), encoding="utf-8")
+    if arguments.report:
+        from care_bridge.evaluation.report import as_html
+
+        with whole_file(arguments.report, overwrite=arguments.overwrite) as partial:
+            partial.write_text(as_html(found, _title(arguments)), encoding="utf-8")
+    print(json.dumps(as_data(found), indent=2) if arguments.json else as_text(found))
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse what cannot be done before anything is read."""
+    given = vars(arguments)
+    if arguments.doses:
+        refused = next((name for name in ("restored", "input", "members") if given[name]), None)
+        if not arguments.truth or refused:
+            raise ConfigError(
+                "--doses simulates the inputs from --truth: give --truth"
+                + (f" and leave --{refused} out" if refused else "")
+            )
+    elif arguments.model:
+        raise ConfigError("--model restores simulated exposures: give --doses, too")
+    elif not arguments.truth and not (arguments.restored and arguments.input):
+        raise ConfigError("there is nothing to compare with: give --truth, or --input")
+    elif arguments.truth and not (arguments.restored or arguments.input or arguments.members):
+        raise ConfigError("there is nothing to compare: give --restored, --input or --members")
+    if arguments.baselines is not None and not (arguments.input or arguments.doses):
+        raise ConfigError("--baselines filter the noisy images: give them with --input")
+    for path in (arguments.csv, arguments.report):
+        if path and path.exists() and not arguments.overwrite:
+            raise ImageError(f"{path} exists already: choose another name, or add --overwrite")
+
+
+def _assessments(arguments: argparse.Namespace) -> Iterator[Assessment]:
+    from dataclasses import replace
+
+    from care_bridge.evaluation.assessment import assess
+    from care_bridge.evaluation.region import Region
+    from care_bridge.evaluation.samples import match_files, read_sample
+
+    request = _request(arguments)
+    region = Region.parse(arguments.roi) if arguments.roi else Region()
+    roles = ("truth", "restored", "input", "members")
+    places = {role: vars(arguments)[role] for role in roles if vars(arguments)[role]}
+    for number, files in enumerate(match_files(places)):
+        wanted = replace(request, pictures=bool(arguments.report) and number < _PICTURED)
+        sample = read_sample(files, arguments.axes, region)
+        if arguments.doses:
+            yield from _at_doses(sample, wanted, arguments, seed=number)
+        else:
+            yield assess(sample, wanted)
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    from care_bridge.evaluation.assessment import Request
+    from care_bridge.evaluation.pictures import Line
+
+    names = arguments.baselines
+    if names == []:
+        from care_bridge.evaluation.filters import FILTERS
+
+        names = list(FILTERS)
+    low, high = _numbers(arguments.members_percentiles, "--members-percentiles", count=2)
+    return Request(
+        baselines=tuple(names or ()),
+        objects=arguments.objects,
+        line=Line.parse(arguments.line) if arguments.line else None,
+        members_low=low,
+        members_high=high,
+    )
+
+
+def _at_doses(
+    sample: Sample, request: Request, arguments: argparse.Namespace, seed: int
+) -> Iterator[Assessment]:
+    """An assessment for each number of photons."""
+    from dataclasses import replace
+
+    from care_bridge.evaluation.assessment import assess
+    from care_bridge.evaluation.exposures import exposed
+    from care_bridge.evaluation.samples import as_block, as_image
+    from care_bridge.runtime.restorer import Restorer
+
+    restorer = Restorer(arguments.model) if arguments.model else None
+    for photons in _numbers(arguments.doses, "--doses"):
+        taken = exposed(sample, photons, seed)
+        if restorer:
+            done = restorer.restore_image(as_image(taken.blocks["input"]))
+            blocks = {**taken.blocks, "restored": as_block(done.axes, done.pixels)}
+            taken = replace(taken, blocks=blocks)
+        yield assess(taken, request, photons)
+
+
+def _numbers(text: str, option: str, count: int | None = None) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0 or (count and len(numbers) != count):
+        raise ConfigError(f'{option} "{text}" cannot be read: write numbers like 2,5,10')
+    return numbers
+
+
+def _title(arguments: argparse.Namespace) -> str:
+    judged = arguments.restored or arguments.model or arguments.input or arguments.members
+    against = arguments.truth or arguments.input
+    return f"{Path(judged).name} against {against.name}" if judged else f"Filters on {against.name}"

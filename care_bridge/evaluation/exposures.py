@@ -1,0 +1,29 @@
+"""The truth, taken again in little light: for figures against dose."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from care_bridge.errors import ConfigError, ImageError
+from care_bridge.evaluation.samples import Sample
+from care_bridge.simulation.lowlight import dim_exposure
+
+
+def exposed(sample: Sample, photons: float, seed: int) -> Sample:
+    """The sample's truth with a simulated exposure of it as input (`lowlight.dim_exposure`).
+
+    photons: in the average pixel of each channel, background included. The same seed gives the
+    same exposure. Raises ImageError for a truth with negative pixels, which is no light.
+    """
+    if photons <= 0:
+        raise ConfigError(f"{photons:g} photons make no image: give more than 0")
+    truth = sample.blocks["truth"]
+    if truth.min() < 0:
+        raise ImageError(
+            f"{sample.name} has negative pixels (down to {truth.min():g}), which cannot be taken "
+            "as light: simulate exposures of images in grey levels"
+        )
+    channels = [dim_exposure(channel, photons, seed + index) for index, channel in enumerate(truth)]
+    return replace(sample, blocks={"truth": truth, "input": np.stack(channels)})

@@ -1,0 +1,120 @@
+"""What is compared: the files that belong together, and their pixels in one layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.axes import Axes
+from care_bridge.errors import ConfigError, ImageError
+from care_bridge.evaluation.region import Region
+from care_bridge.images import list_images, open_image
+from care_bridge.images.image import Image
+
+Block = NDArray[np.generic]
+"""Pixels as (channels, frames, Z, Y, X)."""
+
+_LAYOUT = "CSTZYX"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One field of view. blocks: the image of each role ("truth", "restored", "input",
+    "members"). spacing: of the voxels along Z, Y and X; 1 where it is not known."""
+
+    name: str
+    blocks: Mapping[str, Block]
+    spacing: tuple[float, float, float]
+
+
+def match_files(places: Mapping[str, Path]) -> list[dict[str, Path]]:
+    """The files of each role, one entry a field of view: `places` are all files, or all folders
+    whose images are paired by name.
+
+    Raises ConfigError for a mixture of both, ImageError where a folder is missing or empty or an
+    image has no partner.
+    """
+    folders = {role: path for role, path in places.items() if path.is_dir()}
+    if not folders:
+        return [dict(places)]
+    if len(folders) < len(places):
+        role = next(role for role in places if role not in folders)
+        raise ConfigError(
+            f"{places[role]} (--{role}) is no folder, {next(iter(folders.values()))} is one: give "
+            "files only or folders only"
+        )
+    found = {role: {path.name: path for path in list_images(at)} for role, at in folders.items()}
+    first = next(iter(found))
+    for role in found:
+        for here, there in ((first, role), (role, first)):
+            alone = [name for name in found[here] if name not in found[there]]
+            if alone:
+                more = f" (nor have {len(alone) - 1} others)" if len(alone) > 1 else ""
+                raise ImageError(
+                    f"{found[here][alone[0]]} has no partner{more}: expected "
+                    f"{folders[there] / alone[0]}"
+                )
+    return [{role: files[name] for role, files in found.items()} for name in found[first]]
+
+
+def read_sample(files: Mapping[str, Path], axes: str | None, region: Region) -> Sample:
+    """Read, cut and check the images of one field of view.
+
+    axes: of plain TIFF files that do not say their own; members have channels of their own and
+    must say theirs. Raises ImageError where an image holds
+    NaN or is constant, or the restored one differs from the truth in shape; ConfigError where
+    the region does not fit.
+    """
+    images = {
+        role: open_image(path, axes if role != "members" else None) for role, path in files.items()
+    }
+    blocks = {}
+    for role, image in images.items():
+        cut = region.cut(image.pixels, image.axes, str(files[role]))
+        if not np.isfinite(cut).all():
+            raise ImageError(
+                f"{files[role]} has {np.count_nonzero(~np.isfinite(cut))} pixels that are NaN or "
+                "infinite: replace them first"
+            )
+        if cut.min() == cut.max():
+            raise ImageError(
+                f"{files[role]} is constant ({cut.min():g}) where it is compared: there is "
+                "nothing to compare"
+            )
+        blocks[role] = as_block(image.axes, cut)
+    if {"truth", "restored"} <= blocks.keys():
+        _check_equal(images, files)
+    main = "truth" if "truth" in images else "restored"
+    size = images[main].calibration.voxel_size
+    spacing = (size.get("Z", 1.0), size.get("Y", 1.0), size.get("X", 1.0))
+    return Sample(files[main].name, blocks, spacing)
+
+
+def as_block(axes: Axes, pixels: NDArray[np.generic]) -> Block:
+    """Pixels with these axes as a block; samples and time points are its frames."""
+    flat = axes.to(pixels, _LAYOUT)
+    return flat.reshape(flat.shape[0], -1, *flat.shape[3:])
+
+
+def as_image(block: Block) -> Image:
+    """The image of a block: frames along T, axes of length 1 left out."""
+    sizes = dict(zip("CTZYX", block.shape, strict=True))
+    axes = Axes("".join(axis for axis, size in sizes.items() if size > 1 or axis in "YX"))
+    return Image(block.reshape([sizes[axis] for axis in axes]), axes)
+
+
+def _check_equal(images: Mapping[str, Image], files: Mapping[str, Path]) -> None:
+    sizes = [
+        {axis: images[role].sizes.get(axis, 1) for axis in _LAYOUT}
+        for role in ("truth", "restored")
+    ]
+    if sizes[0] != sizes[1]:
+        told = [
+            f"{files[role]} has " + " ".join(f"{a}={n}" for a, n in images[role].sizes.items())
+            for role in ("restored", "truth")
+        ]
+        raise ImageError(f"{told[0]}, its truth {told[1]}: both must show the same pixels")

@@ -1,0 +1,273 @@
+"""`care-bridge evaluate` as a user runs it: figures, files, the page, one line for bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from care_bridge.cli.main import main
+from tests.training_pairs import blobs
+from tests.training_pairs import write_image as save
+
+SHAPE = (48, 64)
+RNG = np.random.default_rng(21)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """truth/, restored/ and input/ with two images each."""
+    root = tmp_path_factory.mktemp("pairs")
+    for name in ("b1.tif", "b2.tif"):
+        truth = blobs(SHAPE, RNG)
+        save(root / "truth" / name, truth.astype(np.uint16))
+        save(root / "restored" / name, (0.5 * truth + RNG.normal(0, 20, SHAPE)).astype(np.float32))
+        save(root / "input" / name, RNG.poisson(truth / 20).astype(np.uint16))
+    return root
+
+
+def evaluate(*arguments: object) -> int:
+    return main(["evaluate", *map(str, arguments)])
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
+    assert evaluate(*arguments, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def by_hand(image: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(truth.astype(float), (0.1, 99.9))
+    scaled = (truth - low) / (high - low)
+    fitted = np.polyval(np.polyfit(image.ravel().astype(float), scaled.ravel(), 1), image)
+    return (
+        peak_signal_noise_ratio(scaled, fitted, data_range=1),
+        structural_similarity(scaled, fitted.astype(float), data_range=1.0),
+    )
+
+
+def test_folders_are_paired_and_averaged(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = as_json(
+        capsys, "--truth", folders / "truth", "--restored", folders / "restored",
+        "--input", folders / "input", "--baselines", "gaussian",
+    )  # fmt: skip
+    means = {mean["method"]: mean for mean in said["means"]}
+    assert list(means) == ["input", "restored", "gaussian"]
+    for method in ("input", "restored"):
+        expected = [
+            by_hand(
+                tifffile.imread(folders / method / name), tifffile.imread(folders / "truth" / name)
+            )
+            for name in ("b1.tif", "b2.tif")
+        ]
+        psnr, ssim = np.mean(expected, axis=0)
+        assert means[method]["psnr"] == pytest.approx(psnr, abs=1e-6)
+        assert means[method]["ssim"] == pytest.approx(ssim, abs=1e-6)
+
+
+def test_the_text_says_what_the_figures_depend_on(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate("--truth", folders / "truth", "--restored", folders / "restored") == 0
+    text = capsys.readouterr().out
+    for fact in ("means of 2 images", "0.1 and 99.9", "divisor", "7 pixels", "data range", "sigma"):
+        assert fact in text
+
+
+def test_a_region_is_compared_alone(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [folders / role / "b1.tif" for role in ("truth", "restored")]
+    said = as_json(capsys, "--truth", files[0], "--restored", files[1], "--roi", "Y=10:40,X=5:")
+    truth, restored = (tifffile.imread(file)[10:40, 5:] for file in files)
+    assert said["means"][0]["psnr"] == pytest.approx(by_hand(restored, truth)[0], abs=1e-6)
+
+
+def test_movies_of_volumes_are_measured_by_frame_and_slice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = np.stack([blobs((8, 24, 32), RNG) for _ in range(2)]).astype(np.uint16)
+    truth[1, 3] = 100
+    image = (truth + RNG.normal(0, 30, truth.shape)).astype(np.float32)
+    for name, pixels in (("t.tif", truth), ("r.tif", image)):
+        tifffile.imwrite(tmp_path / name, pixels)
+    table = tmp_path / "rows.csv"
+    said = as_json(
+        capsys, "--truth", tmp_path / "t.tif", "--restored", tmp_path / "r.tif",
+        "--axes", "TZYX", "--csv", table,
+    )  # fmt: skip
+    rows = list(csv.DictReader(table.open()))
+    places = [(row["frame"], row["slice"]) for row in rows]
+    assert len(places) == len(set(places)) == 1 + 2 + 16
+    found = dict(zip(places, rows, strict=True))
+    assert float(found["", ""]["psnr"]) == pytest.approx(
+        by_hand(image.reshape(-1, 32), truth.reshape(-1, 32))[0], abs=1e-6
+    )
+    assert float(found["0", ""]["ssim"]) == pytest.approx(by_hand(image[0], truth[0])[1], abs=1e-6)
+    assert float(found["1", "5"]["psnr"]) == pytest.approx(
+        by_hand(image[1, 5], truth[1, 5])[0], abs=1e-6
+    )
+    assert found["1", "3"]["psnr"] == ""
+    assert set(said["images"][0]["isotropy"]) == {"restored", "truth"}
+
+
+def test_without_truth_the_input_is_explained(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = as_json(
+        capsys,
+        "--restored",
+        folders / "restored" / "b1.tif",
+        "--input",
+        folders / "input" / "b1.tif",
+    )
+    found = said["images"][0]["resolution_scaled"]
+    recorded = tifffile.imread(folders / "input" / "b1.tif").astype(float)
+    assert 0.3 < found["correlation"] < 1
+    assert 0 < found["error"] < recorded.std()
+    assert said["means"] == []
+
+
+def test_reliability_in_the_normalised_scale(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mean = blobs((96, 128), RNG) / 3000
+    scale = 0.01 + 0.03 * mean
+    truth = 1000 + 2000 * RNG.laplace(mean, scale)
+    low, high = np.percentile(truth, (2, 99.8))
+    drawn = [(1000 + 2000 * mean - low) / (high - low), 2000 * scale / (high - low)]
+    save(tmp_path / "t.tif", truth.astype(np.float32))
+    found = {}
+    for name, factor in (("right", 1), ("narrow", 0.5)):
+        members = np.stack([drawn[0], factor * drawn[1]]).astype(np.float32)
+        save(tmp_path / f"{name}.tif", members, axes="CYX")
+        said = as_json(capsys, "--truth", tmp_path / "t.tif", "--members", tmp_path / f"{name}.tif")
+        found[name] = said["images"][0]["reliability"]["error"]
+    assert found["right"] < 0.01
+    assert found["narrow"] > 0.1
+
+
+def test_upsampling_and_projection_have_their_own_baseline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    volume = blobs((8, 32, 32), RNG).astype(np.float32)
+    save(tmp_path / "t.tif", volume)
+    save(tmp_path / "coarse.tif", volume[::2])
+    save(tmp_path / "plane.tif", volume.max(axis=0))
+    upsampled = as_json(capsys, "--truth", tmp_path / "t.tif", "--input", tmp_path / "coarse.tif")
+    assert [mean["method"] for mean in upsampled["means"]] == ["cubic"]
+    projection = as_json(capsys, "--truth", tmp_path / "plane.tif", "--input", tmp_path / "t.tif")
+    assert projection["means"][0]["method"] == "maximum projection"
+    assert projection["means"][0]["nrmse"] == pytest.approx(0, abs=1e-6)
+
+
+def test_less_light_is_worse_for_every_filter(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = as_json(
+        capsys, "--truth", folders / "truth", "--doses", "2,40", "--baselines", "gaussian", "median"
+    )
+    psnr = {(mean["photons"], mean["method"]): mean["psnr"] for mean in said["means"]}
+    assert len(psnr) == 6
+    for method in ("input", "gaussian", "median"):
+        assert psnr[2, method] + 3 < psnr[40, method]
+
+
+class Page(HTMLParser):
+    """Collects the page's pictures, charts and everything it would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pictures: list[str] = []
+        self.fetched: list[str] = []
+        self.charts = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.charts += tag == "svg"
+        for key, value in attrs:
+            if key in ("src", "href"):
+                inside = (value or "").startswith("data:image/png;base64,")
+                (self.pictures if inside else self.fetched).append(value or "")
+
+
+def test_the_page_holds_everything_itself(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "report.html"
+    arguments = [
+        "--truth", folders / "truth", "--restored", folders / "restored",
+        "--input", folders / "input", "--objects", "--line", "10,5,40,60", "--report", path,
+    ]  # fmt: skip
+    assert evaluate(*arguments) == 0
+    page = Page()
+    text = path.read_text("utf-8")
+    page.feed(text)
+    # for each of two images: input, restored, truth, four maps, the unexplained rest
+    assert len(page.pictures) == 2 * 8
+    assert page.fetched == []
+    assert page.charts == 2
+    assert not re.search(r"https?://|url\(", text)
+    capsys.readouterr()
+    assert evaluate(*arguments) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert evaluate(*arguments, "--overwrite") == 0
+
+
+@pytest.fixture(scope="module")
+def bad(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("bad")
+    good = tifffile.imread(folders / "restored" / "b1.tif")
+    save(root / "small.tif", good[:40])
+    save(root / "constant.tif", np.full(SHAPE, 7, np.float32))
+    spoilt = good.copy()
+    spoilt[3, 4] = np.nan
+    save(root / "nan.tif", spoilt)
+    save(root / "lonely" / "b1.tif", good)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param("--truth T/b1.tif --restored B/small.tif", "Y=40 X=64", id="shapes"),
+        pytest.param("--truth T --restored B/lonely", "b2.tif has no partner", id="partner"),
+        pytest.param("--truth T/b1.tif --restored B/constant.tif", "constant (7)", id="constant"),
+        pytest.param("--truth B/constant.tif --restored R/b1.tif", "constant (7)", id="blank"),
+        pytest.param("--truth T/b1.tif --restored B/nan.tif", "1 pixels that are NaN", id="nan"),
+        pytest.param("--truth T --restored R --roi Y=5:5", "empty along Y", id="empty-region"),
+        pytest.param("--truth T --restored R --roi Y=500:900", "not inside", id="outside"),
+        pytest.param("--truth T --restored R --roi Y=0:8", "11 x 11", id="tiny-region"),
+        pytest.param("--truth T --restored R/b1.tif", "folders only", id="file-and-folder"),
+        pytest.param("--truth T --restored B/none", "is no folder", id="missing"),
+        pytest.param("--truth T", "nothing to compare", id="nothing"),
+        pytest.param("--restored R", "nothing to compare with", id="no-truth"),
+        pytest.param("--truth T --restored R --baselines", "with --input", id="no-input"),
+        pytest.param("--truth T --input I --baselines bm3d", 'no baseline "bm3d"', id="baseline"),
+        pytest.param("--truth T --doses 2,many", "numbers like", id="doses"),
+        pytest.param("--truth T --doses 0", "more than 0", id="no-photons"),
+        pytest.param("--truth T --restored R --doses 2", "leave --restored out", id="both"),
+        pytest.param("--truth T --restored R --line 0,0,900,9", "outside the image", id="line"),
+        pytest.param("--truth T --members R", "a multiple of 2", id="members"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: str,
+    message: str,
+    folders: Path,
+    bad: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    places = {"T": folders / "truth", "R": folders / "restored", "I": folders / "input", "B": bad}
+    words = [
+        str(places[word[0]]) + word[1:] if re.match(r"[TRIB](/|$)", word) else word
+        for word in arguments.split()
+    ]
+    assert evaluate(*words) == 1
+    said = capsys.readouterr()
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
