@@ -22,6 +22,7 @@ VERBS = (
     "evaluate",
     "inspect",
     "models",
+    "simulate",
     "fiji",
 )
 
