@@ -48,7 +48,7 @@ def export_onnx(network: torch.nn.Module, axes: str, channels: int, step: int) -
     if program is None:
         raise ExportError("torch exported no ONNX model")
     model = _cleaned(program.model_proto, axes)
-    _check(model)
+    _check(model, axes)
     weights: bytes = model.SerializeToString()
     return weights
 
@@ -115,15 +115,15 @@ def _cleaned(model: onnx.ModelProto, axes: str) -> onnx.ModelProto:
     return cleaned
 
 
-def _check(model: onnx.ModelProto) -> None:
+def _check(model: onnx.ModelProto, axes: str) -> None:
     onnx.checker.check_model(model, full_check=True)
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     if opsets != {"": OPSET}:
         raise ExportError(f"torch exported operators {opsets}, expected ONNX opset {OPSET} only")
     operators = {node.op_type for node in model.graph.node}
-    if "Resize" in operators:
+    if len(axes) == 3 and "Resize" in operators:
         raise ExportError(
-            "the exported graph upsamples with Resize, which is slow in 3D: the network must "
+            "the exported 3D graph upsamples with Resize, which is slow: the network must "
             "upsample by expanding"
         )
 

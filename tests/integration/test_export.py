@@ -77,7 +77,8 @@ def test_the_onnx_file_is_for_old_engines(package, checkpoint):
     space = tuple(checkpoint.axes.lower())
     assert facts.inputs == {"input": ("batch", checkpoint.channels_in, *space)}
     assert facts.outputs == {"output": ("batch", checkpoint.channels_out, *space)}
-    assert "Resize" not in facts.operators
+    assert ("Expand" in facts.operators) == (checkpoint.axes == "ZYX")
+    assert ("Resize" in facts.operators) == (checkpoint.axes == "YX")
 
 
 def test_the_onnx_file_tells_nothing_of_this_machine(package):
@@ -201,13 +202,13 @@ def quick(monkeypatch, weights):
     monkeypatch.setattr(builder, "measure_memory_per_pixel", lambda *_: 300.0)
 
 
-def test_a_network_that_resizes_is_refused():
+def test_a_3d_network_that_resizes_is_refused():
     class Resizing(torch.nn.Module):
         def forward(self, x):
-            return interpolate(x, scale_factor=2.0, mode="bilinear")
+            return interpolate(x, scale_factor=2.0)
 
     with pytest.raises(ExportError, match="upsamples with Resize"):
-        export_onnx(Resizing().eval(), "YX", 1, 4)
+        export_onnx(Resizing().eval(), "ZYX", 1, 4)
 
 
 def test_a_difference_from_torch_is_found(weights, small):

@@ -94,9 +94,12 @@ def test_the_same_seed_draws_the_same_weights_and_leaves_torchs_own_alone() -> N
     assert not torch.equal(one.last.weight, other.last.weight)
 
 
-def test_upsampling_is_exported_as_expand() -> None:
-    network = unet("YX", 1, 1, "network.n_first=2", "network.depth=1").eval()
-    weights = export_onnx(network, "YX", 1, 2)
+@pytest.mark.parametrize(
+    ("axes", "upsampling", "other"), [("YX", "Resize", "Expand"), ("ZYX", "Expand", "Resize")]
+)
+def test_upsampling_is_exported_as_what_runs_faster(axes: str, upsampling: str, other: str) -> None:
+    network = unet(axes, 1, 1, "network.n_first=2", "network.depth=1").eval()
+    weights = export_onnx(network, axes, 1, 2)
     kinds = {node.op_type for node in onnx.load_from_string(weights).graph.node}
-    assert "Expand" in kinds
-    assert not {"Resize", "Upsample"} & kinds
+    assert upsampling in kinds
+    assert other not in kinds
