@@ -1,0 +1,122 @@
+"""The images in a folder, checked and split into those to train on and those to validate on.
+
+No torch here: whoever prepares data sees exactly what training sees.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from care_bridge.errors import TrainingError
+from care_bridge.training.config import TrainConfig
+from care_bridge.training.pairs import Pair, find_pairs, split_pairs
+from care_bridge.training.patches import PatchSource
+from care_bridge.training.scales import Intensities, Scaling, measure_intensities
+from care_bridge.training.stacks import Stack, network_axes, open_stacks
+
+log = logging.getLogger(__name__)
+
+TRAINING, VALIDATION, EXAMPLE = range(3)
+"""What is drawn from a run's seed, each with a stream of its own."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a run is trained and validated on.
+
+    config: resolved. pairs: all of them, in order. training, validation: a stack a frame.
+    intensities: of the training stacks.
+    """
+
+    config: TrainConfig
+    pairs: tuple[Pair, ...]
+    training: tuple[Stack, ...]
+    validation: tuple[Stack, ...]
+    intensities: Intensities
+
+    def training_patches(self) -> PatchSource:
+        """Patches as training draws them: varied percentiles, flips and turns."""
+        return self._patches(self.training, TRAINING, vary=True)
+
+    def validation_patches(self) -> PatchSource:
+        """Patches that validation looks at, scaled as in prediction."""
+        return self._patches(self.validation, VALIDATION, vary=False)
+
+    def _patches(self, stacks: Sequence[Stack], number: int, *, vary: bool) -> PatchSource:
+        return PatchSource.of(
+            stacks,
+            self.config.patches.size or (),
+            self.config.patches.background,
+            scaling=Scaling(self.config.normalization, self.intensities, vary=vary),
+            batch_size=self.config.training.batch_size,
+            augment=vary and self.config.patches.augment,
+            seed=(self.config.seed, number),
+        )
+
+
+def open_dataset(data: Path, config: TrainConfig, scratch: Path) -> Dataset:
+    """The pairs in `data`, opened and split. Pixels that cannot be mapped from their files are kept
+    in the folder `scratch`. TrainingError where the data cannot be trained on."""
+    pairs = find_pairs(data, config.data)
+    axes = network_axes(pairs, config.network.axes, config.data.axes)
+    config = config.resolved(axes)
+    patch = config.patches.size or ()
+    stacks = {
+        pair: open_stacks(pair, axes, patch, config.normalization, config.data.axes, scratch)
+        for pair in pairs
+    }
+    _check_channels([stack for opened in stacks.values() for stack in opened])
+    for_training, for_validation = split_pairs(pairs, config.data.validation, config.seed)
+    training = [stack for pair in for_training for stack in stacks[pair]]
+    validation = [stack for pair in for_validation for stack in stacks[pair]]
+    if for_training == for_validation:
+        training, validation = _split_area(training, config.data.validation, patch)
+        log.info("one pair only: its right end is kept for validation; more pairs train better")
+    log.info(
+        "%d images to train on, %d for validation, %s, patches of %s",
+        len(training),
+        len(validation),
+        axes,
+        " x ".join(map(str, patch)),
+    )
+    channels_in, channels_out = len(training[0].source), len(training[0].target)
+    if config.normalization.target == "source" and channels_in != channels_out:
+        raise TrainingError(
+            f"the sources have {channels_in} channels, the targets {channels_out}: "
+            "normalization.target=source needs as many, use own"
+        )
+    intensities = measure_intensities(training)
+    return Dataset(config, pairs, tuple(training), tuple(validation), intensities)
+
+
+def _check_channels(stacks: Sequence[Stack]) -> None:
+    first = stacks[0]
+    for stack in stacks:
+        for side, ours, others in (
+            ("source", stack.source, first.source),
+            ("target", stack.target, first.target),
+        ):
+            if len(ours) != len(others):
+                raise TrainingError(
+                    f"the {side} {stack.name} has {len(ours)} channels, {first.name} has "
+                    f"{len(others)}: all images need the same channels"
+                )
+
+
+def _split_area(
+    stacks: Sequence[Stack], share: float, patch: tuple[int, ...]
+) -> tuple[list[Stack], list[Stack]]:
+    """The left and the right part of every stack: the right one takes `share`, at least a patch."""
+    width = stacks[0].shape[-1]
+    kept = max(patch[-1], round(share * width))
+    if width - kept < patch[-1]:
+        raise TrainingError(
+            f"a single pair of {width} pixels along X cannot be split into patches of {patch[-1]} "
+            "for training and validation: add a second pair, or set a smaller patches.size"
+        )
+    whole = (slice(None),) * (len(patch) - 1)
+    left, right = (*whole, slice(0, width - kept)), (*whole, slice(width - kept, width))
+    return [stack.crop(left) for stack in stacks], [stack.crop(right) for stack in stacks]
