@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="the model's name (default: made from the run's name)")
     parser.add_argument("--description", help="what it does, in a sentence")
     parser.add_argument("--author", action="append", help="who made it; may be repeated")
-    parser.add_argument("--license", help="an SPDX id, e.g. CC0-1.0 (default: CC-BY-4.0)")
+    parser.add_argument("--license", help="its licence, an SPDX id, e.g. CC0-1.0")
     parser.add_argument("--tag", action="append", help="a further tag; may be repeated")
     parser.add_argument("--overwrite", action="store_true", help="replace the package")
 

@@ -27,6 +27,7 @@ VERBS = (
 )
 
 _INTERRUPTED = 130
+_DEBUG = "--debug"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +55,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     """Arguments of the verb that is called: no other verb's module is imported."""
     called = argv[0] if argv else ""
     if called in VERBS:
-        return _parser_of(called).parse_args(argv[1:])
+        # --debug is taken anywhere, after a verb's action too.
+        words = [word for word in argv[1:] if word != _DEBUG]
+        return _parser_of(called).parse_args([_DEBUG] * (len(words) < len(argv) - 1) + words)
     parser = argparse.ArgumentParser("care-bridge", description=__doc__)
     parser.add_argument("--version", action="version", version=care_bridge.__version__)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
@@ -71,7 +74,7 @@ def _parser_of(verb: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    parser.add_argument("--debug", action="store_true", help="show the trace of an error")
+    parser.add_argument(_DEBUG, action="store_true", help="show the trace of an error")
     parser.set_defaults(verb=verb, run=module.run)
     return parser
 
