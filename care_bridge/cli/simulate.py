@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         def on_pair(index: int, pair: SimulatedPair) -> None:
             if index == 0:
-                panels.extend(preview_panels([pair]))
+                panels.extend(preview_panels(pair))
             progress.update()
 
         write_dataset(recipe, arguments.out, on_pair)

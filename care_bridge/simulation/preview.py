@@ -1,8 +1,6 @@
-"""A picture of what was simulated: sources and targets of the first pairs side by side."""
+"""A picture of what was simulated: a pair's sources and its target side by side."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,27 +13,24 @@ _SIDE = 256
 Panel = tuple[str, NDArray[np.generic]]
 
 
-def preview_panels(pairs: Sequence[SimulatedPair]) -> list[Panel]:
-    """Labelled panels for `care_bridge.images.picture.write_panels`.
+def preview_panels(pair: SimulatedPair) -> list[Panel]:
+    """Labelled panels for `care_bridge.images.picture.write_panels`: the sources (of several,
+    each exposure) and the target.
 
-    Of each image the first frame, the middle slice and at most the middle 256 x 256 pixels; of
-    stacks also the section along Z through the middle, in square pixels.
+    Of each the first frame, the middle slice and at most the middle 256 x 256 pixels; of stacks
+    also the section along Z through the middle, in square pixels.
     """
+    exposures = [(source, channel) for source in pair.sources for channel in _channels(source)]
     panels = []
-    for number, pair in enumerate(pairs):
-        several = sum(len(_channels(source)) for source in pair.sources) > 1
-        channels = [(source, channel) for source in pair.sources for channel in _channels(source)]
-        for position, (source, channel) in enumerate(channels, start=1):
-            label = f"source {position} of {number}" if several else f"source {number}"
-            panels += _panels(label, source, channel)
-        panels += _panels(f"GT {number}", pair.target, _channels(pair.target)[0])
-    return panels
+    for number, (source, channel) in enumerate(exposures, start=1):
+        panels += _panels(f"source {number}" if len(exposures) > 1 else "source", source, channel)
+    return panels + _panels("GT", pair.target, _channels(pair.target)[0])
 
 
 def _channels(image: Image) -> list[NDArray[np.generic]]:
     """The first frame of each channel, [Z]YX."""
     order = "TC" + ("ZYX" if "Z" in image.axes else "YX")
-    first = image.replace(pixels=image.pixels[:1], axes=image.axes) if "T" in image.axes else image
+    first = image.replace(pixels=image.pixels[:1]) if "T" in image.axes else image
     return list(first.axes.to(first.pixels, order)[0])
 
 

@@ -94,12 +94,10 @@ def _psf(optics: Optics, reach: int) -> NDArray[np.float32]:
     for plane in range(-reach, reach + 1):
         phase = np.exp(2j * np.pi * plane * optics.z_step * axial)
         refocused[within] = pupil[within] * phase
-        intensity = np.abs(fft.fftshift(fft.ifft2(refocused))) ** 2
+        intensity = np.abs(fft.fftshift(fft.ifft2(refocused))) ** (4 if optics.confocal else 2)
         window = intensity[first : first + kept, first : first + kept]
         pixels = window.reshape(2 * half + 1, fine, 2 * half + 1, fine)
         kernel[plane + reach] = pixels.mean(axis=(1, 3))
-    if optics.confocal:
-        kernel **= 2
     shared: NDArray[np.float32] = (kernel / kernel.sum()).astype(np.float32)
     shared.setflags(write=False)
     return shared
