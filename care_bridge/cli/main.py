@@ -16,6 +16,7 @@ from care_bridge.errors import CareBridgeError
 VERBS = (
     "demo",
     "restore",
+    "prepare",
     "train",
     "export",
     "check",

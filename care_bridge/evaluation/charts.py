@@ -63,11 +63,11 @@ def line_chart(
     for tick in across.ticks():
         x = across.at(tick)
         parts.append(f'<path d="M{x:.1f} {_HEIGHT - _BOTTOM}v5" stroke="#999"/>')
-        parts.append(_text(x, _HEIGHT - _BOTTOM + 18, f"{tick:.3g}", "middle"))
+        parts.append(_text(x, _HEIGHT - _BOTTOM + 18, _number(tick), "middle"))
     for tick in up.ticks():
         y = up.at(tick)
         parts.append(f'<path d="M{_LEFT} {y:.1f}h-5" stroke="#999"/>')
-        parts.append(_text(_LEFT - 8, y + 4, f"{tick:.3g}", "end"))
+        parts.append(_text(_LEFT - 8, y + 4, _number(tick), "end"))
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(_text(middle, _HEIGHT - 8, x_label, "middle"))
     turned = (_TOP + _HEIGHT - _BOTTOM) / 2
@@ -98,6 +98,10 @@ def _axis(values: Sequence[float], start: float, end: float, logarithmic: bool) 
     if low == high:
         low, high = low - 0.5, high + 0.5
     return _Axis(low, high, start, end, logarithmic)
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

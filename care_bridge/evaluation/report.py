@@ -2,66 +2,43 @@
 
 from __future__ import annotations
 
-import io
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Picture
 
 from care_bridge.evaluation.assessment import Assessment
 from care_bridge.evaluation.charts import Series, line_chart
 from care_bridge.evaluation.figures import CONDITIONS
+from care_bridge.evaluation.page import page, picture, table_of
 from care_bridge.evaluation.pictures import ssim_map
 from care_bridge.evaluation.tables import figure_table, findings, mean_rows
-from care_bridge.images.picture import to_grey
 
-_LARGEST = 384
 _ERROR_LIMITS = (0.0, 0.25)
 _SSIM_LIMITS = (0.0, 1.0)
 _SHOWN_LIMITS = (-0.05, 1.05)
 _MAPPED = ("input", "restored")
 _SEVERAL_ROWS = 200
 
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #1c2530; margin: 2rem auto; max-width: 1240px;
-  padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; } h3 { font-size: 1rem; }
-table { border-collapse: collapse; margin: .6rem 0; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #d8dee6; text-align: right; }
-th:first-child, td:first-child { text-align: left; } .words td, .words th { text-align: left; }
-.panels { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; }
-figcaption { font-size: .85rem; color: #46525f; }
-img { display: block; image-rendering: pixelated; background: #000; }
-.said { color: #46525f; font-size: .88rem; } svg text { font: 12px system-ui, sans-serif; }
-details { margin: .6rem 0; } summary { cursor: pointer; }
-"""
-
 
 def as_html(assessments: Sequence[Assessment], title: str) -> str:
     """The page; nothing in it is fetched from elsewhere."""
-    parts = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        f"<title>{escape(title)}</title>",
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>",
-    ]
+    parts = []
     means = mean_rows(assessments)
     if means:
         names = {assessment.name for assessment in assessments}
         parts.append(f"<h2>Figures, means of {len(names)} image{'s' * (len(names) > 1)}</h2>")
-        parts.append(_table(figure_table(means)))
+        parts.append(table_of(figure_table(means)))
         parts += [f'<p class="said">{escape(sentence)}</p>' for sentence in CONDITIONS]
         parts += _dose_chart(assessments)
     for heading, table in findings(assessments):
-        parts.append(f"<h2>{escape(heading)}</h2>{_table(table, words=True)}")
+        parts.append(f"<h2>{escape(heading)}</h2>{table_of(table, words=True)}")
     parts += _reliability_chart(assessments)
     for assessment in assessments:
         parts += _one(assessment)
     parts += _single_rows(assessments)
-    return "\n".join([*parts, "</body></html>", ""])
+    return page(title, parts)
 
 
 def _one(one: Assessment) -> Iterator[str]:
@@ -71,7 +48,7 @@ def _one(one: Assessment) -> Iterator[str]:
     if one.planes:
         yield heading
         yield '<div class="panels">'
-        yield from (_figure(name, plane, _SHOWN_LIMITS) for name, plane in _ordered(one.planes))
+        yield from (picture(name, plane, _SHOWN_LIMITS) for name, plane in _ordered(one.planes))
         yield "</div><h3>Where they err</h3>"
         yield (
             '<p class="said">Error: absolute difference to the truth in its scale, black 0, white '
@@ -82,8 +59,8 @@ def _one(one: Assessment) -> Iterator[str]:
         for name in _MAPPED:
             if name in one.planes:
                 error = np.abs(one.planes[name] - truth)
-                yield _figure(f"error of {name}", error, _ERROR_LIMITS)
-                yield _figure(f"SSIM of {name}", ssim_map(one.planes[name], truth), _SSIM_LIMITS)
+                yield picture(f"error of {name}", error, _ERROR_LIMITS)
+                yield picture(f"SSIM of {name}", ssim_map(one.planes[name], truth), _SSIM_LIMITS)
         yield "</div>"
     if one.profiles:
         lines: dict[str, Series] = {
@@ -112,7 +89,7 @@ def _one(one: Assessment) -> Iterator[str]:
             f"fitted; grey 0, black and white -+{limit:.3g} grey levels. Structures here were lost "
             "(bright) or invented (dark).</p>"
         )
-        yield _figure("difference", found_error.difference, (-limit, limit))
+        yield picture("difference", found_error.difference, (-limit, limit))
 
 
 def _ordered(
@@ -121,30 +98,6 @@ def _ordered(
     """Input first, truth last."""
     rank = {"input": 0, "restored": 1, "truth": 3}
     return sorted(planes.items(), key=lambda item: rank.get(item[0], 2))
-
-
-def _figure(label: str, plane: NDArray[np.float64], limits: tuple[float, float]) -> str:
-    picture = Picture.fromarray(to_grey(plane, limits))
-    if max(picture.size) > _LARGEST:
-        picture.thumbnail((_LARGEST, _LARGEST), Picture.Resampling.BOX)
-    file = io.BytesIO()
-    picture.save(file, format="PNG", optimize=True)
-    data = b64encode(file.getvalue()).decode("ascii")
-    return (
-        f'<figure><img alt="{escape(label)}" width="{picture.width}" height="{picture.height}" '
-        f'src="data:image/png;base64,{data}"><figcaption>{escape(label)}</figcaption></figure>'
-    )
-
-
-def _table(table: Sequence[Sequence[str]], *, words: bool = False) -> str:
-    head, *lines = table
-    rows = "".join(f"<tr>{_cells('td', line)}</tr>" for line in lines)
-    kind = ' class="words"' if words else ""
-    return f"<table{kind}><thead><tr>{_cells('th', head)}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _cells(tag: str, texts: Sequence[str]) -> str:
-    return "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts)
 
 
 def _dose_chart(assessments: Sequence[Assessment]) -> Iterator[str]:
@@ -191,4 +144,4 @@ def _single_rows(assessments: Sequence[Assessment]) -> Iterator[str]:
     if rows:
         shown = "" if len(rows) <= _SEVERAL_ROWS else f", the first {_SEVERAL_ROWS} of {len(rows)}"
         yield f"<h2>By image, frame and slice{shown}</h2>"
-        yield f"<details><summary>Show</summary>{_table(table)}</details>"
+        yield f"<details><summary>Show</summary>{table_of(table)}</details>"

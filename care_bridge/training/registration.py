@@ -1,0 +1,76 @@
+"""Does the target show the same place as the source? Their shift, by cross-correlation.
+
+A network that learns from shifted pairs learns to shift, or to blur.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from care_bridge.training.stacks import Stack
+
+_LARGEST = {3: (32, 256, 256), 2: (1024, 1024)}
+_FINE, _COARSE = 1.0, 8.0
+_CLEAR = 6.0
+
+
+@dataclass(frozen=True)
+class Shift:
+    """pixels: along [Z,] Y, X; the target's structures lie this far behind the source's. clear:
+    the peak of the correlation stands out of its noise; an unclear shift says nothing."""
+
+    pixels: tuple[float, ...]
+    clear: bool
+
+    @property
+    def length(self) -> float:
+        """Pixels, the longest along any axis."""
+        return max(abs(part) for part in self.pixels)
+
+
+def find_shift(stack: Stack) -> Shift:
+    """The shift between source and target of one frame, over the mean of their channels.
+
+    Both are band-passed (between Gaussians of 1 and 8 pixels, so neither noise nor background
+    decides) and windowed; the peak is placed between pixels by a parabola along each axis. Of
+    large frames the middle is taken.
+    """
+    source, target = (_prepared(side) for side in (stack.source, stack.target))
+    spectrum = np.conj(np.fft.rfftn(source)) * np.fft.rfftn(target)
+    correlation = np.fft.irfftn(spectrum, s=source.shape, axes=range(source.ndim))
+    peak = np.unravel_index(int(np.argmax(correlation)), correlation.shape)
+    spread = float(correlation.std())
+    height = float(correlation[peak])
+    pixels = []
+    for axis, size in enumerate(correlation.shape):
+        along = [
+            correlation[(*peak[:axis], (peak[axis] + step) % size, *peak[axis + 1 :])]
+            for step in (-1, 0, 1)
+        ]
+        place = (int(peak[axis]) + size // 2) % size - size // 2 + _vertex(*along)
+        pixels.append(round(float(place), 2) + 0.0)
+    return Shift(tuple(pixels), clear=spread > 0 and height > _CLEAR * spread)
+
+
+def _prepared(pixels: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Channels averaged, the middle cut out, band-passed and windowed."""
+    area = tuple(
+        slice((size - min(size, most)) // 2, (size + min(size, most)) // 2)
+        for size, most in zip(pixels.shape[1:], _LARGEST[pixels.ndim - 1], strict=True)
+    )
+    plane = pixels[(slice(None), *area)].mean(axis=0, dtype=np.float64)
+    passed = gaussian_filter(plane, _FINE) - gaussian_filter(plane, _COARSE)
+    for axis, size in enumerate(passed.shape):
+        window = np.hanning(size + 2)[1:-1]
+        passed *= window.reshape([-1 if at == axis else 1 for at in range(passed.ndim)])
+    return np.asarray(passed - passed.mean())
+
+
+def _vertex(before: float, middle: float, after: float) -> float:
+    """Where a parabola through three neighbours has its top, in pixels from the middle one."""
+    bend = before - 2 * middle + after
+    return 0.0 if bend >= 0 else 0.5 * (before - after) / bend

@@ -1,0 +1,109 @@
+"""`care-bridge prepare` as a user runs it, in a process that has no torch."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from tests.training_pairs import write_image, write_pairs
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = sys.modules["lightning"] = None
+from care_bridge.cli.main import main
+sys.exit(main())
+"""
+
+
+def ramp(width: int) -> np.ndarray:
+    return (np.arange(64 * width).reshape(64, width) % 999).astype(np.uint16)
+
+
+def prepare(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT_TORCH, "prepare", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pairs(tmp_path_factory.mktemp("prepare") / "data", 4, (64, 80))
+
+
+def test_it_tells_the_split_and_writes_the_pictures(data: Path, tmp_path: Path) -> None:
+    arguments = [data, "--set", "patches.size=[32, 32]", "--out", tmp_path / "look"]
+    done = prepare(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "training: 3 images, 3 frames" in done.stdout
+    assert "validation: 1 images, 1 frames" in done.stdout
+    with Picture.open(tmp_path / "look" / "patches.png") as montage:
+        # 12 pairs, three in a row
+        assert montage.width > 6 * 32
+        assert montage.height > 4 * 32
+        assert np.asarray(montage).std() > 20
+    text = (tmp_path / "look" / "prepare.html").read_text("utf-8")
+    assert text.count("data:image/png;base64,") == 24
+    assert text.count("<svg") == 2
+    assert not re.search(r"https?://", text)
+    again = prepare(*arguments)
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    assert prepare(*arguments, "--overwrite").returncode == 0
+
+
+def test_the_split_is_that_of_training(data: Path) -> None:
+    from care_bridge.training.config import DataConfig
+    from care_bridge.training.pairs import find_pairs, split_pairs
+
+    done = prepare(
+        data, "--set", "patches.size=[32, 32]", "seed=3", "data.validation=0.5", "--json"
+    )
+    said = json.loads(done.stdout)
+    _, validation = split_pairs(find_pairs(data, DataConfig()), 0.5, 3)
+    told = [file["name"] for file in said["files"] if file["part"] == "validation"]
+    assert told == [pair.name for pair in validation]
+    assert said["patch"] == [32, 32]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        pytest.param(lambda root: None, "no folder", id="no-data"),
+        pytest.param(
+            lambda root: write_image(root / "source" / "lonely.tif", np.ones((64, 80), np.uint16)),
+            "lonely.tif has no partner",
+            id="partner",
+        ),
+        pytest.param(
+            lambda root: [
+                write_image(root / side / "wide.tif", ramp(width))
+                for side, width in (("source", 80), ("GT", 90))
+            ],
+            "both must show the same pixels",
+            id="shapes",
+        ),
+        pytest.param(
+            lambda root: [
+                write_image(root / side / "flat.tif", np.full((64, 80), 7, np.uint16))
+                for side in ("source", "GT")
+            ],
+            "no contrast",
+            id="constant",
+        ),
+    ],
+)
+def test_bad_data_is_one_line(tmp_path: Path, make: object, message: str) -> None:
+    if message != "no folder":
+        write_pairs(tmp_path / "data", 2, (64, 80))
+    make(tmp_path / "data")
+    done = prepare(tmp_path / "data", "--set", "patches.size=[32, 32]")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
