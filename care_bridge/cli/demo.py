@@ -97,6 +97,6 @@ def _as_table(before: Figures, after: Figures) -> str:
 def _next(files: dict[str, Path]) -> str:
     return f"""what to do next:
   care-bridge restore {files["noisy"]} --model {_MODEL} --out restored.tif
-  care-bridge inspect {_MODEL}              what the model is, and what it was trained on
-  care-bridge train DATA --out RUN         a model of your own, from DATA/source and DATA/GT
-  care-bridge fiji macros                  restore folders from Fiji"""
+  care-bridge inspect {_MODEL}       what the model is, and what it was trained on
+  care-bridge train DATA --out RUN     a model of your own, from DATA/source and DATA/GT
+  care-bridge fiji macros              restore folders from Fiji"""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from care_bridge.simulation.camera import Camera
 
-DEMO_PHOTONS = 4.0
+DEMO_PHOTONS = 2.0
 """Photons in an average pixel of the demo's exposure, background included."""
 
 SCMOS = Camera(gain=2.0, offset=100.0, read_noise=1.6)

@@ -42,14 +42,14 @@ def best_filter(noisy: np.ndarray, truth: np.ndarray) -> float:
     return max(care_psnr(image, truth) for image in smoothed)
 
 
-@pytest.mark.parametrize("photons", [1, 2, 4])
+@pytest.mark.parametrize(("photons", "margin"), [(1, 1.2), (2, 1.0), (4, 0.6)])
 def test_denoise_2d_beats_the_best_filter_on_real_nuclei(
-    denoise: Restore, nuclei: np.ndarray, photons: float
+    denoise: Restore, nuclei: np.ndarray, photons: float, margin: float
 ) -> None:
     noisy = dim_exposure(nuclei, photons, seed=42)
     after = care_psnr(denoise(noisy), nuclei)
     assert after > care_psnr(noisy, nuclei) + 6
-    assert after > best_filter(noisy, nuclei) + 0.4
+    assert after > best_filter(noisy, nuclei) + margin
 
 
 @pytest.mark.parametrize("structure", ["nuclei", "tubules", "granules", "membranes"])
@@ -58,7 +58,7 @@ def test_denoise_2d_gains_on_simulated_structures(denoise: Restore, structure: s
     scene = SCENES[structure]((256, 256), 0.3, np.random.default_rng(77))
     truth = gaussian_filter(scene, 1.0) / np.percentile(scene, 99.9) + 0.1
     noisy = dim_exposure(truth, 20 * truth.mean(), seed=1)
-    assert care_psnr(denoise(noisy), truth) > best_filter(noisy, truth) + 0.5
+    assert care_psnr(denoise(noisy), truth) > best_filter(noisy, truth) + 1.0
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
