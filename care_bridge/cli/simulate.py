@@ -11,12 +11,8 @@ from __future__ import annotations
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from care_bridge.errors import ConfigError, MissingExtraError
-
-if TYPE_CHECKING:
-    from care_bridge.simulation.dataset import SimulatedPair
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,22 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise MissingExtraError("simulating", "evaluate")
     from tqdm import tqdm
 
-    from care_bridge.images.picture import write_panels
     from care_bridge.simulation.dataset import write_dataset
-    from care_bridge.simulation.preview import preview_panels
     from care_bridge.simulation.recipe_file import load_recipe
 
     recipe = load_recipe(arguments.recipe, arguments.kind, [*arguments.set, *_settings(arguments)])
-    panels = []
     with tqdm(total=recipe.count, unit="pair", disable=None) as progress:
-
-        def on_pair(index: int, pair: SimulatedPair) -> None:
-            if index == 0:
-                panels.extend(preview_panels(pair))
-            progress.update()
-
-        write_dataset(recipe, arguments.out, on_pair)
-    write_panels(arguments.out / "preview.png", panels)
+        write_dataset(recipe, arguments.out, progress.update)
     print(arguments.out)
     return 0
 

@@ -1,134 +1,76 @@
-"""Simulated data sets: pairs from a recipe, in the folders that training reads."""
+"""Simulated data sets: the pairs of a recipe, in the folders that training reads."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from care_bridge.axes import Axes
-from care_bridge.errors import ConfigError
+from care_bridge.errors import ConfigError, ImageError
 from care_bridge.images import write_image
-from care_bridge.images.image import Calibration, Image
-from care_bridge.images.whole_file import whole_file
-from care_bridge.simulation.acquisition import Light, Sensor, hot_pixels, sample, upsample
-from care_bridge.simulation.blur import blur, read_psf
-from care_bridge.simulation.camera import Camera
-from care_bridge.simulation.fields import random_field
-from care_bridge.simulation.grid import Grid
-from care_bridge.simulation.psf import MODES, Optics, psf_plane, psf_volume
-from care_bridge.simulation.ranges import draw, draw_many
+from care_bridge.images.image import Image
+from care_bridge.images.picture import write_panels
+from care_bridge.simulation.preview import preview_panels
 from care_bridge.simulation.recipe import Recipe
 from care_bridge.simulation.recipe_file import dump_recipe
-from care_bridge.simulation.specimens.drawing import Points, directions
+from care_bridge.simulation.simulated_pair import shared_psf, simulate_pair
 
 _PSF_NAME = "psf.tif"
 
 
-@dataclass(frozen=True)
-class SimulatedPair:
-    """A scene as it was taken and as it should be.
-
-    sources: one image, or one for each exposure where they go into folders of their own. target:
-    float32. drawn: the values that were drawn from the recipe's ranges.
-    """
-
-    sources: tuple[Image, ...]
-    target: Image
-    drawn: dict[str, Any]
-
-
-def simulate_pair(recipe: Recipe, index: int) -> SimulatedPair:
-    """Pair number `index`, a function of the recipe (with its seed) and the number alone."""
-    streams = np.random.SeedSequence([recipe.seed, index]).spawn(5)
-    optics_rng, scene_rng, motion_rng, light_rng, camera_rng = map(np.random.default_rng, streams)
-    optics = _optics(recipe, optics_rng)
-    spacing = (optics.z_step, optics.pixel_size, optics.pixel_size)
-    grid = Grid(recipe.size, spacing[-len(recipe.size) :])
-    frames = _frames(recipe, grid, scene_rng, motion_rng)
-    blurred = _blurred(recipe, optics, frames)
-    photons = draw(recipe.exposure, "photons", light_rng)
-    scale = photons / max(_brightest(blurred[0]), 1e-12)
-    background = photons * _background(recipe, grid, light_rng)
-    decay = _decay(recipe, light_rng, len(frames))
-    light = decay * (np.float32(scale) * blurred + background)
-    camera = Camera(
-        gain=draw(recipe.camera, "gain", camera_rng),
-        offset=draw(recipe.camera, "offset", camera_rng),
-        read_noise=draw(recipe.camera, "read_noise", camera_rng),
-    )
-    average = round(draw(recipe.exposure, "average", camera_rng))
-    taken = sample(light, recipe.sampling)
-    sensor = Sensor(camera, _hot(recipe, taken.shape[-2:], camera_rng))
-    exposures = [
-        sensor.record(np.float32(dose) * taken, average, camera_rng)
-        for dose in recipe.exposure.doses
-    ]
-    if recipe.exposure.average[1] > 1:
-        exposures = [exposure.astype(np.float32) for exposure in exposures]
-    if recipe.target.image == "average":
-        dark = Sensor(camera, np.zeros(grid.shape[-2:], np.float32))
-        wanted = dark.record(light, recipe.target.average, camera_rng).astype(np.float32)
-    else:
-        match recipe.target.image:
-            case "expected":
-                clean = blurred
-            case "ideal":
-                clean = _blurred(recipe, optics.ideal, frames)
-            case "structure":
-                clean = frames
-        kept = background if recipe.target.background else np.float32(0)
-        wanted = camera.mean(decay * (np.float32(scale) * clean + kept))
-    return SimulatedPair(
-        _source_images(recipe, optics, exposures, light.shape),
-        _target_image(recipe, optics, wanted),
-        {
-            "photons": photons,
-            "average": average,
-            "optics": asdict(optics),
-            "camera": asdict(camera),
-        },
-    )
-
-
-def write_dataset(
-    recipe: Recipe, folder: Path, on_pair: Callable[[int, SimulatedPair], None]
-) -> None:
+def write_dataset(recipe: Recipe, folder: Path, on_pair: Callable[[], object]) -> None:
     """Write all pairs of a recipe as folder/source/NUMBER.tif and folder/GT/NUMBER.tif.
 
-    Beside them lie recipe.yaml, from which they can be made again, the point spread function
-    where it came from a file, and pairs.json with what was drawn for each pair. `on_pair` is
-    called with the number of each pair after it is written. ConfigError where the folder holds
-    something already.
+    Beside them lie recipe.yaml, from which they can be made again, the sources' point spread
+    function where they share one, pairs.json with what was drawn for each pair, and preview.png.
+    The folder appears when it is complete. `on_pair` is called after each pair.
+
+    Raises ConfigError where the folder holds something already.
     """
+    with _whole_folder(folder) as partial:
+        psf = shared_psf(recipe)
+        if psf is not None:
+            write_image(Image(psf, Axes("ZYX"[3 - psf.ndim :])), partial / _PSF_NAME)
+        drawn = []
+        for index in range(recipe.count):
+            pair = simulate_pair(recipe, index)
+            name = f"{index:04d}.tif"
+            for kind, image in zip(_source_names(recipe), pair.sources, strict=True):
+                write_image(image, partial / kind / name)
+            write_image(pair.target, partial / "GT" / name)
+            if index == 0:
+                write_panels(partial / "preview.png", preview_panels(pair))
+            drawn.append({"file": name, **pair.drawn})
+            on_pair()
+        if recipe.optics.psf:
+            recipe = replace(recipe, optics=replace(recipe.optics, psf=_PSF_NAME))
+        (partial / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+        (partial / "pairs.json").write_text(json.dumps(drawn, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder beside `folder` to write to, which is renamed to it at the end and
+    removed after any error."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} is there already and not empty: give a new folder")
-    said = recipe
-    if recipe.optics.psf:
-        pixels = read_psf(Path(recipe.optics.psf), len(recipe.size))
-        axes = Axes("ZYX"[3 - pixels.ndim :])
-        write_image(Image(pixels, axes), folder / _PSF_NAME)
-        said = replace(recipe, optics=replace(recipe.optics, psf=_PSF_NAME))
-    drawn = []
-    for index in range(recipe.count):
-        pair = simulate_pair(recipe, index)
-        name = f"{index:04d}.tif"
-        for kind, image in zip(_source_names(recipe), pair.sources, strict=True):
-            write_image(image, folder / kind / name)
-        write_image(pair.target, folder / "GT" / name)
-        drawn.append({"file": name, **pair.drawn})
-        on_pair(index, pair)
-    for name, text in (
-        ("pairs.json", json.dumps(drawn, indent=1) + "\n"),
-        ("recipe.yaml", dump_recipe(said)),
-    ):
-        with whole_file(folder / name) as partial:
-            partial.write_text(text, encoding="utf-8")
+    partial = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            if folder.exists():
+                folder.rmdir()
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise ImageError(f"{folder} cannot be written: {error.strerror}") from error
 
 
 def _source_names(recipe: Recipe) -> list[str]:
@@ -136,118 +78,3 @@ def _source_names(recipe: Recipe) -> list[str]:
     if len(doses) == 1 or recipe.exposure.arrange == "channels":
         return ["source"]
     return [f"source_{number}" for number in range(1, len(doses) + 1)]
-
-
-def _optics(recipe: Recipe, rng: np.random.Generator) -> Optics:
-    names = [
-        name for name in Optics.__dataclass_fields__ if name not in ("confocal", "aberrations")
-    ]
-    return Optics(
-        **{name: draw(recipe.optics, name, rng) for name in names},
-        confocal=recipe.optics.confocal,
-        aberrations=tuple(draw(recipe.aberrations, mode, rng) for mode in MODES),
-    )
-
-
-def _frames(
-    recipe: Recipe, grid: Grid, scene_rng: np.random.Generator, motion_rng: np.random.Generator
-) -> Light:
-    """The specimen's brightness, T[Z]YX."""
-    placed = recipe.specimen.place(grid, scene_rng)
-    movie = recipe.movie
-    step = np.sqrt(2 * draw(movie, "diffusion", motion_rng) * movie.interval)
-    speed = draw(movie, "speed", motion_rng)
-    velocity = speed * movie.interval * directions(placed.count, grid.dimensions, motion_rng)
-    shifts: Points = np.zeros((placed.count, grid.dimensions))
-    frames = []
-    for _ in range(movie.frames):
-        frames.append(placed.render(shifts))
-        shifts = shifts + velocity + step * motion_rng.standard_normal(shifts.shape)
-    return np.stack(frames)
-
-
-def _blurred(recipe: Recipe, optics: Optics, frames: Light) -> Light:
-    if recipe.optics.psf:
-        kernel = read_psf(Path(recipe.optics.psf), len(recipe.size))
-    elif len(recipe.size) == 2:
-        kernel = psf_plane(optics)
-    else:
-        kernel = psf_volume(optics, recipe.size[0])
-    return np.stack([blur(frame, kernel) for frame in frames])
-
-
-def _brightest(image: Light) -> float:
-    """Brightness of the bright structures, however few of the pixels they fill."""
-    bright = image[image > 0.1 * image.max()]
-    return float(np.percentile(bright, 99)) if bright.size else 0.0
-
-
-def _background(recipe: Recipe, grid: Grid, rng: np.random.Generator) -> Light:
-    """Background as a share of the photons, [Z]YX."""
-    section = recipe.background
-    level, contrast = draw(section, "level", rng), draw(section, "contrast", rng)
-    scale, exponent = draw(section, "scale", rng), draw(section, "exponent", rng)
-    uneven = 1 + np.float32(contrast) * random_field(grid, scale, exponent, rng)
-    return np.asarray(np.float32(level) * np.maximum(uneven, 0), np.float32)
-
-
-def _decay(recipe: Recipe, rng: np.random.Generator, frames: int) -> Light:
-    """Share of the light that is left in each frame, T[Z]YX with lengths 1 but for T."""
-    times = np.arange(frames) * recipe.movie.interval
-    left = np.exp(-draw(recipe.movie, "bleaching", rng) * times)
-    return np.asarray(left, np.float32).reshape(-1, *[1] * len(recipe.size))
-
-
-def _hot(recipe: Recipe, shape: tuple[int, ...], rng: np.random.Generator) -> Light:
-    height, width = shape
-    share = draw(recipe.camera, "hot_pixels", rng)
-    if share == 0:
-        return np.zeros((height, width), np.float32)
-    electrons = draw_many(recipe.camera, "hot_electrons", height * width, rng)
-    return hot_pixels((height, width), share, electrons, rng)
-
-
-def _source_images(
-    recipe: Recipe, optics: Optics, exposures: list[NDArray[np.generic]], shape: tuple[int, ...]
-) -> tuple[Image, ...]:
-    sampling = recipe.sampling
-    coarser = sampling.binning > 1 or sampling.z_factor > 1
-    factors = (sampling.z_factor, sampling.binning, sampling.binning)
-    if coarser and sampling.upsample:
-        exposures = [upsample(exposure, shape, sampling) for exposure in exposures]
-        factors = (1.0, 1, 1)
-    axes = "T" + "ZYX"[3 - len(recipe.size) :]
-    if len(exposures) > 1 and recipe.exposure.arrange == "channels":
-        exposures = [np.stack(exposures, axis=-3)]
-        axes = axes[:-2] + "CYX"
-    return tuple(_image(recipe, optics, pixels, axes, factors) for pixels in exposures)
-
-
-def _target_image(recipe: Recipe, optics: Optics, wanted: Light) -> Image:
-    axes = "T" + "ZYX"[3 - len(recipe.size) :]
-    if recipe.target.projection != "none":
-        along = axes.index("Z")
-        wanted = wanted.max(along) if recipe.target.projection == "max" else wanted.mean(along)
-        axes = axes.replace("Z", "")
-    return _image(recipe, optics, wanted, axes, (1.0, 1, 1))
-
-
-def _image(
-    recipe: Recipe,
-    optics: Optics,
-    pixels: NDArray[np.generic],
-    axes: str,
-    factors: tuple[float, float, float],
-) -> Image:
-    """An image without T where there is one frame; factors: its voxel size over the recipe's."""
-    steps = dict(zip("ZYX", (optics.z_step, optics.pixel_size, optics.pixel_size), strict=True))
-    sizes = {
-        letter: steps[letter] * factor
-        for letter, factor in zip("ZYX", factors, strict=True)
-        if letter in axes
-    }
-    movie = recipe.movie
-    calibration = Calibration(sizes, "micron", movie.interval if movie.frames > 1 else None)
-    if movie.frames == 1:
-        pixels, axes = pixels[0], axes[1:]
-    return Image(pixels, Axes(axes), calibration)

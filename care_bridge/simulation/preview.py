@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.images.image import Image
-from care_bridge.simulation.dataset import SimulatedPair
+from care_bridge.simulation.simulated_pair import SimulatedPair
 
 _SIDE = 256
 

@@ -34,7 +34,7 @@ class OpticsRecipe:
     """The microscope; `care_bridge.simulation.psf.Optics` says what its values mean.
 
     psf: image file of a point spread function with these images' pixel size and z step, which
-    then takes the place of the computed one.
+    then takes the place of the computed one in the source.
     """
 
     numerical_aperture: Range = ranged(1.4, least=0.01)
@@ -111,7 +111,7 @@ class ExposureRecipe:
     average: exposures that are averaged into one source.
     """
 
-    photons: Range = ranged(20.0, least=1e-6, log=True)
+    photons: Range = ranged(20.0, least=1e-6, most=1e9, log=True)
     doses: tuple[float, ...] = (1.0,)
     arrange: Literal["channels", "folders"] = "channels"
     average: Range = ranged(1, least=1)
@@ -135,7 +135,7 @@ class CameraRecipe:
     offset: Range = ranged(100.0)
     read_noise: Range = ranged(1.6)
     hot_pixels: Range = ranged(0.0, most=1.0)
-    hot_electrons: Range = ranged(20.0, 500.0, log=True)
+    hot_electrons: Range = ranged(20.0, 500.0, most=1e9, log=True)
 
 
 @dataclass(frozen=True)
@@ -187,9 +187,9 @@ class TargetRecipe:
     """The image that a network is to learn.
 
     image: "expected" is what an endless average of the source's exposures tends to; "ideal" the
-    same without aberrations; "structure" the specimen without optics; "average" the mean of
-    `average` exposures. background: whether it is kept. projection: "max" or "mean" of the target
-    along Z. The target is in grey levels of the camera.
+    same through computed optics without aberrations; "structure" the specimen without optics;
+    "average" the mean of `average` exposures. background: whether it is kept. projection: "max" or
+    "mean" of the target along Z. The target is in grey levels of the camera.
     """
 
     image: Literal["expected", "ideal", "structure", "average"] = "expected"
@@ -233,6 +233,11 @@ class Recipe:
             raise ConfigError(
                 f"count {self.count} and seed {self.seed}: give at least one pair and a seed of at "
                 "least 0"
+            )
+        if self.optics.psf and any(limits != (0, 0) for limits in vars(self.aberrations).values()):
+            raise ConfigError(
+                "optics.psf takes the place of computed optics, to which aberrations belong: leave "
+                "one of them out"
             )
         if len(self.size) == 2:
             for key, needs_slices in (

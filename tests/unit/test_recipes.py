@@ -56,6 +56,7 @@ def test_a_point_spread_function_lies_beside_its_recipe(tmp_path: Path) -> None:
         pytest.param(["sampling.z_factor=4"], "needs slices", id="slices-of-a-plane"),
         pytest.param(["target.projection=max"], "needs slices", id="projection-of-a-plane"),
         pytest.param(["sampling.binning=0"], "at least 1", id="no-bin"),
+        pytest.param(["optics.psf=a.tif", "aberrations.coma=1"], "leave one", id="two-optics"),
         pytest.param(["size=[512]"], "pixels of Y,X or of Z,Y,X", id="one-axis"),
         pytest.param(["count=0"], "at least one pair", id="no-pairs"),
         pytest.param(["seed"], "no setting", id="no-value"),

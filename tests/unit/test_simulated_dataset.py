@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.ndimage import center_of_mass, label
+from scipy.ndimage import center_of_mass, convolve, label
 
 from care_bridge.axes import Axes
 from care_bridge.images import open_image, write_image
 from care_bridge.images.image import Image
-from care_bridge.simulation.dataset import SimulatedPair, simulate_pair, write_dataset
+from care_bridge.simulation.dataset import write_dataset
 from care_bridge.simulation.recipe import Recipe
 from care_bridge.simulation.recipe_file import load_recipe
+from care_bridge.simulation.simulated_pair import SimulatedPair, simulate_pair
 
 FLAT = ["background.contrast=0", "camera.gain=1", "camera.offset=0", "camera.read_noise=0"]
 
@@ -23,7 +24,7 @@ def recipe(kind: str, *settings: str) -> Recipe:
 
 
 def written(made: Recipe, folder: Path) -> dict[str, bytes]:
-    write_dataset(made, folder, lambda index, pair: None)
+    write_dataset(made, folder, lambda: None)
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -132,6 +133,7 @@ def test_exposures_are_channels_or_folders_with_their_share_of_the_light(tmp_pat
     files = written(folders, tmp_path / "out")
     assert {name for name in files if name.endswith(".tif")} == {
         "GT/0000.tif",
+        "psf.tif",
         "source_1/0000.tif",
         "source_2/0000.tif",
     }
@@ -195,3 +197,41 @@ def test_objects_move_by_their_diffusion_and_speed() -> None:
             squares.append((way**2).sum())
     assert len(squares) > 30
     assert np.mean(squares) == pytest.approx(4 * 0.02 + 0.15**2, rel=0.35)
+
+
+def test_the_shared_point_spread_function_lies_beside_the_pairs(tmp_path: Path) -> None:
+    """The structure blurred with it is the expected image."""
+    settings = ["count=1", "target.background=false", "camera.offset=0"]
+    files = written(recipe("spheres", *settings), tmp_path / "expected")
+    written(recipe("spheres", *settings, "target.image=structure"), tmp_path / "structure")
+    expected, structure = (
+        open_image(tmp_path / name / "GT" / "0000.tif").pixels for name in ("expected", "structure")
+    )
+    psf = open_image(tmp_path / "expected" / "psf.tif").pixels
+    np.testing.assert_allclose(
+        convolve(structure, psf, mode="reflect"), expected, atol=1e-3 * expected.max()
+    )
+    assert "psf.tif" in files
+    drawn = recipe("spheres", "count=1", "optics.wavelength=[0.5,0.6]")
+    assert "psf.tif" not in written(drawn, tmp_path / "drawn")
+
+
+def test_an_ideal_target_of_a_measured_source_is_computed(tmp_path: Path) -> None:
+    write_image(Image(np.ones((9, 9), np.float32), Axes("YX")), tmp_path / "box.tif")
+    measured = f"optics.psf={tmp_path / 'box.tif'}"
+    flat = ["target.background=false", "camera.offset=0"]
+    images = [
+        simulate_pair(recipe("granules", *flat, *settings), 0).target.pixels
+        for settings in ([measured, "target.image=ideal"], [])
+    ]
+    assert np.corrcoef(images[0].ravel(), images[1].ravel())[0, 1] > 0.9999
+
+
+def test_a_data_set_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        assert (tmp_path / "out").exists() is False
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(recipe("spheres"), tmp_path / "out", interrupted)
+    assert list(tmp_path.iterdir()) == []
