@@ -21,9 +21,8 @@ from care_bridge.images import write_image
 from care_bridge.images.image import Calibration, Image
 from care_bridge.simulation.camera import Camera
 from care_bridge.simulation.optics import Microscope
+from care_bridge.simulation.ranges import Range
 from care_bridge.simulation.scenes import SCENES, diffuse
-
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -25,16 +25,16 @@ def load_recipe(path: Path | None, kind: str | None, settings: Sequence[str] = (
     be used.
     """
     values = _read(path) if path else {}
-    kind = kind or values.get("kind")
-    if kind is None:
-        raise ConfigError("no kind is given: name one, or give a recipe that has the key kind")
-    if values.setdefault("kind", kind) != kind:
-        raise ConfigError(f"the recipe {path} is for {values['kind']}, not for {kind}: give one")
     optics = values.get("optics")
     if path and isinstance(optics, dict) and isinstance(optics.get("psf"), str):
         values["optics"] = {**optics, "psf": str(path.parent / optics["psf"])}
     for setting in settings:
         _set(values, setting)
+    kind = kind or values.get("kind")
+    if kind is None:
+        raise ConfigError("no kind is given: name one, or give a recipe that has the key kind")
+    if values.setdefault("kind", kind) != kind:
+        raise ConfigError(f"the recipe is for {values['kind']}, not for {kind}: give one kind")
     return _overlay(default_recipe(str(kind)), values, "")
 
 

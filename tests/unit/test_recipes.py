@@ -60,6 +60,7 @@ def test_a_point_spread_function_lies_beside_its_recipe(tmp_path: Path) -> None:
         pytest.param(["size=[512]"], "pixels of Y,X or of Z,Y,X", id="one-axis"),
         pytest.param(["count=0"], "at least one pair", id="no-pairs"),
         pytest.param(["seed"], "no setting", id="no-value"),
+        pytest.param(["kind=nuclei"], "for nuclei, not for tubules", id="two-kinds"),
         pytest.param(["exposure.doses=[]"], "above 0 or more", id="no-exposure"),
     ],
 )
