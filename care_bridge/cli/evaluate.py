@@ -53,11 +53,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PHOTONS",
         help="photons in the average pixel of simulated exposures, e.g. 2,5,10,40",
     )
+    parser.add_argument(
+        "--black",
+        type=float,
+        default=0.0,
+        metavar="LEVEL",
+        help="with --doses: the truth's grey level without light (default: 0)",
+    )
     parser.add_argument("--model", metavar="PACKAGE", help="restore the simulated exposures")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each figure")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write one HTML page")
-    parser.add_argument("--overwrite", action="store_true", help="replace --csv and --report")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="write panels (PNG) and charts (SVG) there"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace what was written before")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -81,6 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
 
         with whole_file(arguments.report, overwrite=arguments.overwrite) as partial:
             partial.write_text(as_html(found, _title(arguments)), encoding="utf-8")
+    if arguments.pictures:
+        from care_bridge.evaluation.picture_files import write_pictures
+
+        write_pictures(found, arguments.pictures, overwrite=arguments.overwrite)
     print(json.dumps(as_data(found), indent=2) if arguments.json else as_text(found))
     return 0
 
@@ -119,8 +133,9 @@ def _assessments(arguments: argparse.Namespace) -> Iterator[Assessment]:
     region = Region.parse(arguments.roi) if arguments.roi else Region()
     roles = ("truth", "restored", "input", "members")
     places = {role: vars(arguments)[role] for role in roles if vars(arguments)[role]}
+    pictured = bool(arguments.report or arguments.pictures)
     for number, files in enumerate(match_files(places)):
-        wanted = replace(request, pictures=bool(arguments.report) and number < _PICTURED)
+        wanted = replace(request, pictures=pictured and number < _PICTURED)
         sample = read_sample(files, arguments.axes, region)
         if arguments.doses:
             yield from _at_doses(sample, wanted, arguments, seed=number)
@@ -160,7 +175,7 @@ def _at_doses(
 
     restorer = Restorer(arguments.model) if arguments.model else None
     for photons in _numbers(arguments.doses, "--doses"):
-        taken = exposed(sample, photons, seed)
+        taken = exposed(sample, photons, seed, arguments.black)
         if restorer:
             done = restorer.restore_image(as_image(taken.blocks["input"]))
             blocks = {**taken.blocks, "restored": as_block(done.axes, done.pixels)}

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="KEY=VALUE",
-        help="change keys of the configuration, e.g. patches.size=64,64",
+        help="change keys of the configuration, e.g. patches.size=[64,64]",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="write patches.png and prepare.html there"

@@ -6,7 +6,7 @@ Needs scikit-image and scipy (extra `evaluate`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from care_bridge.normalization import Percentiles
 
 _EPS = 1e-6
 _FEWEST_SLICES = 8
+_NO_PLANE = np.empty((0, 0))
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Row:
 class Assessment:
     """What was found out about one field of view; by method where there are several.
 
-    planes: one plane of the truth in its scale and of each method fitted to it (with
-    Request.pictures, else empty).
+    planes: one plane of the truth in its scale and of each method fitted to it. They and the
+    difference of `unexplained` are empty without Request.pictures.
     """
 
     name: str
@@ -83,6 +84,8 @@ def assess(sample: Sample, request: Request, photons: float | None = None) -> As
     unexplained = None
     if {"restored", "input"} <= blocks.keys() and same_shape(blocks["restored"], blocks["input"]):
         unexplained = resolution_scaled(_volume(blocks["restored"]), _volume(blocks["input"]))
+        if not request.pictures:
+            unexplained = replace(unexplained, difference=_NO_PLANE)
     if "truth" not in blocks:
         return Assessment(sample.name, photons, (), unexplained=unexplained)
     truth = blocks["truth"]

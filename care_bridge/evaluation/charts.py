@@ -56,7 +56,9 @@ def line_chart(
     across = _axis([x for xs, _ in lines.values() for x in xs], _LEFT, _WIDTH - _RIGHT, log_x)
     up = _axis([y for _, ys in lines.values() for y in ys], _HEIGHT - _BOTTOM, _TOP, log_y)
     parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        f'width="{_WIDTH}" height="{_HEIGHT}" font-family="sans-serif" font-size="12" role="img">',
+        '<rect width="100%" height="100%" fill="#fff"/>',
         f'<rect x="{_LEFT}" y="{_TOP}" width="{_WIDTH - _LEFT - _RIGHT}" '
         f'height="{_HEIGHT - _TOP - _BOTTOM}" fill="none" stroke="#999"/>',
     ]

@@ -11,19 +11,21 @@ from care_bridge.evaluation.samples import Sample
 from care_bridge.simulation.lowlight import dim_exposure
 
 
-def exposed(sample: Sample, photons: float, seed: int) -> Sample:
+def exposed(sample: Sample, photons: float, seed: int, black: float = 0.0) -> Sample:
     """The sample's truth with a simulated exposure of it as input (`lowlight.dim_exposure`).
 
-    photons: in the average pixel of each channel, background included. The same seed gives the
-    same exposure. Raises ImageError for a truth with negative pixels, which is no light.
+    photons: in the average pixel of each channel, background included. black: the truth's grey
+    level without light, a camera's offset. The same seed gives the same exposure. Raises ImageError
+    for a truth below its black level, which is no light.
     """
     if photons <= 0:
         raise ConfigError(f"{photons:g} photons make no image: give more than 0")
     truth = sample.blocks["truth"]
-    if truth.min() < 0:
+    light = truth.astype(np.float64) - black
+    if light.min() < 0:
         raise ImageError(
-            f"{sample.name} has negative pixels (down to {truth.min():g}), which cannot be taken "
-            "as light: simulate exposures of images in grey levels"
+            f"{sample.name} has pixels of {truth.min():g}, below the black level {black:g}, which "
+            "cannot be taken as light: give a lower --black"
         )
-    channels = [dim_exposure(channel, photons, seed + index) for index, channel in enumerate(truth)]
+    channels = [dim_exposure(channel, photons, seed + index) for index, channel in enumerate(light)]
     return replace(sample, blocks={"truth": truth, "input": np.stack(channels)})

@@ -25,7 +25,7 @@ th:first-child, td:first-child { text-align: left; } .words td, .words th { text
 .panels { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; }
 figcaption { font-size: .85rem; color: #46525f; }
 img { display: block; image-rendering: pixelated; background: #000; }
-.said { color: #46525f; font-size: .88rem; } svg text { font: 12px system-ui, sans-serif; }
+.said { color: #46525f; font-size: .88rem; }
 details { margin: .6rem 0; } summary { cursor: pointer; }
 """
 

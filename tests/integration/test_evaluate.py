@@ -7,6 +7,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -210,7 +211,8 @@ def test_the_page_holds_everything_itself(
     assert len(page.pictures) == 2 * 8
     assert page.fetched == []
     assert page.charts == 2
-    assert not re.search(r"https?://|url\(", text)
+    named = text.replace('xmlns="http://www.w3.org/2000/svg"', "")
+    assert not re.search(r"https?://|url\(", named)
     capsys.readouterr()
     assert evaluate(*arguments) == 1
     assert "exists already" in capsys.readouterr().err
@@ -271,3 +273,35 @@ def test_bad_input_is_one_line(
     assert message in said.err
     assert said.err.count("\n") == 1
     assert said.out == ""
+
+
+def test_pictures_are_written_as_files(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "--truth", folders / "truth", "--doses", "4,30", "--baselines", "gaussian",
+        "--black", "50", "--line", "10,5,40,60", "--pictures", tmp_path / "shown",
+    ]  # fmt: skip
+    assert evaluate(*arguments) == 0
+    names = sorted(path.name for path in (tmp_path / "shown").iterdir())
+    images = [f"b{n}_{photons}_photons" for n in (1, 2) for photons in (30, 4)]
+    charts = [f"{image}_profile_along_the_line.svg" for image in images]
+    assert names == sorted(
+        [*(f"{image}.png" for image in images), *charts, "error_against_dose.svg"]
+    )
+    for chart in (tmp_path / "shown").glob("*.svg"):
+        assert ElementTree.parse(chart).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    assert evaluate(*arguments) == 1
+    assert "is not empty" in capsys.readouterr().err
+
+
+def test_the_black_level_is_no_light(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """blobs() lie on a ground of 100; what is taken as light decides how noisy it is."""
+    truth = folders / "truth" / "b1.tif"
+    psnr = [
+        as_json(capsys, "--truth", truth, "--doses", "10", "--black", black)["means"][0]["psnr"]
+        for black in (0, 90)
+    ]
+    assert psnr[1] > psnr[0]
+    assert evaluate("--truth", truth, "--doses", "10", "--black", "2000") == 1
+    assert "lower --black" in capsys.readouterr().err
