@@ -53,11 +53,11 @@ def test_directions_forget_each_other_over_the_persistence_length(
     moves = np.diff(np.array(paths), axis=1) / step
     np.testing.assert_allclose(np.linalg.norm(moves, axis=-1), 1, rtol=1e-6)
     lags = np.arange(5, 100, 5)
-    cosines = [float((moves[:, 0] * moves[:, lag]).sum(axis=-1).mean()) for lag in lags]
-    np.testing.assert_allclose(cosines, np.exp(-lags * step / persistence), atol=0.05)
+    cosines = [float((moves[:, :-lag] * moves[:, lag:]).sum(axis=-1).mean()) for lag in lags]
+    np.testing.assert_allclose(cosines, np.exp(-lags * step / persistence), atol=0.02)
     strong = np.array(cosines) > 0.3
     fitted = -np.polyfit(lags[strong] * step, np.log(np.array(cosines)[strong]), 1)[0]
-    assert 1 / fitted == pytest.approx(persistence, rel=0.1)
+    assert 1 / fitted == pytest.approx(persistence, rel=0.03)
 
 
 def test_tubules_have_the_width_and_the_mesh_size_they_say() -> None:
