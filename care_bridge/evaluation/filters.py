@@ -88,10 +88,11 @@ def _bilateral(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> Baseli
 
     def smooth(plane: Pixels, sigma: float, levels: float) -> Pixels:
         # scikit-image wants no negative pixels, and would take what lies outside as dark.
-        above = plane - plane.min()
-        return np.asarray(
-            denoise_bilateral(above, sigma_color=levels, sigma_spatial=sigma, mode="edge")
+        darkest = plane.min()
+        smoothed = denoise_bilateral(
+            plane - darkest, sigma_color=levels, sigma_spatial=sigma, mode="edge"
         )
+        return np.asarray(smoothed + darkest)
 
     tried = (
         (_by_slice(pixels, smooth, sigma, levels), f"sigma {sigma:g}, {levels:g} noise")
@@ -138,7 +139,7 @@ def _richardson_lucy(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> 
             padded = np.pad(light, border, mode="symmetric")
             done = _deconvolved(padded, kernel, rounds)
             inner = done[(slice(border, -border),) * noisy.ndim]
-            yield inner, f"sigma {sigma:g}, {rounds} rounds"
+            yield inner * (high - low) + low, f"sigma {sigma:g}, {rounds} rounds"
 
     return _best("richardson-lucy", tried(), truth)
 

@@ -24,6 +24,15 @@ def test_every_filter_is_nearer_to_the_truth_than_its_input(name: str) -> None:
     assert best.setting
 
 
+@pytest.mark.parametrize("name", FILTERS)
+def test_every_filter_keeps_the_grey_levels(name: str) -> None:
+    noisy = TRUTH + 60 * NOISE
+    (best,) = best_filters(noisy, TRUTH, [name])
+    inside = slice(4, -4)
+    assert best.image[inside, inside].mean() == pytest.approx(noisy.mean(), rel=0.05)
+    assert best.image[inside, inside].max() == pytest.approx(TRUTH.max(), rel=0.2)
+
+
 def test_more_noise_takes_more_smoothing() -> None:
     (little,) = best_filters(TRUTH + 20 * NOISE, TRUTH, ["gaussian"])
     (much,) = best_filters(TRUTH + 500 * NOISE, TRUTH, ["gaussian"])
