@@ -79,10 +79,13 @@ class Assessment:
 
 def assess(sample: Sample, request: Request, photons: float | None = None) -> Assessment:
     """Compare everything in `sample` with its truth; without truth, the restored image with its
-    input. photons: said in the rows."""
+    input. photons: said in the rows. Objects, spectra, profiles, planes and the resolution-scaled
+    error are those of the first frame of the first channel. Raises ImageError where images do not
+    fit together."""
     blocks = sample.blocks
     unexplained = None
-    if {"restored", "input"} <= blocks.keys() and same_shape(blocks["restored"], blocks["input"]):
+    comparable = {"restored", "input"} <= blocks.keys()
+    if comparable and ("truth" not in blocks or same_shape(blocks["restored"], blocks["input"])):
         unexplained = resolution_scaled(_volume(blocks["restored"]), _volume(blocks["input"]))
         if not request.pictures:
             unexplained = replace(unexplained, difference=_NO_PLANE)

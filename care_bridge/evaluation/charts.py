@@ -10,6 +10,7 @@ from math import ceil, floor, log10
 _WIDTH, _HEIGHT = 520, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 150, 14, 44
 _TICKS = 5
+_MOST_WRITTEN = 6
 _COLOURS = ("#0b6e99", "#d9541e", "#2e8540", "#7a3e9d", "#b8860b", "#c2185b", "#555555", "#00897b")
 
 Series = tuple[Sequence[float], Sequence[float]]
@@ -51,7 +52,8 @@ def line_chart(
 ) -> str:
     """An SVG element with a coloured line and a legend entry for each of `lines`.
 
-    log_x, log_y: logarithmic axes, all values > 0. dots: mark the points.
+    log_x, log_y: logarithmic axes, all values > 0. dots: mark the points and, where they are
+    few, write their x.
     """
     across = _axis([x for xs, _ in lines.values() for x in xs], _LEFT, _WIDTH - _RIGHT, log_x)
     up = _axis([y for _, ys in lines.values() for y in ys], _HEIGHT - _BOTTOM, _TOP, log_y)
@@ -62,7 +64,8 @@ def line_chart(
         f'<rect x="{_LEFT}" y="{_TOP}" width="{_WIDTH - _LEFT - _RIGHT}" '
         f'height="{_HEIGHT - _TOP - _BOTTOM}" fill="none" stroke="#999"/>',
     ]
-    for tick in across.ticks():
+    measured = sorted({x for xs, _ in lines.values() for x in xs})
+    for tick in measured if dots and len(measured) <= _MOST_WRITTEN else across.ticks():
         x = across.at(tick)
         parts.append(f'<path d="M{x:.1f} {_HEIGHT - _BOTTOM}v5" stroke="#999"/>')
         parts.append(_text(x, _HEIGHT - _BOTTOM + 18, _number(tick), "middle"))

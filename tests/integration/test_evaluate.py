@@ -253,6 +253,7 @@ def bad(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("--truth T --doses 0", "more than 0", id="no-photons"),
         pytest.param("--truth T --restored R --doses 2", "leave --restored out", id="both"),
         pytest.param("--truth T --restored R --line 0,0,900,9", "outside the image", id="line"),
+        pytest.param("--restored B/small.tif --input I/b1.tif", "(40, 64)", id="input-shape"),
         pytest.param("--truth T --members R", "a multiple of 2", id="members"),
     ],
 )
