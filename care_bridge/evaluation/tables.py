@@ -14,6 +14,7 @@ from care_bridge.evaluation.assessment import Assessment, Row
 from care_bridge.evaluation.figures import CONDITIONS, FullFigures, mean_figures
 
 _FIGURES = [entry.name for entry in fields(FullFigures)]
+_MOST_LINES = 40
 _DECIMALS = {"psnr": 2, "plain_psnr": 2}
 
 
@@ -36,7 +37,9 @@ def as_text(assessments: Sequence[Assessment]) -> str:
         parts.append(f"means of {len(names)} image{'s' * (len(names) > 1)}")
         parts.append(aligned(figure_table(means)))
     for heading, table in findings(assessments):
-        parts += ["", heading, aligned(table)]
+        parts += ["", heading, aligned(table[: _MOST_LINES + 1])]
+        if len(table) > _MOST_LINES + 1:
+            parts.append(f"… and {len(table) - _MOST_LINES - 1} more lines (--json has all)")
     if means:
         parts += ["", *CONDITIONS]
     return "\n".join(parts)
@@ -131,7 +134,7 @@ def as_data(assessments: Sequence[Assessment]) -> dict[str, Any]:
     return {
         "conditions": list(CONDITIONS),
         "means": [
-            {"photons": photons, "method": method, **asdict(figures)}
+            {"photons": photons, "method": method, **_finite(asdict(figures))}
             for (photons, method), figures in mean_rows(assessments).items()
         ],
         "images": [_data(assessment) for assessment in assessments],
@@ -140,7 +143,7 @@ def as_data(assessments: Sequence[Assessment]) -> dict[str, Any]:
 
 def _data(one: Assessment) -> dict[str, Any]:
     data: dict[str, Any] = {"image": one.name, "photons": one.photons}
-    data["rows"] = [_flat(row) for row in one.rows]
+    data["rows"] = [_finite(_flat(row)) for row in one.rows]
     data["objects"] = {name: asdict(found) for name, found in one.objects.items()}
     data["profiles"] = {name: np.round(line, 6).tolist() for name, line in one.profiles.items()}
     data["isotropy"] = {
@@ -167,6 +170,11 @@ def _data(one: Assessment) -> dict[str, Any]:
 def _flat(row: Row) -> dict[str, Any]:
     said = {key: value for key, value in vars(row).items() if key != "figures"}
     return said | (asdict(row.figures) if row.figures else dict.fromkeys(_FIGURES))
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: the PSNR of an image that equals its truth becomes null."""
+    return {key: None if value == float("inf") else value for key, value in values.items()}
 
 
 def _label(one: Assessment) -> list[str]:

@@ -306,3 +306,32 @@ def test_the_black_level_is_no_light(folders: Path, capsys: pytest.CaptureFixtur
     assert psnr[1] > psnr[0]
     assert evaluate("--truth", truth, "--doses", "10", "--black", "2000") == 1
     assert "lower --black" in capsys.readouterr().err
+
+
+def test_simulated_exposures_are_restored_by_a_model(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = folders / "truth" / "b1.tif"
+    said = as_json(capsys, "--truth", truth, "--doses", "10", "--model", "denoise-2d")
+    psnr = {mean["method"]: mean["psnr"] for mean in said["means"]}
+    assert psnr["restored"] > psnr["input"] + 3
+
+
+def test_an_image_that_is_its_truth_is_valid_json(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = folders / "truth" / "b1.tif"
+    assert evaluate("--truth", truth, "--restored", truth, "--json") == 0
+    text = capsys.readouterr().out
+    (mean,) = json.loads(text, parse_constant=pytest.fail)["means"]
+    assert mean["plain_psnr"] is None
+    assert mean["plain_nrmse"] == 0
+    assert mean["ssim"] == pytest.approx(1)
+
+
+def test_without_its_extra_it_says_what_to_install(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    assert evaluate("--truth", folders / "truth", "--restored", folders / "restored") == 1
+    assert "care-bridge[evaluate]" in capsys.readouterr().err
