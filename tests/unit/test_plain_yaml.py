@@ -1,0 +1,43 @@
+"""YAML as plain data: what is read, and that all else is one error."""
+
+from datetime import date
+
+import pytest
+
+from care_bridge.errors import ConfigError
+from care_bridge.plain_yaml import read_plain_yaml
+
+# Nine lines that stand for 10^8 texts.
+ALIAS_BOMB = "a0: &a0 [x]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 9)
+)
+
+
+def test_plain_values_are_read_from_text_and_bytes():
+    text = "name: café\nsizes: [1, 2.5]\nday: 2026-01-02\nnothing:\n"
+    expected = {"name": "café", "sizes": [1, 2.5], "day": date(2026, 1, 2), "nothing": None}
+    assert read_plain_yaml(text, "it") == expected
+    assert read_plain_yaml(text.encode(), "it") == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a: [1", id="cut-short"),
+        pytest.param(b"a: \xff\xfe", id="no-text"),
+        pytest.param("timestamp: 2024-13-45", id="no-date"),
+        pytest.param("a: !!bool maybe", id="no-bool"),
+        pytest.param("a: !!int ''", id="no-number"),
+        pytest.param("a: !!timestamp noon", id="no-time"),
+        pytest.param("a: 1" + ":00" * 400 + ".0", id="number-too-large"),
+        pytest.param("a: !!python/object/apply:os.getcwd []", id="python-code"),
+        pytest.param("[" * 3000, id="deep"),
+        pytest.param("a: &a 1\nb: *a", id="alias"),
+        pytest.param("a: &a [*a]", id="alias-of-itself"),
+        pytest.param(ALIAS_BOMB, id="alias-bomb"),
+    ],
+)
+def test_all_else_is_one_line(text):
+    with pytest.raises(ConfigError, match="^the file f is not valid YAML: .+") as caught:
+        read_plain_yaml(text, "the file f")
+    assert "\n" not in str(caught.value)
