@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Restore, and print a line for each result."""
     options = restore_options(arguments)
+    from care_bridge.errors import BatchError
     from care_bridge.runtime.batch import restore_files
 
     bar = _Bar()
@@ -50,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             print(_as_line(result), flush=True)
 
+    failed: Sequence[tuple[str, str]] = ()
     try:
         restore_files(
             arguments.images,
@@ -59,10 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
             on_progress=bar.update,
             on_restored=tell,
         )
+    except BatchError as error:
+        failed = error.failures
+        raise
     finally:
         bar.close()
         if arguments.json:
-            print(json.dumps([_as_json(result) for result in restored], indent=2))
+            print(_as_json(restored, failed))
     return 0
 
 
@@ -97,11 +103,20 @@ def _as_line(result: Restored) -> str:
     return f"{result.job.target}  {shape} {result.dtype}  {result.seconds:.1f} s"
 
 
-def _as_json(result: Restored) -> dict[str, object]:
-    return {
-        "source": str(result.job.source),
-        "target": str(result.job.target),
-        "shape": result.shape,
-        "dtype": result.dtype,
-        "seconds": round(result.seconds, 3),
-    }
+def _as_json(restored: Sequence[Restored], failed: Sequence[tuple[str, str]]) -> str:
+    return json.dumps(
+        {
+            "restored": [
+                {
+                    "source": str(result.job.source),
+                    "target": str(result.job.target),
+                    "shape": result.shape,
+                    "dtype": result.dtype,
+                    "seconds": round(result.seconds, 3),
+                }
+                for result in restored
+            ],
+            "failed": [{"source": source, "error": error} for source, error in failed],
+        },
+        indent=2,
+    )

@@ -6,7 +6,7 @@ import glob
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,31 +106,29 @@ def restore_file(
 
 
 def plan_jobs(sources: Sequence[str | Path], out: Path, options: RestoreOptions) -> tuple[Job, ...]:
-    """What will be restored and where to. Raises ImageError before anything is done where a
-    source is missing, two results have one name, a result is there already (unless
-    options.overwrite) or `out` cannot be written."""
-    found = [pair for source in sources for pair in _expand(str(source), options)]
+    """What will be restored and where to; a file that is named twice is restored once.
+
+    Raises ImageError before anything is done where a source is missing, two results have one
+    name, a result would replace a source, or is there already (unless options.overwrite), or
+    `out` cannot be written.
+    """
+    found = {
+        image.resolve(): (image, relative)
+        for source in sources
+        for image, relative in _expand(str(source), options)
+    }
     if is_image_name(out.name) and not out.is_dir():
         if len(found) != 1:
             raise ImageError(
                 f"{len(found)} images cannot be restored into the one file {out}: name a folder"
             )
-        jobs = [Job(found[0][0], out)]
+        folder = out.parent
+        jobs = [Job(image, out) for image, _ in found.values()]
     else:
-        jobs = [Job(source, _target(source, relative, out)) for source, relative in found]
-    taken: dict[Path, Path] = {}
-    for job in jobs:
-        if job.target in taken:
-            raise ImageError(
-                f"{taken[job.target]} and {job.source} would both be written to {job.target}: "
-                "restore them into different folders"
-            )
-        taken[job.target] = job.source
-        if job.target.exists() and (not options.overwrite or job.target.samefile(job.source)):
-            raise ImageError(
-                f"{job.target} is there already: use another output, or overwrite to replace it"
-            )
-    _check_writable(out)
+        folder = out
+        jobs = [Job(image, _target(image, relative, out)) for image, relative in found.values()]
+    _check_targets(jobs, found, options.overwrite)
+    _check_writable(folder)
     return tuple(jobs)
 
 
@@ -142,10 +140,30 @@ def _expand(source: str, options: RestoreOptions) -> list[tuple[Path, Path]]:
         return [(image, image.relative_to(path)) for image in images]
     if path.exists():
         return [(path, Path(path.name))]
-    matches = sorted(Path(match) for match in glob.glob(source))
+    matches = sorted(glob.glob(source))
     if not matches:
         raise ImageError(f"{source} is not there: name an image, a folder or a pattern like *.tif")
-    return [(match, Path(match.name)) for match in matches if match.is_file()]
+    return [pair for match in matches for pair in _expand(match, options)]
+
+
+def _check_targets(jobs: Sequence[Job], sources: Container[Path], overwrite: bool) -> None:
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        if job.target in taken:
+            raise ImageError(
+                f"{taken[job.target]} and {job.source} would both be written to {job.target}: "
+                "restore them into different folders"
+            )
+        taken[job.target] = job.source
+        if job.target.resolve() in sources:
+            raise ImageError(
+                f"{job.target} is an image to be restored, and would be replaced: use another "
+                "output"
+            )
+        if job.target.exists() and not overwrite:
+            raise ImageError(
+                f"{job.target} is there already: use another output, or overwrite to replace it"
+            )
 
 
 def _target(source: Path, relative: Path, out: Path) -> Path:
@@ -158,7 +176,9 @@ def _target(source: Path, relative: Path, out: Path) -> Path:
     return target.with_name(target.name.removesuffix(ending) + SUFFIX_IN_SAME_FOLDER + ending)
 
 
-def _check_writable(out: Path) -> None:
-    folder = next(parent for parent in (out, *out.absolute().parents) if parent.is_dir())
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ImageError(f"the folder {folder} cannot be written to: choose another output")
+def _check_writable(folder: Path) -> None:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ImageError(f"{existing} is a file: name a folder for the results")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ImageError(f"the folder {existing} cannot be written to: choose another output")

@@ -60,7 +60,7 @@ def test_one_file_to_one_file_and_json(tmp_path, package, capsys):
     tifffile.imwrite(tmp_path / "a.tif", cells())
     target = tmp_path / "deep" / "b.tif"
     assert run(tmp_path / "a.tif", "--model", package, "--out", target, "--json") == 0
-    (result,) = json.loads(capsys.readouterr().out)
+    (result,) = json.loads(capsys.readouterr().out)["restored"]
     assert result["target"] == str(target)
     assert result["shape"] == [64, 80]
     assert tifffile.imread(target).shape == (64, 80)
@@ -97,6 +97,11 @@ def test_a_broken_file_does_not_stop_the_rest(tmp_path, package, capsys):
     assert run(tmp_path / "in", "--model", package, "--out", tmp_path / "out") == 1
     assert files_in(tmp_path / "out") == ["a.tif", "c.tif"]
     assert "1 of 3 files could not be restored: b.tif" in capsys.readouterr().err
+    assert run(tmp_path / "in", "--model", package, "--out", tmp_path / "o2", "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [Path(entry["source"]).name for entry in told["restored"]] == ["a.tif", "c.tif"]
+    assert [Path(entry["source"]).name for entry in told["failed"]] == ["b.tif"]
+    assert "b.tif" in told["failed"][0]["error"]
 
 
 def test_results_that_are_there_are_kept_unless_told(tmp_path, package, capsys):
@@ -110,6 +115,41 @@ def test_results_that_are_there_are_kept_unless_told(tmp_path, package, capsys):
         run(tmp_path / "a.tif", "--model", package, "--out", tmp_path / "out", "--overwrite") == 0
     )
     assert tifffile.imread(tmp_path / "out" / "a.tif").shape == (64, 80)
+
+
+def test_a_source_is_never_replaced(tmp_path, package, capsys):
+    for place in ("in", "out"):
+        (tmp_path / place).mkdir()
+        tifffile.imwrite(tmp_path / place / "a.tif", cells())
+    sources = (tmp_path / "in" / "a.tif", tmp_path / "out" / "a.tif")
+    before = [source.read_bytes() for source in sources]
+    for arguments in (sources, (sources[1],)):
+        out = tmp_path / "out" if len(arguments) == 2 else sources[1]
+        assert run(*arguments, "--model", package, "--out", out, "--overwrite") == 1
+        assert "would be replaced" in capsys.readouterr().err
+    assert [source.read_bytes() for source in sources] == before
+
+
+def test_a_file_named_twice_is_restored_once(tmp_path, package, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", cells())
+    monkeypatch.chdir(tmp_path)
+    assert run("a.tif", "./a.tif", "*.tif", "--model", package, "--out", "out") == 0
+    assert files_in(tmp_path / "out") == ["a.tif"]
+
+
+def test_a_pattern_of_folders_restores_what_they_hold(tmp_path, package):
+    for plate in ("plate1", "plate2"):
+        (tmp_path / plate).mkdir()
+        tifffile.imwrite(tmp_path / plate / f"{plate}.tif", cells())
+    assert run(tmp_path / "plat*", "--model", package, "--out", tmp_path / "out") == 0
+    assert files_in(tmp_path / "out") == ["plate1.tif", "plate2.tif"]
+
+
+def test_an_output_that_is_a_file(tmp_path, package, capsys):
+    tifffile.imwrite(tmp_path / "a.tif", cells())
+    (tmp_path / "notes.txt").write_text("mine")
+    assert run(tmp_path / "a.tif", "--model", package, "--out", tmp_path / "notes.txt") == 1
+    assert "notes.txt is a file" in capsys.readouterr().err
 
 
 def test_the_same_command_writes_the_same_bytes(tmp_path, package):
@@ -128,6 +168,8 @@ def write_bad_inputs(folder, package):
     (folder / "cut.tif").write_bytes(whole[: len(whole) * 2 // 3])
     tifffile.imwrite(folder / "rgb.tif", cells((64, 80, 3), np.uint8), photometric="rgb")
     tifffile.imwrite(folder / "stack.tif", cells((4, 64, 80)), photometric="minisblack")
+    (folder / "day2").mkdir()
+    tifffile.imwrite(folder / "day2" / "good.tif", cells(seed=2))
     (folder / "none").mkdir()
     (folder / "none" / "notes.txt").write_text("nothing here")
     (folder / "no-package.zip").write_bytes(whole)
@@ -150,7 +192,8 @@ BAD = {
     "onnx-cut": (["good.tif"], "cut-model", "weights.onnx"),
     "not-a-type": (["good.tif", "--dtype", "int16"], "model", "int16"),
     "tile-too-small": (["good.tif", "--tile", "16,16"], "model", "smallest"),
-    "two-of-a-name": (["good.tif", "./good.tif"], "model", "both"),
+    "two-of-a-name": (["good.tif", "day2/good.tif"], "model", "both"),
+    "pattern-of-empty-folders": (["non*"], "model", "none"),
 }
 
 
