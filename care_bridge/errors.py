@@ -104,7 +104,8 @@ class DeviceError(CareBridgeError):
 
 
 class OutOfMemoryError(CareBridgeError):
-    """The engine ran out of memory; `tile` is the tile shape (by axis) that did not fit."""
+    """Memory ran out; `tile` is the tile (pixels by axis) that did not fit, empty where none is
+    known or to blame."""
 
     def __init__(self, message: str, tile: Mapping[str, int]) -> None:
         super().__init__(message)

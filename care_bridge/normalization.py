@@ -54,8 +54,12 @@ class ScaleRange(Scale):
 
     @property
     def span(self) -> float:
-        """hi - lo in grey levels."""
+        """hi - lo in grey levels; 0 for a blank image, which nothing can be normalised by."""
         return self.hi - self.lo
+
+    def apply(self, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+        """As Scale's; zeros for a blank image, whose few other pixels would become huge."""
+        return super().apply(pixels) if self.span else np.zeros(pixels.shape, np.float32)
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def percentiles(pixels: NDArray[np.generic], percents: tuple[float, ...]) -> tup
             raise ImageError(
                 f"the image has {bad} pixels that are NaN or infinite: replace them first"
             )
-    return tuple(float(value) for value in np.percentile(pixels.astype(np.float64), percents))
+    return _from_ranks(pixels, percents)
 
 
 def _histogram(pixels: NDArray[np.generic]) -> NDArray[np.int64]:
@@ -118,6 +122,18 @@ def _histogram(pixels: NDArray[np.generic]) -> NDArray[np.int64]:
     for start in range(0, flat.size, _HISTOGRAM_CHUNK):
         counts += np.bincount(flat[start : start + _HISTOGRAM_CHUNK], minlength=levels)
     return counts
+
+
+def _from_ranks(pixels: NDArray[np.generic], percents: tuple[float, ...]) -> tuple[float, ...]:
+    """By selection in one copy of the pixels, in their own type."""
+    last = pixels.size - 1
+    ranks = [percent / 100 * last for percent in percents]
+    ends = [(int(rank), min(int(rank) + 1, last)) for rank in ranks]
+    chosen = np.partition(pixels.reshape(-1), sorted({end for pair in ends for end in pair}))
+    return tuple(
+        float(chosen[below]) + (float(chosen[above]) - float(chosen[below])) * (rank - below)
+        for rank, (below, above) in zip(ranks, ends, strict=True)
+    )
 
 
 def _from_histogram(counts: NDArray[np.int64], percents: tuple[float, ...]) -> tuple[float, ...]:

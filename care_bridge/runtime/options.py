@@ -51,13 +51,16 @@ class RestoreOptions:
         metadata={
             "value": "LETTERS",
             "help": "axes of plain TIFF files that do not say their own, e.g. ZYX or TYX",
+            "files": True,
         },
     )
     overwrite: bool = field(
-        default=False, metadata={"help": "replace results that are there already"}
+        default=False,
+        metadata={"help": "replace results that are there already", "files": True},
     )
     include_subfolders: bool = field(
-        default=False, metadata={"help": "restore a folder with all its subfolders"}
+        default=False,
+        metadata={"help": "restore a folder with all its subfolders", "files": True},
     )
 
     def __post_init__(self) -> None:
@@ -73,7 +76,8 @@ class RestoreOptions:
 
     @classmethod
     def all(cls) -> tuple[Field[Any], ...]:
-        """The options with name, default and metadata ("help", and "value" unless a flag)."""
+        """The options with name, default and metadata: "help", "value" unless it is a flag, and
+        "files" where it is about files and means nothing for an open image."""
         return fields(cls)
 
     @classmethod

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +16,11 @@ from numpy.typing import NDArray
 import care_bridge
 from care_bridge.axes import CANONICAL, Axes
 from care_bridge.errors import OutOfMemoryError
-from care_bridge.images.image import Image
+from care_bridge.images.image import Display, Image
 from care_bridge.images.pixels import cast_pixels, check_pixel_type, to_pixel_type
+from care_bridge.normalization import Percentiles
 from care_bridge.package.package import Package, load_package
-from care_bridge.package.spec import ModelSpec
-from care_bridge.runtime.blocks import Block, blocks, channels_restored
+from care_bridge.runtime.blocks import blocks, channels_restored
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.planner import UNKNOWN_MEMORY_PER_PIXEL, memory_budget, plan_tiles
 from care_bridge.runtime.scaling import SampleScales, fit_scales, result_dtype
@@ -74,6 +76,16 @@ class Restorer:
 
         `progress` is called after each tile with the tiles done and the tiles in all.
         """
+        try:
+            return self._restore(image, progress)
+        except MemoryError as error:
+            raise OutOfMemoryError(
+                f"an image of shape {image.pixels.shape} and its result do not fit into memory: "
+                "restore it in parts, or free some memory",
+                {},
+            ) from error
+
+    def _restore(self, image: Image, progress: Progress | None) -> Image:
         plan = self.plan(image)
         spec = self.package.spec
         source = image.axes.to(image.pixels, CANONICAL)
@@ -82,24 +94,22 @@ class Restorer:
         parts = list(blocks(spec, source.shape))
         grid = plan.grid
         for number, block in enumerate(parts):
-            scales = plan.scales[block.sample]
-            if _passes_through(spec, block, scales):
-                log.warning("blank, passed through unchanged: %s", block)
-                restored[block.target] = cast_pixels(
-                    source[block.source].astype(np.float64), plan.dtype
-                )
+            scales = plan.scales[block.sample].part(block.channels_in, block.channels_out)
+            counted = _counted(progress, number, len(parts))
+            if all(scales.stays):
+                unchanged = source[block.source].astype(np.float64)
+                restored[block.target] = cast_pixels(unchanged, plan.dtype)
+                counted(len(grid), len(grid))
                 continue
             grid = self._restore_block(
-                source[block.source],
-                restored[block.target],
-                SampleScales(scales.before[block.channels_in], scales.after[block.channels_out]),
-                grid,
-                _counted(progress, number, len(parts)),
+                source[block.source], restored[block.target], scales, grid, counted
             )
         axes = image.axes if channels == 1 or "C" in image.axes else Axes("C" + image.axes)
         return image.replace(
             pixels=np.ascontiguousarray(Axes(CANONICAL).to(restored, axes)),
             axes=axes,
+            display=self._display(image, channels),
+            rgb=image.rgb and channels == source.shape[2],
             history=(*image.history, self._record(plan)),
         )
 
@@ -134,8 +144,7 @@ class Restorer:
             except OutOfMemoryError as error:
                 if self.options.tile is not None:
                     raise OutOfMemoryError(str(error), grid.tile) from error
-                half = int(np.prod(list(grid.tile.values()))) // 2
-                grid = plan_tiles(grid.sizes, grid.limits, 1, half)
+                grid = self._half(grid, error)
                 log.warning("%s: going on with tiles of %s", error, grid.tile)
 
     def _restore_tile(
@@ -160,10 +169,36 @@ class Restorer:
             np.ascontiguousarray(_BLOCK.to(padded, _as_axes(spec.input.axes)))
         )
         output = _as_axes(spec.output.axes).to(result, _BLOCK)[_index(tile, "crop")]
+        unchanged = source[_index(tile, "keep")]
         pixels = np.stack(
-            [scale.invert(channel) for scale, channel in zip(scales.after, output, strict=True)]
+            [
+                unchanged[channel].astype(np.float64) if stays else scale.invert(output[channel])
+                for channel, (scale, stays) in enumerate(
+                    zip(scales.after, scales.stays, strict=True)
+                )
+            ]
         )
         return cast_pixels(pixels, dtype)
+
+    def _half(self, grid: TileGrid, reason: OutOfMemoryError) -> TileGrid:
+        """The grid of tiles with at most half of the pixels."""
+        try:
+            return plan_tiles(grid.sizes, grid.limits, 1, math.prod(grid.tile.values()) // 2)
+        except OutOfMemoryError:
+            raise OutOfMemoryError(
+                f"even a tile of {grid.tile}, which cannot be cut further, does not fit into the "
+                f"memory of {self.device}: close other programs, or use another device",
+                grid.tile,
+            ) from reason
+
+    def _display(self, image: Image, channels: int) -> Display:
+        """As the image is shown, where the result has as many channels in its grey levels."""
+        if channels != image.sizes.get("C", 1):
+            return Display()
+        normalization = self.package.spec.normalization
+        if isinstance(normalization, Percentiles) and not normalization.inverted:
+            return dataclasses.replace(image.display, ranges=())
+        return image.display
 
     def _record(self, plan: Plan) -> str:
         spec = self.package.spec
@@ -195,15 +230,11 @@ def restore(
     the largest tile in pixels by axis letter, e.g. {"Y": 256, "X": 256}; None plans it from free
     memory. dtype: see RestoreOptions. For many images make one Restorer.
     """
-    check_pixel_type(image.dtype, "the image")
+    given = np.asarray(image)
+    check_pixel_type(given.dtype, "the image")
     restorer = Restorer(package, RestoreOptions(tile=tile, device=device, dtype=dtype))
-    pixels = to_pixel_type(image, "the image")
+    pixels = to_pixel_type(given, "the image")
     return restorer.restore_image(Image(pixels, Axes(axes))).pixels
-
-
-def _passes_through(spec: ModelSpec, block: Block, scales: SampleScales) -> bool:
-    blank = any(scale.span == 0 for scale in scales.before[block.channels_in])
-    return blank and spec.channels_in == spec.channels_out
 
 
 def _counted(progress: Progress | None, number: int, blocks: int) -> Progress:

@@ -25,6 +25,17 @@ class SampleScales:
     before: tuple[Scale, ...]
     after: tuple[Scale, ...]
 
+    @property
+    def stays(self) -> tuple[bool, ...]:
+        """For each channel of the result: is it blank, so that it stays as it came?"""
+        return tuple(
+            scale.span == 0 and len(self.before) == len(self.after) for scale in self.after
+        )
+
+    def part(self, channels_in: slice, channels_out: slice) -> SampleScales:
+        """The scales of some channels."""
+        return SampleScales(self.before[channels_in], self.after[channels_out])
+
 
 def fit_scales(
     normalization: Percentiles | FixedScale,
@@ -46,6 +57,13 @@ def fit_scales(
     fitted: list[SampleScales] = []
     for sample in pixels:
         before = tuple(normalization.fit(sample[:, channel]) for channel in range(channels))
+        for channel, scale in enumerate(before):
+            if scale.span == 0:
+                log.warning(
+                    "channel %d is blank (its percentiles are both %g): it stays unchanged",
+                    channel,
+                    scale.lo,
+                )
         if not normalization.inverted:
             after = (UNCHANGED,) * (channels * channels_out if channels_in == 1 else channels_out)
         elif channels_in == 1:
@@ -82,6 +100,14 @@ def result_dtype(
             return np.dtype(np.float32)
         return given
     dtype = given if wanted == "input" else np.dtype(wanted)
+    brightest = max(scale.offset + scale.gain for sample in scales for scale in sample.after)
+    if dtype.kind == "u" and brightest > np.iinfo(dtype).max:
+        log.warning(
+            "grey levels reach %.4g, more than %s holds: brighter ones become %d",
+            brightest,
+            dtype,
+            np.iinfo(dtype).max,
+        )
     if dtype.kind == "u" and narrow:
         log.warning(
             "the image spans %.4g grey levels only: rounding to %s costs precision "

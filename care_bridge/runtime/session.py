@@ -80,7 +80,7 @@ class Session:
                 raise OutOfMemoryError(
                     f"a tile of shape {tile.shape} does not fit into the memory of {self.device}: "
                     "use a smaller tile",
-                    {str(axis): size for axis, size in enumerate(tile.shape)},
+                    {},
                 ) from error
             raise InferenceError(
                 f"ONNX Runtime failed on a tile of shape {tile.shape}: {message}"

@@ -6,9 +6,16 @@ import pytest
 
 from care_bridge import Restorer, TileGrid, load_package, restore
 from care_bridge.axes import Axes
-from care_bridge.errors import AxesError, DeviceError, ImageError, TilingError
+from care_bridge.errors import (
+    AxesError,
+    DeviceError,
+    ImageError,
+    OutOfMemoryError,
+    TilingError,
+)
 from care_bridge.images.image import Calibration, Image
 from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.session import Session
 from tests.packages import FIXED_INPUT, FIXED_OUTPUT, tiny_package
 
 STEP = 4
@@ -162,13 +169,76 @@ def test_blank_frames_pass_through_with_a_warning(packages, caplog):
     assert "blank" in caplog.text
 
 
+def test_a_blank_channel_stays_and_the_other_is_restored(packages, caplog):
+    pixels = np.stack([picture((40, 44)), np.full((40, 44), 300, np.uint16)])
+    pixels[1, 0, 0] = 9000  # a hot pixel, above the percentile
+    model = packages["2D-two-channels"]
+    restored = restore(pixels, axes="CYX", package=model, dtype="float32")
+    lo, hi = np.percentile(pixels[0], (2, 99.8))
+    normalized = np.stack([(pixels[0] - lo) / (hi - lo + 1e-6), np.zeros((40, 44))])
+    expected = network(model, normalized)[0] * (hi - lo + 1e-6) + lo
+    np.testing.assert_allclose(restored[0], expected, atol=1e-2)
+    np.testing.assert_array_equal(restored[1], pixels[1])
+    assert "channel 1 is blank" in caplog.text
+
+
+def test_tiles_shrink_when_the_engine_runs_out_of_memory(packages, monkeypatch, caplog):
+    image = Image(picture((200, 220)), Axes("YX"))
+    expected = Restorer(packages["2D"]).restore_image(image).pixels
+    run = Session.run
+    asked = []
+
+    def small_engine(self, tile):
+        asked.append(tile.shape)
+        if tile.size > 20_000:
+            raise OutOfMemoryError("too large", {})
+        return run(self, tile)
+
+    monkeypatch.setattr(Session, "run", small_engine)
+    np.testing.assert_array_equal(Restorer(packages["2D"]).restore_image(image).pixels, expected)
+    assert asked[0] == (1, 1, 200, 220)
+    assert "going on with tiles of" in caplog.text
+    chosen = RestoreOptions(tile={"Y": 200, "X": 220})
+    with pytest.raises(OutOfMemoryError) as caught:
+        Restorer(packages["2D"], chosen).restore_image(image)
+    assert caught.value.tile == {"Y": 200, "X": 220}
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (MemoryError(), "do not fit into memory"),
+        (OutOfMemoryError("no", {}), "cannot be cut further"),
+    ],
+    ids=["python", "engine"],
+)
+def test_no_memory_at_all_is_one_line(packages, monkeypatch, fault, says):
+    def no_memory(self, tile):
+        raise fault
+
+    monkeypatch.setattr(Session, "run", no_memory)
+    with pytest.raises(OutOfMemoryError, match=says):
+        restore(picture((200, 220)), axes="YX", package=packages["2D"])
+
+
+def test_a_type_too_narrow_for_the_grey_levels_is_warned_of(packages, caplog):
+    pixels = 40 * picture((64, 64))
+    assert restore(pixels, axes="YX", package=packages["2D"], dtype="uint8").max() == 255
+    assert "more than uint8 holds" in caplog.text
+
+
+def test_lists_are_arrays_too(packages):
+    rows = picture((8, 8), np.float32).tolist()
+    assert restore(rows, axes="YX", package=packages["2D"]).shape == (8, 8)
+
+
 def test_the_result_keeps_what_the_image_knew(packages):
     calibration = Calibration({"Y": 0.1, "X": 0.1}, "µm")
     image = Image(picture((40, 44)), Axes("YX"), calibration=calibration)
     result = Restorer(packages["2D"]).restore_image(image)
     assert result.axes == "YX"
     assert result.calibration == calibration
-    assert "percentiles" not in result.history or len(result.history) == 1
+    assert len(result.history) == 1
     assert load_package(packages["2D"]).spec.rdf_sha256[:16] in result.history[0]
 
 

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,17 @@ RANDOM = np.random.default_rng(0)
 def test_percentiles_equal_numpys(pixels, percents):
     expected = np.percentile(pixels.astype(np.float64), percents)
     np.testing.assert_allclose(percentiles(pixels, percents), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_percentiles_of_floats_take_little_more_than_a_copy():
+    pixels = RANDOM.normal(3, 5, (2000, 1000)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        percentiles(pixels, (2, 99.8))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * pixels.nbytes
 
 
 def test_percentiles_of_a_view_with_strides():
