@@ -11,16 +11,20 @@ import hashlib
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from care_bridge.errors import PackageFormatError, PackageIntegrityError
 
 RDF_NAMES = ("rdf.yaml", "bioimageio.yaml")
+LARGEST_RDF = 4 << 20
 LARGEST_FILE = 4 << 30
 LARGEST_PACKAGE = 8 << 30
 MOST_FILES = 10_000
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+# Python unpacks these in parts of a given size; of the others a small part can fill the memory.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @dataclass(frozen=True)
@@ -35,16 +39,21 @@ class Archive:
         """Whether the package is one zip file."""
         return not self.path.is_dir()
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most: int = LARGEST_FILE) -> bytes:
         """The bytes of the file `name` (a relative path with "/").
 
         PackageFormatError where it is missing, PackageIntegrityError where the name leaves the
-        package, the file is a link or larger than LARGEST_FILE, or its zip entry is damaged.
+        package, the file is a link or larger than `most` bytes, or its zip entry is damaged.
         """
         _check_name(name, self.path)
-        return self._read_zipped(name) if self.is_zip else self._read_in_folder(name)
+        read = self._read_zipped if self.is_zip else self._read_in_folder
+        return read(name, most)
 
-    def _read_in_folder(self, name: str) -> bytes:
+    def description(self) -> bytes:
+        """The RDF's bytes, at most LARGEST_RDF; errors as in `read`."""
+        return self.read(self.rdf_name, LARGEST_RDF)
+
+    def _read_in_folder(self, name: str, most: int) -> bytes:
         file = self.path
         for part in PurePosixPath(name).parts:
             file = file / part
@@ -54,16 +63,20 @@ class Archive:
                 )
         if not file.is_file():
             raise _missing(name, self.path)
-        _check_size(name, file.stat().st_size, self.path)
+        _check_size(name, file.stat().st_size, most, self.path)
         return file.read_bytes()
 
-    def _read_zipped(self, name: str) -> bytes:
-        with zipfile.ZipFile(self.path) as opened:
+    def _read_zipped(self, name: str, most: int) -> bytes:
+        with _opened(self.path) as opened:
             if name not in opened.namelist():
                 raise _missing(name, self.path)
+            entry = opened.getinfo(name)
+            _check_size(name, entry.file_size, most, self.path)
             try:
-                return opened.read(name)
-            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+                with opened.open(entry) as file:
+                    # The size in the zip may be a lie: without it all is unpacked before it is cut.
+                    return file.read(entry.file_size)
+            except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError) as error:
                 raise PackageIntegrityError(
                     f'"{name}" in {self.path} is damaged ({error}): get the package again'
                 ) from error
@@ -79,9 +92,7 @@ def open_archive(path: Path) -> Archive:
         return Archive(path, _rdf_name_in_folder(path))
     if path.suffix.lower() in (".yaml", ".yml"):
         return Archive(path.parent, path.name)
-    if not zipfile.is_zipfile(path):
-        raise PackageFormatError(_why_no_zip(path))
-    with zipfile.ZipFile(path) as opened:
+    with _opened(path) as opened:
         _check_entries(opened.infolist(), path)
         return Archive(path, _rdf_name_in_zip(opened.namelist(), path))
 
@@ -95,6 +106,16 @@ def check_hash(data: bytes, sha256: str, name: str, package: Path) -> bytes:
             f"{found[:12]}…, expected {sha256.lower()[:12]}…): get the package again"
         )
     return data
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        opened = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        raise PackageFormatError(_why_no_zip(path)) from error
+    with opened:
+        yield opened
 
 
 def _rdf_name_in_folder(folder: Path) -> str:
@@ -135,14 +156,14 @@ def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
     seen: set[str] = set()
     for entry in entries:
         _check_name(entry.filename, path)
-        _check_size(entry.filename, entry.file_size, path)
+        _check_size(entry.filename, entry.file_size, LARGEST_FILE, path)
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise PackageIntegrityError(
                 f'"{entry.filename}" in {path} is a link: put the file itself there'
             )
         if entry.flag_bits & 0x1 or entry.compress_type not in _COMPRESSIONS:
             raise PackageFormatError(
-                f'"{entry.filename}" in {path} is encrypted or packed in an unknown way: '
+                f'"{entry.filename}" in {path} is encrypted or not packed by deflate: '
                 "zip the package again"
             )
         if entry.filename in seen:
@@ -162,10 +183,11 @@ def _check_name(name: str, path: Path) -> None:
         )
 
 
-def _check_size(name: str, size: int, path: Path) -> None:
-    if size > LARGEST_FILE:
+def _check_size(name: str, size: int, most: int, path: Path) -> None:
+    if size > most:
         raise PackageIntegrityError(
-            f'"{name}" in {path} has {size} bytes, a file of a package at most {LARGEST_FILE}'
+            f'"{name}" in {path} has {size} bytes, it may have at most {most}: '
+            "do not use this package"
         )
 
 

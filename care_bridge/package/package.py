@@ -61,7 +61,7 @@ def load_package(source: str | Path) -> Package:
     that care_bridge cannot run, PackageIntegrityError where its files are not allowed.
     """
     archive = open_archive(find_package(source))
-    data = archive.read(archive.rdf_name)
+    data = archive.description()
     spec = load_spec(hashlib.sha256(data).hexdigest())
     if spec is None:
         spec = _parse(data, str(archive.path))

@@ -12,21 +12,19 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from bioimageio.spec import InvalidDescr, ValidationContext, build_description
 from bioimageio.spec.generic.v0_3 import LicenseId
 from bioimageio.spec.model import v0_5 as rdf
 
 from care_bridge.axes import axes_from_rdf
-from care_bridge.errors import AxesError, PackageFormatError
+from care_bridge.errors import AxesError, ConfigError, PackageFormatError
 from care_bridge.package.processing import RefusedError, Step, Steps, normalization_of
 from care_bridge.package.spec import CONFIG_FORMAT, ModelSpec, TensorSpec, Weights
+from care_bridge.plain_yaml import read_plain_yaml
 from care_bridge.tiling import AxisLimits
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-LARGEST_RDF = 4 << 20
 
 _LONGEST_REASON = 120
 
@@ -63,12 +61,10 @@ def is_license(name: str) -> bool:
 
 
 def _content(data: bytes) -> dict[str, Any]:
-    if len(data) > LARGEST_RDF:
-        raise RefusedError(f"its description has {len(data)} bytes, at most {LARGEST_RDF} are read")
     try:
-        content = yaml.safe_load(data)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RefusedError(f"its description is no YAML ({' '.join(str(error).split())})") from None
+        content = read_plain_yaml(data, "its description")
+    except ConfigError as error:
+        raise RefusedError(str(error)) from None
     if not isinstance(content, dict) or content.get("type") != "model":
         raise RefusedError("its description is not of a model (type: model)")
     version = str(content.get("format_version"))

@@ -73,7 +73,7 @@ def check_package(source: str | Path) -> CheckReport:
 
 def _check_files(package: Package) -> Iterator[Finding]:
     spec, archive = package.spec, package.archive
-    rdf = archive.read(archive.rdf_name)
+    rdf = archive.description()
     yield Finding("ok", f"the description is valid, format {spec.format_version}")
     for warning in rdf_warnings(rdf):
         yield Finding("warning", f"the spec advises: {warning}", _BEFORE_PUBLISHING)

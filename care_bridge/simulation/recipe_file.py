@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 from care_bridge.errors import ConfigError
+from care_bridge.plain_yaml import read_plain_yaml
 from care_bridge.simulation.recipe import Recipe, default_recipe
 
 Section = TypeVar("Section")
@@ -63,17 +64,10 @@ def _read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the recipe {path} cannot be read: {error}") from None
-    values = _parse(text, f"the recipe {path}")
+    values = read_plain_yaml(text, f"the recipe {path}")
     if not isinstance(values, dict):
         raise ConfigError(f"the recipe {path} holds no keys: write lines like kind: tubules")
     return values
-
-
-def _parse(text: str, what: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{what} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def _set(values: dict[str, Any], setting: str) -> None:
@@ -85,7 +79,7 @@ def _set(values: dict[str, Any], setting: str) -> None:
         inner = values.get(section)
         values[section] = dict(inner) if isinstance(inner, dict) else {}
         values = values[section]
-    values[name] = _parse(text, f'the value of "{setting}"')
+    values[name] = read_plain_yaml(text, f'the value of "{setting}"')
 
 
 def _overlay(section: Section, values: Any, where: str) -> Section:

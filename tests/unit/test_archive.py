@@ -1,6 +1,8 @@
 """Packages as folders and zips, good ones and those from strangers."""
 
 import stat
+import struct
+import tracemalloc
 import zipfile
 
 import pytest
@@ -82,9 +84,11 @@ def test_links_are_not_followed(tmp_path):
 
 def test_sizes_are_bounded(tmp_path, monkeypatch):
     package, zipped = folder_of(tmp_path / "package", FILES), zip_of(tmp_path / "p.zip", FILES)
+    for path in (package, zipped):
+        assert open_archive(path).read("inside/a.npy", most=6) == b"pixels"
+        with pytest.raises(PackageIntegrityError, match="has 6 bytes, it may have at most 5"):
+            open_archive(path).read("inside/a.npy", most=5)
     monkeypatch.setattr(archive, "LARGEST_FILE", 5)
-    with pytest.raises(PackageIntegrityError, match="has 6 bytes"):
-        open_archive(package).read("inside/a.npy")
     with pytest.raises(PackageIntegrityError, match="bytes"):
         open_archive(zipped)
     monkeypatch.setattr(archive, "LARGEST_FILE", 100)
@@ -94,6 +98,36 @@ def test_sizes_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "MOST_FILES", 1)
     with pytest.raises(PackageIntegrityError, match="holds 2 files"):
         open_archive(zipped)
+
+
+@pytest.mark.parametrize("make", [folder_of, zip_of])
+def test_a_description_is_small(tmp_path, make):
+    path = make(tmp_path / "package", {"rdf.yaml": bytes(archive.LARGEST_RDF + 1)})
+    with pytest.raises(PackageIntegrityError, match="it may have at most"):
+        open_archive(path).description()
+
+
+def test_a_size_that_is_a_lie_fills_no_memory(tmp_path):
+    """64 MiB of zeros whose headers say 100 bytes."""
+    bomb = zip_of(tmp_path / "p.zip", {"rdf.yaml": bytes(64 << 20)}, compress_type=8)
+    data = bytearray(bomb.read_bytes())
+    # The uncompressed size, in the local header and in the central directory (APPNOTE 4.3).
+    for signature, at in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        struct.pack_into("<I", data, data.find(signature) + at, 100)
+    bomb.write_bytes(data)
+    opened = open_archive(bomb)
+    tracemalloc.start()
+    with pytest.raises(PackageIntegrityError, match="is damaged"):
+        opened.read("rdf.yaml")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_deflate_is_unpacked(tmp_path, method):
+    with pytest.raises(PackageFormatError, match="not packed by deflate"):
+        open_archive(zip_of(tmp_path / "p.zip", FILES, compress_type=method))
 
 
 def test_a_zip_with_a_name_twice_is_not_opened(tmp_path):
@@ -125,6 +159,12 @@ def truncated(folder):
     return folder / "p.zip", "truncated or damaged"
 
 
+def damaged_directory(folder):
+    whole = zip_of(folder / "p.zip", FILES).read_bytes()
+    (folder / "p.zip").write_bytes(whole.replace(b"PK\x01\x02", b"PK\x01\x00", 1))
+    return folder / "p.zip", "truncated or damaged"
+
+
 def empty_folder(folder):
     return folder, "it has no rdf.yaml: give the folder that has one"
 
@@ -135,7 +175,16 @@ def folder_above(folder):
 
 
 @pytest.mark.parametrize(
-    "make", [no_description, zipped_folder, text_file, truncated, empty_folder, folder_above]
+    "make",
+    [
+        no_description,
+        zipped_folder,
+        text_file,
+        truncated,
+        damaged_directory,
+        empty_folder,
+        folder_above,
+    ],
 )
 def test_what_is_no_package_is_said_in_one_line(tmp_path, make):
     path, expected = make(tmp_path)

@@ -103,6 +103,21 @@ def test_files_are_named_with_their_hashes(written):
     assert set(files) - with_hashes == {"README.md", "cover.png"}
 
 
+@pytest.mark.parametrize(
+    ("data", "named"), [(b"words", {}), (b"- a", {}), (b"covers: 5", {}), (b"covers:", {})]
+)
+def test_a_description_may_name_no_files(data, named):
+    assert named_files(data) == named
+
+
+ALIASES = b"type: model\nformat_version: 0.5.4\nname: &a A name\ndescription: *a\n"
+
+
+def test_files_are_not_named_by_aliases():
+    with pytest.raises(PackageFormatError, match=r"the description .* alias \*a"):
+        named_files(ALIASES)
+
+
 # Foreign packages: ours without what makes it ours, changed at one place.
 
 
@@ -293,8 +308,8 @@ def test_what_cannot_be_run_is_refused_with_the_reason(written, case):
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"words only", b"a: [1, 2", b"\xff\xfe\x00binary", b"- type: model"],
-    ids=["empty", "words", "broken-yaml", "binary", "list"],
+    [b"", b"words only", b"a: [1, 2", b"\xff\xfe\x00binary", b"- type: model", ALIASES],
+    ids=["empty", "words", "broken-yaml", "binary", "list", "aliases"],
 )
 def test_what_is_no_description_is_said(data):
     with pytest.raises(PackageFormatError, match=r"here\.zip: its description"):
