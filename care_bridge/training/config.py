@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from care_bridge.errors import ConfigError
+from care_bridge.plain_yaml import read_plain_yaml
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 _PATCHES = {"YX": (128, 128), "ZYX": (16, 64, 64)}
@@ -176,6 +178,14 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
         raise ConfigError(_explain(error)) from None
 
 
+def differences(one: TrainConfig, other: TrainConfig) -> Iterator[tuple[str, Any, Any]]:
+    """The keys ("section.key") that differ, with both values."""
+    for key in _keys():
+        mine, theirs = attrgetter(key)(one), attrgetter(key)(other)
+        if mine != theirs and not isinstance(mine, BaseModel):
+            yield key, mine, theirs
+
+
 def dump_config(config: TrainConfig) -> str:
     """The configuration as YAML that `load_config` reads again."""
     text: str = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
@@ -184,12 +194,10 @@ def dump_config(config: TrainConfig) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the configuration {path} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        line = " ".join(str(error).split())
-        raise ConfigError(f"the configuration {path} is not valid YAML: {line}") from None
+    values = read_plain_yaml(text, f"the configuration {path}")
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
@@ -206,10 +214,7 @@ def _set(values: dict[str, Any], setting: str) -> None:
         inner = values.get(section)
         values[section] = dict(inner) if isinstance(inner, dict) else {}
         values = values[section]
-    try:
-        values[name] = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f'the value of "{setting}" is not valid YAML') from None
+    values[name] = read_plain_yaml(text, f'the value of "{setting}"')
 
 
 def _explain(error: ValidationError) -> str:

@@ -47,6 +47,8 @@ def test_what_depends_on_the_axes_is_filled_in_and_survives_a_file(
         pytest.param("normalization.train_low=[3,1]", "smallest first", id="reversed"),
         pytest.param("steps", '"steps" is no setting: write section.key=value', id="no-value"),
         pytest.param("seed=[1", 'the value of "seed=.1" is not valid YAML', id="no-yaml"),
+        pytest.param("seed=2024-13-45", 'the value of "seed=2024-13-45" is not', id="no-date"),
+        pytest.param("seed=" + "[" * 5000, "nested too deep", id="nested"),
     ],
 )
 def test_a_bad_setting_is_named_in_one_line(setting: str, expected: str) -> None:
@@ -59,6 +61,9 @@ def test_a_bad_setting_is_named_in_one_line(setting: str, expected: str) -> None
     ("text", "expected"),
     [
         pytest.param("seed: [1", "is not valid YAML: .*line 1", id="no-yaml"),
+        pytest.param("seed: 2024-13-45", "is not valid YAML: month must be", id="no-date"),
+        pytest.param("seed: " + "[" * 5000, "nested too deep", id="nested"),
+        pytest.param("seed: &a 1\nnetwork: *a", "holds the alias", id="alias"),
         pytest.param("just words", "holds no keys", id="no-mapping"),
         pytest.param("1: 2", "holds no keys", id="keys-are-numbers"),
     ],
