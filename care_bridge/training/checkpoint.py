@@ -7,6 +7,8 @@ Checkpoints are read with weights_only: no code in them is ever run.
 from __future__ import annotations
 
 import pickle
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,5 +143,10 @@ def write_example(example: Example, run: Path) -> None:
 def _load_example(file: Path) -> Example:
     if not file.is_file():
         raise TrainingError(f"{file} is missing: keep a checkpoint in the folder of its run")
-    with np.load(file, allow_pickle=False) as arrays:
-        return Example(source=arrays["source"], target=arrays["target"])
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return Example(source=arrays["source"], target=arrays["target"])
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError):
+        raise TrainingError(
+            f"{file} is damaged: bring the run's own one back, or train again"
+        ) from None
