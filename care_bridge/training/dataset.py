@@ -58,8 +58,8 @@ class Dataset:
 
 
 def open_dataset(data: Path, config: TrainConfig, scratch: Path) -> Dataset:
-    """The pairs in `data`, opened and split. Pixels that cannot be mapped from their files are kept
-    in the folder `scratch`. TrainingError where the data cannot be trained on."""
+    """The pairs in `data`, opened and split. Their pixels are kept in the folder `scratch`.
+    TrainingError where the data cannot be trained on."""
     pairs = find_pairs(data, config.data)
     axes = network_axes(pairs, config.network.axes, config.data.axes)
     config = config.resolved(axes)

@@ -1,12 +1,12 @@
 """Training images on disk: checked once, then read patch by patch.
 
-Files that can be memory-mapped are; others are decoded once into a scratch folder and mapped from
-there. So memory does not grow with the data.
+Each file is decoded once into a scratch folder and mapped from there, so that memory does not grow
+with the data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ _TABLE_STEPS = 16
 
 @dataclass(frozen=True)
 class Statistics:
-    """What is known of a file's intensities, one entry a channel, over all its frames.
+    """What is known of an image's intensities, one entry a channel, over all its frames.
 
     percents: ascending, in percent. levels: (channels, percents) grey levels of these percentiles.
     mean, square: means of the pixels and of their squares. pixels: their number.
@@ -48,7 +48,8 @@ class Stack:
     """One frame of a pair, channels first: source (C_in, [Z,] Y, X), target (C_out, [Z,] Y, X).
 
     The arrays are mapped from disk, in their file's type. The statistics are those of the whole
-    file.
+    file, or of its whole sample where it has several: restoring scales each sample by itself.
+    Samples are images of their own, and named so.
     """
 
     name: str
@@ -84,7 +85,7 @@ def open_stacks(
     file_axes: str | None,
     scratch: Path,
 ) -> list[Stack]:
-    """A stack for each frame of `pair` (in 2D: each slice of each frame), mapped from disk.
+    """A stack for each frame of each sample of `pair` (in 2D: each slice), mapped from disk.
 
     TrainingError where the two do not fit together or to the network's axes, hold NaN, have no
     contrast, or are smaller than the patch.
@@ -104,14 +105,21 @@ def open_stacks(
         _check_contrast(source_statistics, pair.source, normalization)
         if normalization.target == "own":
             _check_contrast(target_statistics, pair.target, normalization)
+    several = len(source_statistics) > 1
     frames = zip(
         _frames(_mapped(source, scratch / f"source-{pair.name}.npy"), axes),
         _frames(_mapped(target, scratch / f"target-{pair.name}.npy"), axes),
         strict=True,
     )
     return [
-        Stack(pair.name, before, after, source_statistics, target_statistics)
-        for before, after in frames
+        Stack(
+            f"{pair.name}, sample {sample}" if several else pair.name,
+            before,
+            after,
+            source_statistics[sample],
+            target_statistics[sample],
+        )
+        for (sample, before), (_, after) in frames
     ]
 
 
@@ -150,34 +158,35 @@ def _percents(normalization: NormalizationConfig) -> NDArray[np.float64]:
     )
 
 
-def _statistics(image: Image, path: Path, percents: NDArray[np.float64]) -> Statistics:
-    channels = (
-        [image.pixels]
-        if "C" not in image.axes
-        else list(np.moveaxis(image.pixels, image.axes.index("C"), 0))
-    )
+def _statistics(image: Image, path: Path, percents: NDArray[np.float64]) -> list[Statistics]:
+    """Of each sample."""
     try:
-        levels = np.array([percentiles(channel, tuple(percents)) for channel in channels])
+        return [
+            Statistics(
+                percents,
+                np.array([percentiles(channel, tuple(percents)) for channel in sample]),
+                np.array([channel.mean(dtype=np.float64) for channel in sample]),
+                np.array([_mean_square(channel) for channel in sample]),
+                sample[0].size,
+            )
+            for sample in image.axes.to(image.pixels, "SCTZYX")
+        ]
     except ImageError as error:
         raise TrainingError(f"{path}: {error}") from None
-    return Statistics(
-        percents,
-        levels,
-        np.array([channel.mean(dtype=np.float64) for channel in channels]),
-        np.array([_mean_square(channel) for channel in channels]),
-        channels[0].size,
-    )
 
 
-def _check_contrast(statistics: Statistics, path: Path, normalization: NormalizationConfig) -> None:
+def _check_contrast(
+    samples: Sequence[Statistics], path: Path, normalization: NormalizationConfig
+) -> None:
     low = max(normalization.low, normalization.train_low[1])
     high = min(normalization.high, normalization.train_high[0])
-    flat = statistics.level(low) >= statistics.level(high)
-    if flat.any():
-        raise TrainingError(
-            f"{path} has no contrast: its percentiles {low:g} and {high:g} are both "
-            f"{statistics.level(low)[flat][0]:g}; leave it out, or set normalization.mode=fixed"
-        )
+    for statistics in samples:
+        flat = statistics.level(low) >= statistics.level(high)
+        if flat.any():
+            raise TrainingError(
+                f"{path} has no contrast: its percentiles {low:g} and {high:g} are both "
+                f"{statistics.level(low)[flat][0]:g}; leave it out, or set normalization.mode=fixed"
+            )
 
 
 def _mean_square(pixels: NDArray[np.generic]) -> float:
@@ -191,18 +200,17 @@ def _mean_square(pixels: NDArray[np.generic]) -> float:
 
 
 def _mapped(image: Image, path: Path) -> Image:
-    """The image with its pixels mapped from disk, written to `path` where they are not yet."""
-    if isinstance(image.pixels, np.memmap):
-        return image
+    """The image with its pixels mapped from `path`, which is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, image.pixels)
     return image.replace(pixels=np.load(path, mmap_mode="r"))
 
 
-def _frames(image: Image, axes: str) -> Iterator[NDArray[np.generic]]:
-    """Views with axes C + `axes`, one for each index of the other axes."""
+def _frames(image: Image, axes: str) -> Iterator[tuple[int, NDArray[np.generic]]]:
+    """Views with axes C + `axes`, one for each index of the other axes, each with the number of its
+    sample."""
     inner = "C" + axes
     outer = "".join(letter for letter in "STZ" if letter not in inner)
     pixels = image.axes.to(np.asarray(image.pixels), outer + inner)
     for index in np.ndindex(pixels.shape[: len(outer)]):
-        yield pixels[index]
+        yield index[0], pixels[index]

@@ -6,13 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
+from care_bridge.axes import Axes
 from care_bridge.errors import ImageError, TrainingError
+from care_bridge.images import Image
+from care_bridge.normalization import Percentiles
+from care_bridge.package.package import load_package
+from care_bridge.runtime.restorer import Restorer
 from care_bridge.training.care import prepare
 from care_bridge.training.config import DataConfig, NormalizationConfig, load_config
 from care_bridge.training.pairs import Pair, find_pairs, split_pairs
 from care_bridge.training.scales import measure_intensities
 from care_bridge.training.stacks import Stack, open_stacks
+from tests.packages import tiny_package
 from tests.training_pairs import blobs, write_image, write_pairs
 
 RNG = np.random.default_rng(4)
@@ -156,6 +163,32 @@ def test_percentiles_are_those_of_the_whole_file_channel_by_channel(tmp_path: Pa
         # Between the tabulated percents the line is straight, which the image's are nearly.
         tolerance = 1e-12 if exact else 0.01 * np.ptp(movie)
         np.testing.assert_allclose(statistics.level(percent), expected, rtol=0, atol=tolerance)
+
+
+def test_samples_are_images_of_their_own_scaled_as_restoring_scales_them(tmp_path: Path) -> None:
+    samples = RNG.gamma(2, [[[[40]]], [[[900]]]], (2, 3, 40, 48)).astype(np.uint16)
+    for side in ("source", "GT"):
+        (tmp_path / side).mkdir()
+        tifffile.imwrite(tmp_path / side / "two.tif", samples, photometric="minisblack")
+    stacks = [
+        stack
+        for pair in find_pairs(tmp_path, DataConfig())
+        for stack in open_stacks(
+            pair, "YX", (16, 16), NormalizationConfig(), "STYX", tmp_path / "scratch"
+        )
+    ]
+    assert [stack.name for stack in stacks] == [
+        f"two.tif, sample {sample}" for sample in (0, 0, 0, 1, 1, 1)
+    ]
+    plan = Restorer(tiny_package(tmp_path / "package")).plan(Image(samples, Axes("STYX")))
+    spec = load_package(tmp_path / "package").spec.normalization
+    assert isinstance(spec, Percentiles)
+    scales = [scales.before[0] for scales in plan.scales for _ in range(3)]
+    for stack, scale in zip(stacks, scales, strict=True):
+        assert stack.source_statistics.level(spec.low) == pytest.approx(scale.lo)
+        assert stack.source_statistics.level(spec.high) == pytest.approx(scale.hi)
+    intensities = measure_intensities(stacks)
+    assert intensities.source[0].offset == pytest.approx(samples.mean())
 
 
 def test_dataset_statistics_count_every_pixel_once(tmp_path: Path) -> None:
