@@ -18,9 +18,8 @@ _EXAMPLE_SIZES = {"Z": 64, "Y": 256, "X": 256}
 
 
 def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
-    """The pairs in `data` made ready for the trainer. Pixels that cannot be mapped from their files
-    are kept in the folder `scratch` while training goes on. TrainingError where the data cannot
-    be trained on."""
+    """The pairs in `data` made ready for the trainer. Their pixels are kept in the folder `scratch`
+    while training goes on. TrainingError where the data cannot be trained on."""
     dataset = open_dataset(data, config, scratch)
     config = dataset.config
     first = dataset.training[0]
@@ -40,6 +39,7 @@ def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
             "training": sorted({stack.name for stack in dataset.training}),
             "validation": sorted({stack.name for stack in dataset.validation}),
         },
+        files={key: value for pair in dataset.pairs for key, value in pair.fingerprints().items()},
     )
 
 

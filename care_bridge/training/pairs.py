@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,14 @@ class Pair:
     def name(self) -> str:
         """The file name they share."""
         return self.source.name
+
+    def fingerprints(self) -> dict[str, str]:
+        """BLAKE2b of the bytes of both files, by side and name."""
+        found = {}
+        for side, path in (("source", self.source), ("target", self.target)):
+            with path.open("rb") as stream:
+                found[f"{side} {self.name}"] = hashlib.file_digest(stream, "blake2b").hexdigest()
+        return found
 
 
 def find_pairs(folder: Path, config: DataConfig) -> tuple[Pair, ...]:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import logging
 import shutil
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from care_bridge.errors import TrainingError
+from care_bridge.atomic import replacing
+from care_bridge.errors import ConfigError, TrainingError
 from care_bridge.training import care
-from care_bridge.training.checkpoint import LAST, write_example
-from care_bridge.training.config import TrainConfig, dump_config, load_config
-from care_bridge.training.task import Task
+from care_bridge.training.checkpoint import LAST, read_state, write_example
+from care_bridge.training.config import (
+    TrainConfig,
+    differences,
+    dump_config,
+    load_config,
+    parse_config,
+)
 from care_bridge.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -28,42 +37,67 @@ def train(data: Path, run: Path, config: TrainConfig) -> None:
         raise TrainingError(
             f"{run} is there already: go on with it by --resume, or choose another --out"
         )
-    _run(data, run, config, resume=False)
+    _run(data, run, config, None)
 
 
 def resume(data: Path, run: Path, steps: int | None = None) -> None:
     """Go on with an interrupted run, exactly as if there had been no interruption.
 
-    steps: train to this step instead of the configured one.
+    steps: train to this step instead of the configured one. TrainingError where the images are
+    not those of before, ConfigError where the configuration beside the run is not.
     """
     if not (run / LAST).is_file():
         raise TrainingError(f"{run} has no {LAST} to go on from: start a new run")
-    settings = [] if steps is None else [f"training.steps={steps}"]
-    _run(data, run, load_config(run / _CONFIG, settings), resume=True)
+    state = read_state(run / LAST)
+    config = parse_config(state["config"])
+    _check_unchanged(run / _CONFIG, config)
+    if steps is not None:
+        values = config.model_dump()
+        config = parse_config({**values, "training": {**values["training"], "steps": steps}})
+    _run(data, run, config, state)
 
 
-def _run(data: Path, run: Path, config: TrainConfig, *, resume: bool) -> None:
+def _check_unchanged(file: Path, config: TrainConfig) -> None:
+    """Weights and optimizer follow the configuration that they were trained with: an edited file
+    must not pass for it."""
+    for key, told, kept in differences(load_config(file), config):
+        raise ConfigError(
+            f"{file} says {key} = {told}, but the run was started with {kept}: a resumed run "
+            "keeps its configuration (only --steps may change); change it back, or start a new run"
+        )
+
+
+def _run(data: Path, run: Path, config: TrainConfig, state: Mapping[str, Any] | None) -> None:
     # Beside the run: the system's own temporary folder may be small, or lie in memory.
     whole = run.resolve()
     scratch = whole.with_name(f".{whole.name}.pixels")
     try:
-        task = _TASKS[config.task](data, config, scratch)
-        trainer = Trainer(task, run)
-        if resume:
-            trainer.resume()
-        else:
-            _create(run, task)
-            trainer.start()
-        log.info("training on %s in %s", trainer.fabric.device, task.config.training.precision)
-        trainer.fit()
-    except OSError as error:
-        raise TrainingError(f"{run} cannot be written: {error}") from None
+        _fit(data, run, config, scratch, state)
+    except BaseException as error:
+        # The frames that it passed through hold mapped files, which Windows does not delete.
+        traceback.clear_frames(error.__traceback__)
+        if isinstance(error, OSError):
+            raise TrainingError(f"{run} cannot be written: {error}") from None
+        raise
     finally:
+        shutil.rmtree(scratch, ignore_errors=True)
         if scratch.exists():
-            shutil.rmtree(scratch)
+            log.warning("%s could not be deleted: delete it by hand", scratch)
 
 
-def _create(run: Path, task: Task) -> None:
-    run.mkdir(parents=True)
-    (run / _CONFIG).write_text(dump_config(task.config), encoding="utf-8")
-    write_example(task.example, run)
+def _fit(
+    data: Path, run: Path, config: TrainConfig, scratch: Path, state: Mapping[str, Any] | None
+) -> None:
+    """Train to the end. Here alone live the task and its pixels, mapped from `scratch`."""
+    task = _TASKS[config.task](data, config, scratch)
+    trainer = Trainer(task, run)
+    if state is None:
+        run.mkdir(parents=True)
+        write_example(task.example, run)
+    else:
+        trainer.resume(state)
+    with replacing(run / _CONFIG) as partial:
+        partial.write_text(dump_config(task.config), encoding="utf-8")
+    trainer.start()
+    log.info("training on %s in %s", trainer.fabric.device, task.config.training.precision)
+    trainer.fit()

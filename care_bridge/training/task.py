@@ -19,6 +19,7 @@ class Task:
 
     config: resolved. batch: batch k, a pure function of k. validation: the batches that are
     validated on. loss: of (output, target). example, images: kept in the run (checkpoint.py).
+    files: a hash of every file by side and name, so that a resumed run knows its images again.
     """
 
     config: TrainConfig
@@ -31,3 +32,4 @@ class Task:
     validation: tuple[Batch, ...]
     example: Example
     images: Mapping[str, list[str]]
+    files: Mapping[str, str]

@@ -10,9 +10,11 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +25,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from care_bridge.errors import DeviceError, TrainingError
 from care_bridge.evaluation.metrics import care_psnr
-from care_bridge.training.checkpoint import BEST, LAST, read_state, write_state
+from care_bridge.training.checkpoint import BEST, LAST, write_state
 from care_bridge.training.interruption import Interruption
 from care_bridge.training.patches import Batch
 from care_bridge.training.run_log import RunLog
@@ -70,13 +72,14 @@ class Trainer:
         self.validation: dict[str, float] = {}
         self._losses: list[Tensor] = []
 
-    def resume(self) -> None:
-        """Stand where the run's last checkpoint stood. TrainingError where the images differ."""
-        state = read_state(self.run / LAST)
-        if state["images"] != self.task.images:
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Stand where the run's last checkpoint, `state`, stood. TrainingError where the images
+        are others, be it in their names or in their bytes."""
+        changed = {name for name, _ in self.task.files.items() ^ state["files"].items()}
+        if changed:
             raise TrainingError(
-                f"the images are not those that {self.run} was started with: resume with the same "
-                "data, or start a new run"
+                f"the images are not those that {self.run} was started with ({min(changed)} is "
+                "another): resume with the same data, or start a new run"
             )
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -86,7 +89,7 @@ class Trainer:
         self.validation = state["validation"]
 
     def start(self) -> None:
-        """Save the state before the first step, so that the run can be resumed from then on."""
+        """Save the state before a step is made, so that the run can be resumed from then on."""
         self._save(LAST)
 
     def fit(self) -> None:
@@ -193,6 +196,7 @@ class Trainer:
                 for side in ("source", "target")
             },
             "images": task.images,
+            "files": task.files,
             "step": self.step,
             "best_loss": self.best_loss,
             "validation": self.validation,

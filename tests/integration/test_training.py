@@ -6,9 +6,12 @@ import csv
 import math
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +22,11 @@ import tifffile
 import torch
 
 from care_bridge.cli.main import main
-from care_bridge.errors import TrainingError
+from care_bridge.errors import ConfigError, TrainingError
 from care_bridge.training.care import prepare
 from care_bridge.training.checkpoint import BEST, LAST, load_checkpoint, read_state
 from care_bridge.training.config import load_config
-from care_bridge.training.run import train
+from care_bridge.training.run import resume, train
 from care_bridge.training.task import Task
 from care_bridge.training.trainer import Trainer
 from tests.training_pairs import write_pairs
@@ -112,7 +115,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 
     task = task_of(data, tmp_path / "c", *settings)
     trainer = trainer_of(task, interrupted)
-    trainer.resume()
+    trainer.resume(read_state(interrupted / LAST))
     assert trainer.step == 17
     trainer.fit()
     for name in (LAST, BEST):
@@ -142,7 +145,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(data: Path, tmp_path: Path) -> 
     assert read_state(killed / LAST)["step"] == 10
     trainer_of(task_of(data, tmp_path / "a"), whole).fit()
     trainer = trainer_of(task_of(data, tmp_path / "b"), killed)
-    trainer.resume()
+    trainer.resume(read_state(killed / LAST))
     trainer.fit()
     for name in (LAST, BEST):
         assert_same(read_state(killed / name), read_state(whole / name))
@@ -317,12 +320,128 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_resuming_needs_the_same_images(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("other", "changed"),
+    [
+        pytest.param({"count": 3}, "source im3.tif", id="fewer"),
+        pytest.param({"count": 4, "seed": 1}, "source im0.tif", id="same-names-other-pixels"),
+    ],
+)
+def test_resuming_needs_the_same_images(
+    started: Path, tmp_path: Path, other: dict[str, int], changed: str
+) -> None:
+    data = write_pairs(tmp_path / "other", shape=(64, 72), **other)
+    with pytest.raises(TrainingError, match=rf"the images are not those .*\({changed} is another"):
+        resume(data, started, 2)
+    assert read_state(started / LAST)["step"] == 1
+
+
+@pytest.fixture
+def started(data: Path, tmp_path: Path) -> Path:
+    """A run of one step."""
     train(data, tmp_path / "run", load_config(None, [*TINY, "training.steps=1"]))
-    other = write_pairs(tmp_path / "other", 3, (64, 72))
-    trainer = trainer_of(task_of(other, tmp_path / "scratch"), tmp_path / "run")
-    with pytest.raises(TrainingError, match="the images are not those"):
-        trainer.resume()
+    return tmp_path / "run"
+
+
+def test_a_copy_of_the_images_elsewhere_will_do(started: Path, data: Path, tmp_path: Path) -> None:
+    resume(shutil.copytree(data, tmp_path / "copy"), started, 2)
+    assert read_state(started / LAST)["step"] == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "before", "after"),
+    [
+        pytest.param("normalization.eps", "1.0e-06", "0.5", id="scaling"),
+        pytest.param("training.learning_rate", "0.0004", "0.1", id="optimizer"),
+        pytest.param("network.n_first", "4", "8", id="network"),
+    ],
+)
+def test_an_edited_configuration_is_refused(
+    started: Path, data: Path, key: str, before: str, after: str
+) -> None:
+    file = started / "config.yaml"
+    line = f"{key.split('.')[1]}: "
+    assert line + before in file.read_text()
+    file.write_text(file.read_text().replace(line + before, line + after))
+    with pytest.raises(ConfigError, match=rf"{key} = {after}, but the run was started with"):
+        resume(data, started, 2)
+    assert read_state(started / LAST)["step"] == 1
+
+
+def test_a_new_last_step_is_kept(started: Path, data: Path) -> None:
+    resume(data, started, 3)
+    assert load_config(started / "config.yaml").training.steps == 3
+    resume(data, started)
+    assert read_state(started / LAST)["step"] == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no list of mapped files")
+@pytest.mark.parametrize("step", [None, 1], ids=["finished", "interrupted"])
+def test_no_file_is_mapped_when_the_pixels_are_deleted(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int | None
+) -> None:
+    """Windows deletes no file that is mapped."""
+    mapped, fit = [], Trainer.fit
+
+    def fit_and_note(trainer: Trainer) -> None:
+        if step is not None:
+            trainer.task = sending(trainer.task, signal.SIGINT, step)
+        mapped.append(_mapped_below(tmp_path))
+        fit(trainer)
+
+    def delete_and_note(path: Path, **how: bool) -> None:
+        mapped.append(_mapped_below(tmp_path))
+        delete(path, **how)
+
+    delete = shutil.rmtree
+    monkeypatch.setattr(Trainer, "fit", fit_and_note)
+    monkeypatch.setattr(shutil, "rmtree", delete_and_note)
+    ending = nullcontext() if step is None else pytest.raises(KeyboardInterrupt)
+    with ending:
+        train(data, tmp_path / "run", load_config(None, [*TINY, "training.steps=2"]))
+    while_fitting, at_deletion = mapped
+    assert while_fitting
+    assert not at_deletion
+    assert not list(tmp_path.glob(".*"))
+
+
+def _mapped_below(folder: Path) -> set[str]:
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return {line.split()[-1] for line in lines if line.endswith(".npy") and str(folder) in line}
+
+
+def test_pixels_that_cannot_be_deleted_are_told_of_and_mask_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    delete = os.unlink
+
+    def refuse(path: Any, **where: Any) -> None:
+        if str(path).endswith(".npy"):
+            raise PermissionError(13, "in use")
+        delete(path, **where)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    train(data, tmp_path / "run", load_config(None, [*TINY, "training.steps=1"]))
+    assert read_state(tmp_path / "run" / LAST)["step"] == 1
+    assert ".run.pixels could not be deleted" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda whole: whole[:300], id="cut"),
+        pytest.param(lambda whole: b"PK\x03\x04" + bytes(100), id="no-zip"),
+        pytest.param(lambda whole: b"", id="empty"),
+        pytest.param(lambda whole: b"words", id="words"),
+        pytest.param(lambda whole: whole.replace(b"target", b"carpet"), id="no-target"),
+        pytest.param(lambda whole: whole[:150] + bytes(99) + whole[249:], id="overwritten"),
+    ],
+)
+def test_a_damaged_example_is_one_line(started: Path, damage: Callable[[bytes], bytes]) -> None:
+    file = started / "example.npz"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(TrainingError, match=r"example\.npz is damaged"):
+        load_checkpoint(started)
 
 
 def test_cosine_ends_at_zero_and_plateau_starts_high(data: Path, tmp_path: Path) -> None:
