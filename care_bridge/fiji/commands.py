@@ -37,10 +37,10 @@ def register_commands() -> None:
 def restore_active(options: Mapping[str, str]) -> None:
     """CARE Restore: show the restored active image as a new one, which is then the active one.
 
-    options: "model", and any of RestoreOptions' names. The whole image is restored, whatever is
+    options: "model", and any of RestoreOptions' names that is not about files. The whole image is restored, whatever is
     selected in it. Raises FijiError where there is no image; and Restorer's errors.
     """
-    model, settings = _settings(options, ("model",))
+    model, settings = _settings(options, ("model",), files=False)
     imp = JClass("ij.WindowManager").getCurrentImage()
     if imp is None:
         raise FijiError("there is no active image: open one first")
@@ -57,7 +57,7 @@ def restore_folder(options: Mapping[str, str]) -> None:
     options: "input", "output", "model", and any of RestoreOptions' names. Raises restore_files'
     errors.
     """
-    model, settings = _settings(options, ("input", "output", "model"))
+    model, settings = _settings(options, ("input", "output", "model"), files=True)
     imagej = JClass("ij.IJ")
     restore_files(
         [Path(options["input"]).expanduser()],
@@ -75,9 +75,14 @@ COMMANDS: Mapping[str, Callable[[Mapping[str, str]], None]] = {
 }
 
 
-def _settings(options: Mapping[str, str], required: tuple[str, ...]) -> tuple[str, dict[str, str]]:
-    """The model, and the options that RestoreOptions parses."""
-    check_names(options, [*required, *(option.name for option in RestoreOptions.all())])
+def _settings(
+    options: Mapping[str, str], required: tuple[str, ...], *, files: bool
+) -> tuple[str, dict[str, str]]:
+    """The model, and the options that RestoreOptions parses; those about files only for files."""
+    known = [
+        option.name for option in RestoreOptions.all() if files or "files" not in option.metadata
+    ]
+    check_names(options, [*required, *known])
     for name in required:
         if not options.get(name):
             raise ConfigError(f'the option "{name}" is missing: add {name}=[…]')

@@ -120,7 +120,7 @@ def _calibration(cal: Any, slices: int) -> Calibration:
     size = {"Y": float(cal.pixelHeight), "X": float(cal.pixelWidth)}
     if slices > 1:
         size = {"Z": float(cal.pixelDepth), **size}
-    return Calibration(size, str(cal.getUnit()), interval)
+    return Calibration.from_file(size, str(cal.getUnit()), interval)
 
 
 def _set_calibration(imp: Any, calibration: Calibration) -> None:

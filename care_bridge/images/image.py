@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +21,19 @@ class Calibration:
     voxel_size: dict[str, float] = field(default_factory=dict)
     unit: str = ""
     frame_interval: float | None = None
+
+    @classmethod
+    def from_file(
+        cls, voxel_size: Mapping[str, float], unit: str, frame_interval: float | None
+    ) -> Calibration:
+        """What a file says, without what is no length or time (0, negative, not a number)."""
+        sizes = {axis: size for axis, size in voxel_size.items() if _is_extent(size)}
+        interval = frame_interval if _is_extent(frame_interval or 0) else None
+        return cls(sizes, unit if sizes else "", interval)
+
+
+def _is_extent(value: float) -> bool:
+    return math.isfinite(value) and value > 0
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def read_calibration(
     )
     if unit in _UNCALIBRATED and all(size == 1 for size in voxel_size.values()):
         return Calibration(frame_interval=interval or None)
-    return Calibration(voxel_size, unit, interval or None)
+    return Calibration.from_file(voxel_size, unit, interval)
 
 
 def read_display(

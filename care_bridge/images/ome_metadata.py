@@ -49,7 +49,7 @@ def _read_calibration(pixels: ElementTree.Element) -> Calibration:
             voxel_size[letter] = converted
     increment = float(pixels.get("TimeIncrement", 0.0))
     interval = to_seconds(increment, pixels.get("TimeIncrementUnit", "s"))
-    return Calibration(voxel_size, unit if voxel_size else "", interval or None)
+    return Calibration.from_file(voxel_size, unit, interval)
 
 
 def write_ome(image: Image) -> dict[str, Any]:

@@ -195,4 +195,4 @@ def _plain_calibration(page: tifffile.TiffPage) -> Calibration:
     unit = {_INCH: "inch", _CENTIMETRE: "cm"}.get(int(page.resolutionunit), "")
     if x == y == 1 or (unit == "inch" and x == y == 1 / _SCREEN_DPI):
         return Calibration()
-    return Calibration({"Y": y, "X": x}, unit)
+    return Calibration.from_file({"Y": y, "X": x}, unit, None)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from care_bridge.axes import Axes
 from care_bridge.errors import AxesError, ImageError
-from care_bridge.images import Calibration, open_image
+from care_bridge.images import Calibration, Image, open_image, write_image
 
 IMAGEJ_FILES = Path(__file__).parent / "data" / "imagej"
 
@@ -224,3 +225,12 @@ def test_a_pyramid_is_read_at_full_resolution(tmp_path):
         writer.write(ramp(64, 64), subifds=1)
         writer.write(ramp(32, 32), subfiletype=1)
     assert open_image(path).pixels.shape == (64, 64)
+
+
+@pytest.mark.parametrize("size", [0.0, -0.5, float("nan"), float("inf")])
+def test_a_voxel_size_that_is_no_length_is_left_out(tmp_path, size):
+    said = Calibration.from_file({"Z": size, "Y": 0.2, "X": 0.2}, "µm", size)
+    assert said == Calibration({"Y": 0.2, "X": 0.2}, "µm")
+    image = Image(np.zeros((2, 4, 5), np.uint8), Axes("ZYX"), calibration=said)
+    write_image(image, tmp_path / "a.tif")
+    assert open_image(tmp_path / "a.tif").calibration.voxel_size["X"] == pytest.approx(0.2)
