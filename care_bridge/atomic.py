@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +16,16 @@ def replacing(path: Path) -> Iterator[Path]:
     as before. OSError where the file system refuses.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps two processes that write the same file from mixing their bytes.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_beside(path)
     try:
         yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def partial_beside(path: Path) -> Path:
+    """A hidden name in the folder of `path` that nobody else uses: neither another thread nor
+    another process, also of another machine, that writes the same file. It is short, so that it
+    is legal wherever `path` is."""
+    return path.with_name(f".{secrets.token_hex(8)}.partial")

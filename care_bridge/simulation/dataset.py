@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from care_bridge.atomic import partial_beside
 from care_bridge.axes import Axes
 from care_bridge.errors import ConfigError, ImageError
 from care_bridge.images import write_image
@@ -59,7 +59,7 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
     removed after any error."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} is there already and not empty: give a new folder")
-    partial = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.partial")
+    partial = partial_beside(folder.absolute())
     try:
         partial.mkdir(parents=True)
         try:
