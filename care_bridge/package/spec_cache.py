@@ -27,7 +27,8 @@ def load_spec(rdf_sha256: str) -> ModelSpec | None:
     """The parsed description of the RDF with this hash, or None where it is not known."""
     try:
         return spec_from_json(_file(rdf_sha256).read_text("utf-8"))
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # Nothing is lost by parsing again what is missing, damaged or of another shape.
         return None
 
 

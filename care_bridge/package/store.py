@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from pathlib import Path
 
@@ -23,7 +24,9 @@ def find_package(source: str | Path) -> Path:
     A path that exists goes before a bundled model of that name. PackageNotFoundError names the
     bundled models and the nearest of them.
     """
-    path = Path(source).expanduser()
+    path = Path(source)
+    with contextlib.suppress(RuntimeError):  # "~NAME" where no user has that name
+        path = path.expanduser()
     if path.exists():
         return path
     return bundled_model(str(source))

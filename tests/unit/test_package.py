@@ -1,6 +1,7 @@
 """Packages by path and by name, their files, and the cache of parsed descriptions."""
 
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,11 @@ def test_a_missing_package_names_what_there_is(zoo):
     assert isinstance(caught.value, FileNotFoundError)
 
 
+def test_a_user_that_does_not_exist_is_no_package(zoo):
+    with pytest.raises(PackageNotFoundError, match='no model package "~nouser/model"'):
+        load_package("~nouser/model")
+
+
 def test_weights_that_were_changed_are_not_used(folder):
     weights = folder / "weights.onnx"
     weights.write_bytes(weights.read_bytes()[:-10])
@@ -123,9 +129,29 @@ def damaged(cache):
         file.write_text(file.read_text()[:100])
 
 
-@pytest.mark.parametrize("spoil", [unwritable, damaged])
+def empty_object(cache):
+    for file in cache.rglob("*.json"):
+        file.write_text("{}")
+
+
+def null(cache):
+    for file in cache.rglob("*.json"):
+        file.write_text("null")
+
+
+def another_type(cache):
+    for file in cache.rglob("*.json"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"tiling": 4}))
+
+
+def no_text(cache):
+    for file in cache.rglob("*.json"):
+        file.write_bytes(b"\xff\xfe")
+
+
+@pytest.mark.parametrize("spoil", [unwritable, damaged, empty_object, null, another_type, no_text])
 def test_a_cache_that_cannot_be_used_does_no_harm(cache, folder, spoil):
-    if spoil is damaged:
+    if spoil is not unwritable:
         load_package(folder)
     spoil(cache)
     assert load_package(folder).spec.name == "Tiny network for tests"
