@@ -44,6 +44,7 @@ WRONG = {
     "no-active-image": ('close("*");\n' + restore(MODEL), 2, "no active image"),
     "misspelt-option": (GREY + restore("modle=x"), 2, 'did you mean "model"'),
     "misspelt-batch-option": (batch("imput=x"), 1, 'did you mean "input"'),
+    "batch-option": (GREY + restore("model=[{model}] overwrite"), 2, 'no option "overwrite"'),
     "no-model": (GREY + restore("tile=auto"), 2, '"model" is missing'),
     "no-options": (GREY + 'run("CARE Restore");', 2, '"model" is missing'),
     "no-output": (batch("input=x model=y"), 1, '"output" is missing'),
