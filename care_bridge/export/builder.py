@@ -16,9 +16,9 @@ from care_bridge.axes import Axes
 from care_bridge.errors import PackageCheckError
 from care_bridge.export.about import About, make_card, model_card
 from care_bridge.export.example import TestImage, cut_test_image
-from care_bridge.export.graph import OPSET, compare_with_torch, export_onnx
+from care_bridge.export.graph import compare_with_torch, export_onnx
 from care_bridge.export.memory import measure_memory_per_pixel
-from care_bridge.export.publish import whole_package
+from care_bridge.export.publish import package_target, whole_package
 from care_bridge.export.reach import structural_halo
 from care_bridge.images import Image, write_image
 from care_bridge.images.picture import write_panels
@@ -27,6 +27,7 @@ from care_bridge.package.archive import RDF_NAMES
 from care_bridge.package.rdf_content import COVER, DOCUMENTATION, FORMAT_VERSION, rdf_content
 from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
 from care_bridge.runtime.check import check_package
+from care_bridge.runtime.conventions import JDLL_OPSET
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.prediction import predict
 from care_bridge.runtime.report import CheckReport
@@ -50,6 +51,7 @@ def export_checkpoint(
     trained one or `out` cannot be written, PackageCheckError where the package does not do what
     it says; then nothing is written.
     """
+    package_target(out, overwrite=overwrite)  # before the work, which takes a while
     axes, channels = checkpoint.axes, checkpoint.channels_in
     step = 2**checkpoint.config.network.depth
     weights = export_onnx(checkpoint.network, axes, channels, step)
@@ -88,7 +90,7 @@ def _spec(checkpoint: Checkpoint, about: About, weights: bytes, step: int) -> Mo
         rdf_sha256="",  # known when it is written
         input=_tensor_spec("input", axes, channels),
         output=_tensor_spec("output", axes, checkpoint.channels_out),
-        weights=Weights(_WEIGHTS, hashlib.sha256(weights).hexdigest(), OPSET),
+        weights=Weights(_WEIGHTS, hashlib.sha256(weights).hexdigest(), JDLL_OPSET),
         tiling={axis: replace(limits[axis], halo=halo[axis]) for axis in axes},
         normalization=_normalization(checkpoint),
         memory_per_pixel=memory,

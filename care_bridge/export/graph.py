@@ -12,11 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from care_bridge.errors import ExportError
+from care_bridge.runtime.conventions import JDLL_IR_VERSION, JDLL_OPSET
 from care_bridge.runtime.session import Session
-
-# The newest that JDLL's ONNX Runtime 1.13 reads.
-OPSET = 17
-IR_VERSION = 8
 
 LARGEST_DIFFERENCE = 1e-5
 
@@ -39,7 +36,7 @@ def export_onnx(network: torch.nn.Module, axes: str, channels: int, step: int) -
             (torch.zeros(sizes),),
             dynamo=True,
             dynamic_shapes=(free,),
-            opset_version=OPSET,
+            opset_version=JDLL_OPSET,
             input_names=[_INPUT],
             output_names=[_OUTPUT],
             external_data=False,
@@ -93,11 +90,11 @@ def _shapes(axes: str, channels: int, step: int) -> list[tuple[int, ...]]:
 
 
 def _cleaned(model: onnx.ModelProto, axes: str) -> onnx.ModelProto:
-    """`model` stamped with IR_VERSION, without the exporter's notes (which hold paths of this
-    machine), its sizes named after the axes."""
+    """`model` stamped with JDLL_IR_VERSION, without the exporter's notes (which hold paths of
+    this machine), its sizes named after the axes."""
     cleaned = onnx.ModelProto()
     cleaned.CopyFrom(model)
-    cleaned.ir_version = IR_VERSION
+    cleaned.ir_version = JDLL_IR_VERSION
     cleaned.doc_string = ""
     graph = cleaned.graph
     graph.name = "network"
@@ -118,8 +115,10 @@ def _cleaned(model: onnx.ModelProto, axes: str) -> onnx.ModelProto:
 def _check(model: onnx.ModelProto, axes: str) -> None:
     onnx.checker.check_model(model, full_check=True)
     opsets = {entry.domain: entry.version for entry in model.opset_import}
-    if opsets != {"": OPSET}:
-        raise ExportError(f"torch exported operators {opsets}, expected ONNX opset {OPSET} only")
+    if opsets != {"": JDLL_OPSET}:
+        raise ExportError(
+            f"torch exported operators {opsets}, expected ONNX opset {JDLL_OPSET} only"
+        )
     operators = {node.op_type for node in model.graph.node}
     if len(axes) == 3 and "Resize" in operators:
         raise ExportError(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from care_bridge.atomic import partial_beside, replacing
 from care_bridge.errors import ExportError
-from care_bridge.package.archive import RDF_NAMES
+from care_bridge.package.archive import RDF_NAMES, Archive
 from care_bridge.package.rdf_files import named_files
 
 # The earliest date a zip can hold: the same files give the same zip.
@@ -22,36 +22,57 @@ def whole_package(out: Path, *, overwrite: bool) -> Iterator[Path]:
     """Give a hidden folder beside `out` to fill and to check; at the end it gets the name `out`,
     or its files become the zip `out` where that ends in .zip.
 
-    After an error `out` is as before. ExportError where it cannot be written, exists already and
-    `overwrite` is not set, or is a folder with more in it than a package.
+    After an error `out` is as before; errors as in `package_target`. A folder is replaced in two
+    steps: where the machine stops between them, the former package is left under the hidden name
+    .NAME.replaced, and gets its name back at the next writing.
     """
-    staging = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        _check_target(out, overwrite)
+    out = package_target(out, overwrite=overwrite)
+    staging = partial_beside(out)
+    with _writing(out):
         staging.mkdir()
-        yield staging
-        if out.suffix.lower() == ".zip":
-            _zip(staging, out)
-        else:
-            _rename(staging, out)
-    except OSError as error:
-        raise ExportError(f"{out} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            yield staging
+            if out.suffix.lower() == ".zip":
+                _zip(staging, out)
+            else:
+                _rename(staging, out)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
-def _check_target(out: Path, overwrite: bool) -> None:
+def package_target(out: Path, *, overwrite: bool) -> Path:
+    """`out` as an absolute path without links, where a package can be written.
+
+    ExportError where there is no folder for it, it exists already and `overwrite` is not set, or
+    it is a folder with more in it than a package.
+    """
+    out = out.resolve()
     if not out.parent.is_dir():
         raise ExportError(f"{out} cannot be written: {out.parent} is no folder, create it first")
-    if not out.exists():
-        return
+    with _writing(out):
+        _recover(out)
+        if out.exists():
+            _check_replaceable(out, overwrite)
+    return out
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ExportError(f"{out} cannot be written: {error.strerror or error}") from error
+
+
+def _check_replaceable(out: Path, overwrite: bool) -> None:
     if not overwrite:
         raise ExportError(f"{out} exists already: choose another name or overwrite it")
     if out.is_dir() != (out.suffix.lower() != ".zip"):
         raise ExportError(f"{out} is not what would be written: choose another name")
     if out.is_dir():
-        rdf = out / RDF_NAMES[0]
-        known = {RDF_NAMES[0], *named_files(rdf.read_bytes())} if rdf.is_file() else set()
+        rdf = RDF_NAMES[0]
+        is_package = (out / rdf).is_file()
+        known = {rdf, *named_files(Archive(out, rdf).description())} if is_package else set()
         others = sorted({file.name for file in out.iterdir()} - known)
         if others:
             raise ExportError(
@@ -61,24 +82,19 @@ def _check_target(out: Path, overwrite: bool) -> None:
 
 
 def _zip(staging: Path, out: Path) -> None:
-    packed = staging.with_suffix(".zip")
-    try:
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as opened:
-            for file in sorted(staging.iterdir()):
-                entry = zipfile.ZipInfo(file.name, _DATE)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.external_attr = 0o644 << 16
-                opened.writestr(entry, file.read_bytes())
-        packed.replace(out)
-    finally:
-        packed.unlink(missing_ok=True)
+    with replacing(out) as packed, zipfile.ZipFile(packed, "w") as opened:
+        for file in sorted(staging.iterdir()):
+            entry = zipfile.ZipInfo(file.name, _DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            opened.writestr(entry, file.read_bytes())
 
 
 def _rename(staging: Path, out: Path) -> None:
     if not out.exists():
         staging.rename(out)
         return
-    replaced = staging.with_suffix(".old")
+    replaced = _replaced(out)
     out.rename(replaced)
     try:
         staging.rename(out)
@@ -86,3 +102,18 @@ def _rename(staging: Path, out: Path) -> None:
         replaced.rename(out)
         raise
     shutil.rmtree(replaced)
+
+
+def _recover(out: Path) -> None:
+    """Finish a replacement that was cut short: its first step is undone, its second one kept."""
+    replaced = _replaced(out)
+    if not replaced.is_dir():
+        return
+    if out.exists():
+        shutil.rmtree(replaced)
+    else:
+        replaced.rename(out)
+
+
+def _replaced(out: Path) -> Path:
+    return out.with_name(f".{out.name}.replaced")

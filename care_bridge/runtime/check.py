@@ -18,17 +18,13 @@ from care_bridge.package.onnx_file import OnnxFacts, read_onnx
 from care_bridge.package.package import Package, load_package
 from care_bridge.package.rdf import rdf_warnings
 from care_bridge.package.rdf_files import named_files
-from care_bridge.runtime.conventions import jdll_levels
+from care_bridge.runtime.conventions import JDLL_IR_VERSION, JDLL_OPSET, jdll_levels
 from care_bridge.runtime.halo import measure_halo
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.prediction import predict
 from care_bridge.runtime.report import CheckReport, Finding
 from care_bridge.runtime.restorer import Restorer
 from care_bridge.runtime.session import Session
-
-# What ONNX Runtime 1.13, the newest of JDLL, reads.
-NEWEST_OPSET = 17
-NEWEST_IR_VERSION = 8
 
 # Of the output's range: another build of the engine may sum in another order.
 REPRODUCED_WITHIN = 1e-4
@@ -109,11 +105,11 @@ def _check_onnx(package: Package, facts: OnnxFacts) -> Iterator[Finding]:
             f"the ONNX file has opset {facts.opset}, the description says {spec.weights.opset}",
             f"write {facts.opset} into the description",
         )
-    if facts.opset > NEWEST_OPSET or facts.ir_version > NEWEST_IR_VERSION:
+    if facts.opset > JDLL_OPSET or facts.ir_version > JDLL_IR_VERSION:
         yield Finding(
             "warning",
             f"the ONNX file has opset {facts.opset} and IR version {facts.ir_version}, deepImageJ "
-            f"reads up to {NEWEST_OPSET} and {NEWEST_IR_VERSION}",
+            f"reads up to {JDLL_OPSET} and {JDLL_IR_VERSION}",
             _EXPORT_AGAIN,
         )
     else:

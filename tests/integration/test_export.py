@@ -3,6 +3,7 @@
 import json
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,11 +20,13 @@ from care_bridge.export.about import About, default_description, default_name
 from care_bridge.export.builder import export_checkpoint
 from care_bridge.export.graph import compare_with_torch, export_onnx, run_torch
 from care_bridge.export.memory import measure_memory_per_pixel
+from care_bridge.export.publish import package_target, whole_package
 from care_bridge.images import open_image
 from care_bridge.normalization import Percentiles
 from care_bridge.package.onnx_file import read_onnx
 from care_bridge.runtime.conventions import jdll_levels
 from tests.checkpoints import SOURCE_SCALE, TARGET_SCALE, untrained
+from tests.packages import tiny_package
 
 ABOUT = About("Exported model", "For a test", ("Ada", "Bob"), "CC0-1.0", ("mine",))
 
@@ -278,6 +281,64 @@ def test_a_folder_with_more_in_it_is_not_overwritten(quick, small, tmp_path):
         with pytest.raises(ExportError, match=f"holds {held}"):
             export_checkpoint(small, folder, ABOUT, overwrite=True)
     assert listing(tmp_path) == before
+
+
+def test_a_name_that_is_taken_is_said_before_the_work(small, tmp_path, monkeypatch):
+    def work(*_):
+        raise AssertionError("the target is not looked at first")
+
+    monkeypatch.setattr(builder, "export_onnx", work)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.zip").write_bytes(b"years of work")
+    for out in (Path("model.zip"), Path()):
+        with pytest.raises(ExportError, match="exists already"):
+            export_checkpoint(small, out, ABOUT)
+
+
+def test_the_folder_one_is_in_can_be_replaced(quick, small, tmp_path, monkeypatch):
+    export_checkpoint(small, tmp_path / "model", ABOUT)
+    monkeypatch.chdir(tmp_path / "model")
+    export_checkpoint(small, Path(), About("A later model", "Better"), overwrite=True)
+    assert load_package(tmp_path / "model").spec.name == "A later model"
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+
+class Killed(BaseException):
+    """As by a signal: nobody cleans up after it."""
+
+
+@pytest.mark.parametrize("overwrite", [False, True], ids=["keep", "overwrite"])
+def test_a_replacement_that_was_cut_short_is_undone(tmp_path, monkeypatch, overwrite):
+    out = tiny_package(tmp_path / "model")
+    rename = Path.rename
+
+    def killed_at_the_second(self, target):
+        if target == out:
+            raise Killed
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", killed_at_the_second)
+    with pytest.raises(Killed), whole_package(out, overwrite=True) as folder:
+        tiny_package(folder, name="A later model")
+    assert [file.name for file in tmp_path.iterdir()] == [".model.replaced"]
+    monkeypatch.undo()
+    if overwrite:
+        with whole_package(out, overwrite=True) as folder:
+            tiny_package(folder, name="A later model")
+    else:
+        with pytest.raises(ExportError, match="exists already"):
+            package_target(out, overwrite=False)
+    names = {False: "Tiny network for tests", True: "A later model"}
+    assert load_package(out).spec.name == names[overwrite]
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_former_package_that_was_left_is_removed(tmp_path):
+    out = tiny_package(tmp_path / "model", name="A later model")
+    tiny_package(tmp_path / ".model.replaced")
+    package_target(out, overwrite=True)
+    assert load_package(out).spec.name == "A later model"
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_a_folder_that_is_not_there_is_said(quick, small, tmp_path):
