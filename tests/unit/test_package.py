@@ -1,6 +1,7 @@
 """Packages by path and by name, their files, and the cache of parsed descriptions."""
 
 import dataclasses
+import io
 import json
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from care_bridge.package.package import load_package
 from care_bridge.package.rdf import parse_rdf
 from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
 from care_bridge.tiling import AxisLimits
-from tests.packages import tiny_package
+from tests.packages import npy, tiny_package
 
 
 @pytest.fixture
@@ -84,11 +85,53 @@ def test_weights_that_were_changed_are_not_used(folder):
         load_package(folder).weights()
 
 
-@pytest.mark.parametrize("data", [b"", b"no array", b"\x93NUMPY\x01\x00"])
+def npy_file(header):
+    """A .npy file of format 1.0 with this header and four bytes."""
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(4)
+
+
+def described(dtype, shape):
+    return npy_file(f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}\n")
+
+
+def npz_file():
+    stream = io.BytesIO()
+    np.savez(stream, a=np.zeros(3))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"no array", id="words"),
+        pytest.param(b"\x93NUMPY\x01\x00", id="cut-short"),
+        pytest.param(b"\x93NUMPY\x09\x00", id="another-format"),
+        pytest.param(npz_file(), id="npz"),
+        pytest.param(npy(np.array([[[["a"]]]])), id="texts"),
+        pytest.param(npy(np.zeros((1, 1, 0, 4), np.float32)), id="no-pixels"),
+        pytest.param(described("<f4", (1, 1, 10**8, 10**8)), id="more-than-it-holds"),
+        pytest.param(described("<f4", (-1,)), id="negative"),
+        pytest.param(npy_file("(" * 5000), id="header-cut-short"),
+        pytest.param(npy_file("-" * 9000 + "1"), id="header-too-deep"),
+        pytest.param(npy_file("{[]: 1}"), id="header-with-a-list-as-key"),
+    ],
+)
 def test_a_tensor_that_is_none_is_said(folder, data):
     (folder / "test_input.npy").write_bytes(data)
-    with pytest.raises(PackageFormatError, match="is no .npy array"):
+    with pytest.raises(PackageFormatError, match="is no .npy array of numbers") as caught:
         load_package(folder).tensor("test_input.npy")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">u2", "<f8", "i1"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_tensor_is_what_numpy_saved(folder, dtype, order):
+    saved = np.arange(24).reshape(1, 2, 3, 4).astype(dtype, order=order)
+    np.save(folder / "test_input.npy", saved)
+    read = load_package(folder).tensor("test_input.npy")
+    assert read.dtype == saved.dtype
+    np.testing.assert_array_equal(read, saved)
 
 
 def test_pickles_are_not_loaded(folder):
