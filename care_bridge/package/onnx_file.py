@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from care_bridge.errors import PackageFormatError
 
@@ -25,7 +25,8 @@ class OnnxFacts:
 def read_onnx(data: bytes, name: str) -> OnnxFacts:
     """The facts of the ONNX file with these bytes; `name` is used in messages.
 
-    PackageFormatError where it is cut short, no ONNX file, or keeps its weights in other files.
+    PackageFormatError where it is cut short, no ONNX file, keeps its weights in other files, or
+    uses no operators of ONNX itself.
     """
     try:
         model = onnx.load_model_from_string(data)
@@ -35,18 +36,35 @@ def read_onnx(data: bytes, name: str) -> OnnxFacts:
         ) from error
     if not model.graph.node or not model.opset_import:
         raise PackageFormatError(f'"{name}" is no ONNX file: get the package again')
-    if any(weights.external_data for weights in model.graph.initializer):
+    if _names_other_files(model):
         raise PackageFormatError(
             f'"{name}" keeps its weights in another file: save the ONNX model as one file'
+        )
+    opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if not opsets:
+        raise PackageFormatError(
+            f'"{name}" uses no operators of ONNX itself: care_bridge cannot run it'
         )
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     return OnnxFacts(
-        opset=max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")),
+        opset=max(opsets),
         ir_version=model.ir_version,
         inputs={value.name: _sizes(value) for value in inputs},
         outputs={value.name: _sizes(value) for value in model.graph.output},
         operators=tuple(sorted({node.op_type for node in model.graph.node})),
+    )
+
+
+def _names_other_files(message: Message) -> bool:
+    """Whether a tensor anywhere in `message`, also in a branch or a function, is in a file."""
+    if isinstance(message, onnx.TensorProto):
+        return bool(message.external_data) or message.data_location == onnx.TensorProto.EXTERNAL
+    return any(
+        _names_other_files(part)
+        for field, value in message.ListFields()
+        if field.message_type
+        for part in ([value] if isinstance(value, Message) else value)
     )
 
 

@@ -41,9 +41,17 @@ class Package:
         return self.archive.read(name)
 
     def weights(self) -> bytes:
-        """The ONNX file. PackageIntegrityError where it is not the one the RDF was written for."""
-        weights = self.spec.weights
-        return check_hash(self.read(weights.source), weights.sha256, weights.source, self.source)
+        """The ONNX file. PackageIntegrityError where it is not the one the RDF was written for,
+        PackageFormatError where it keeps its weights in other files, which may be anybody's."""
+        source, sha256 = self.spec.weights.source, self.spec.weights.sha256
+        data = check_hash(self.read(source), sha256, source, self.source)
+        # The key before every name of a file. Where it is not, onnx need not be imported, which
+        # takes longer than restoring a small image.
+        if b"location" in data:
+            from care_bridge.package.onnx_file import read_onnx
+
+            read_onnx(data, source)
+        return data
 
     def tensor(self, name: str) -> NDArray[Any]:
         """The numbers in the .npy file `name`, not to be written to. PackageFormatError where it

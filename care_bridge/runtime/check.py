@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.axes import Axes
-from care_bridge.errors import CareBridgeError, PackageError, TilingError
+from care_bridge.errors import CareBridgeError, PackageError, PackageFormatError, TilingError
 from care_bridge.images.image import Image
 from care_bridge.normalization import Percentiles
 from care_bridge.package.archive import RDF_NAMES, check_hash
@@ -18,6 +18,7 @@ from care_bridge.package.onnx_file import OnnxFacts, read_onnx
 from care_bridge.package.package import Package, load_package
 from care_bridge.package.rdf import rdf_warnings
 from care_bridge.package.rdf_files import named_files
+from care_bridge.package.spec import TensorSpec
 from care_bridge.runtime.conventions import JDLL_IR_VERSION, JDLL_OPSET, jdll_levels
 from care_bridge.runtime.halo import measure_halo
 from care_bridge.runtime.options import RestoreOptions
@@ -115,13 +116,11 @@ def _check_onnx(package: Package, facts: OnnxFacts) -> Iterator[Finding]:
     else:
         yield Finding("ok", f"ONNX opset {facts.opset}, IR version {facts.ir_version}")
     if len(facts.inputs) != 1 or len(facts.outputs) != 1:
-        yield Finding(
-            "error",
-            f"the ONNX file has the inputs {', '.join(facts.inputs)} and the outputs "
-            f"{', '.join(facts.outputs)}, the description names one of each",
-            _EXPORT_AGAIN,
+        raise PackageFormatError(
+            f"the ONNX file has the inputs {', '.join(facts.inputs) or 'none'} and the outputs "
+            f"{', '.join(facts.outputs) or 'none'}, the description names one of each: "
+            f"{_EXPORT_AGAIN}"
         )
-        return
     names = (*facts.inputs, *facts.outputs)
     if names != (spec.input.id, spec.output.id):
         yield Finding(
@@ -142,8 +141,8 @@ def _check_onnx(package: Package, facts: OnnxFacts) -> Iterator[Finding]:
 
 def _check_test_tensors(subject: _Subject) -> Iterator[Finding]:
     package = subject.package
-    source = package.tensor(package.spec.input.test_tensor)
-    expected = package.tensor(package.spec.output.test_tensor)
+    source = _test_tensor(package, package.spec.input)
+    expected = _test_tensor(package, package.spec.output)
     output = predict(package.spec, subject.session, source)
     if output.shape != expected.shape:
         yield Finding(
@@ -167,7 +166,7 @@ def _check_percentiles(subject: _Subject) -> Iterator[Finding]:
     if not isinstance(normalization, Percentiles):
         return
     tensor = np.moveaxis(
-        subject.package.tensor(spec.input.test_tensor),
+        _test_tensor(subject.package, spec.input),
         [spec.input.axes.index(axis) for axis in "BC"],
         (0, 1),
     )
@@ -228,6 +227,17 @@ _CHECKS: tuple[Callable[[_Subject], Iterator[Finding]], ...] = (
     _check_halo,
     _check_tiles,
 )
+
+
+def _test_tensor(package: Package, spec: TensorSpec) -> NDArray[np.generic]:
+    tensor = package.tensor(spec.test_tensor)
+    channels = len(spec.channel_names)
+    if tensor.ndim != len(spec.axes) or tensor.shape[spec.axes.index("C")] != channels:
+        raise PackageFormatError(
+            f'"{spec.test_tensor}" has the shape {tensor.shape}, the description says the axes '
+            f"{spec.axes} with C of size {channels}: {_GET_AGAIN}"
+        )
+    return tensor
 
 
 def _noise(sizes: dict[str, int]) -> Image:

@@ -8,8 +8,8 @@ import onnx
 import pytest
 import yaml
 
-from care_bridge import check_package
-from care_bridge.errors import PackageNotFoundError
+from care_bridge import check_package, restore
+from care_bridge.errors import PackageFormatError, PackageNotFoundError
 from tests.packages import npy, tiny_network, tiny_package
 
 
@@ -90,6 +90,54 @@ def another_opset(folder):
     edit(folder, lambda rdf: rdf["weights"]["onnx"].update(opset_version=16))
 
 
+def npy_of(array):
+    return lambda folder: put(folder, "test_input.npy", npy(array))
+
+
+def no_image(folder):
+    npy_of(np.zeros((48, 48), np.float32))(folder)
+
+
+def too_many_channels(folder):
+    npy_of(np.zeros((1, 2, 48, 48), np.float32))(folder)
+
+
+def a_size_between_steps(folder):
+    npy_of(np.zeros((1, 1, 47, 48), np.float32))(folder)
+
+
+def texts(folder):
+    npy_of(np.array([[[["a"]]]]))(folder)
+
+
+def no_numbers(folder):
+    npy_of(np.full((1, 1, 48, 48), np.nan, np.float32))(folder)
+
+
+def two_inputs(folder):
+    more = onnx.helper.make_tensor_value_info("more", onnx.TensorProto.FLOAT, [1])
+    with_model(folder, lambda model: model.graph.input.append(more))
+
+
+def operators_of_its_own(folder):
+    def change(model):
+        model.opset_import[0].domain = "a.b"
+
+    with_model(folder, change)
+
+
+def weights_in_another_file(folder):
+    (folder / "secret.bin").write_bytes(bytes(1 << 16))
+
+    def move(model):
+        moved = model.graph.initializer[0]
+        moved.ClearField("raw_data")
+        moved.data_location = onnx.TensorProto.EXTERNAL
+        moved.external_data.add(key="location", value="secret.bin")
+
+    with_model(folder, move)
+
+
 def no_description(folder):
     (folder / "rdf.yaml").unlink()
 
@@ -111,6 +159,14 @@ ERRORS = {
     output_of_another_shape: ["an output of shape (1, 1, 48, 48), the test output has"],
     sizes_fixed: ["takes only 48 pixels along Y"],
     another_opset: ["has opset 17, the description says 16"],
+    no_image: ['"test_input.npy" has the shape (48, 48), the description says the axes BCYX'],
+    too_many_channels: ['"test_input.npy" has the shape (1, 2, 48, 48)', "C of size 1"],
+    a_size_between_steps: ["(1, 1, 47, 48)"],
+    texts: ['"test_input.npy"', "is no .npy array of numbers"],
+    no_numbers: ["2304 pixels that are NaN or infinite"],
+    two_inputs: ["has the inputs input, more and the outputs output"],
+    operators_of_its_own: ["uses no operators of ONNX itself"],
+    weights_in_another_file: ["keeps its weights in another file"],
     no_description: ["it has no rdf.yaml"],
     a_broken_description: ["its description is not valid"],
 }
@@ -164,6 +220,22 @@ def test_warnings_are_given(tmp_path, spoil):
     findings = check_package(tmp_path).findings
     warnings = [finding.what for finding in findings if finding.severity == "warning"]
     assert any(WARNINGS[spoil] in warning for warning in warnings), warnings
+
+
+def test_restoring_reads_no_file_that_the_weights_name(tmp_path, monkeypatch):
+    """ONNX Runtime would look for it in the current folder."""
+    package = tiny_package(tmp_path / "package")
+    weights_in_another_file(package)
+    (package / "secret.bin").rename(tmp_path / "secret.bin")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PackageFormatError, match="keeps its weights in another file"):
+        restore(np.zeros((8, 8), np.float32), axes="YX", package=package)
+
+
+def test_the_word_location_alone_is_no_name_of_a_file(tmp_path):
+    package = tiny_package(tmp_path / "package")
+    with_model(package, lambda model: setattr(model.graph, "doc_string", "location: here"))
+    assert restore(np.zeros((8, 8), np.float32), axes="YX", package=package).shape == (8, 8)
 
 
 def test_a_missing_package_is_an_error_of_its_own(tmp_path):

@@ -31,12 +31,39 @@ def with_external_weights():
     ).SerializeToString()
 
 
+def with_external_weights_in_a_branch():
+    """An If whose branches take their values from another file."""
+    value = numpy_helper.from_array(np.ones(1, np.float32))
+    value.data_location = TensorProto.EXTERNAL
+    value.external_data.add(key="location", value="secret.bin")
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    branch = helper.make_graph(
+        [helper.make_node("Constant", [], ["y"], value=value)], "branch", [], [result]
+    )
+    node = helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)
+    condition = helper.make_tensor_value_info("x", TensorProto.BOOL, [])
+    return helper.make_model(
+        helper.make_graph([node], "g", [condition], [result])
+    ).SerializeToString()
+
+
+def of_another_domain():
+    graph = helper.make_graph([helper.make_node("Own", ["x"], ["y"], domain="a.b")], "g", [], [])
+    opsets = [helper.make_opsetid("a.b", 1)]
+    return helper.make_model(graph, opset_imports=opsets).SerializeToString()
+
+
 BAD = {
     "cut-short": (tiny_network()[:-200], "is cut short or no ONNX file"),
     "cut-to-a-stub": (tiny_network()[:3], "no ONNX file"),
     "text": (b"these are words, not a network", "no ONNX file"),
     "empty": (b"", "no ONNX file"),
     "external": (with_external_weights(), "keeps its weights in another file"),
+    "external-in-a-branch": (
+        with_external_weights_in_a_branch(),
+        "keeps its weights in another file",
+    ),
+    "another-domain": (of_another_domain(), "uses no operators of ONNX itself"),
     "no-graph": (onnx.ModelProto(ir_version=8).SerializeToString(), "no ONNX file"),
 }
 
