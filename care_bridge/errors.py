@@ -45,7 +45,10 @@ class MissingExtraError(CareBridgeError, ImportError):
     """A part of care_bridge whose optional packages are not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f'{what} needs the extra "{extra}": pip install "care-bridge[{extra}]"')
+        super().__init__(
+            f'{what} needs the extra "{extra}": in the folder of care_bridge, '
+            f'pip install -c constraints.txt ".[{extra}]"'
+        )
         self.extra = extra
 
 

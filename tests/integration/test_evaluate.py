@@ -334,4 +334,4 @@ def test_without_its_extra_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
     assert evaluate("--truth", folders / "truth", "--restored", folders / "restored") == 1
-    assert "care-bridge[evaluate]" in capsys.readouterr().err
+    assert '".[evaluate]"' in capsys.readouterr().err

@@ -14,6 +14,12 @@ def test_texts_are_read():
     assert options.axes == "TYX"
 
 
+@pytest.mark.parametrize("tile", [256, (256, 256), {"Y": 0}, {"Q": 256}, {"Y": "256"}])
+def test_what_is_no_tile_is_refused(tile):
+    with pytest.raises(ConfigError, match="is no tile"):
+        RestoreOptions(tile=tile)
+
+
 def test_nothing_given_and_auto_are_the_defaults():
     assert RestoreOptions.parse({"tile": "auto", "device": "auto"}) == RestoreOptions()
 
