@@ -38,7 +38,8 @@ def restore_active(options: Mapping[str, str]) -> None:
     """CARE Restore: show the restored active image as a new one, which is then the active one.
 
     options: "model", and any of RestoreOptions' names that is not about files. The whole image is
-    restored, whatever is selected in it. Raises FijiError where there is no image; and Restorer's errors.
+    restored, whatever is selected in it. Raises FijiError where there is no image; and Restorer's
+    errors.
     """
     model, settings = _settings(options, ("model",), files=False)
     imp = JClass("ij.WindowManager").getCurrentImage()

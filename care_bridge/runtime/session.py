@@ -67,6 +67,12 @@ class Session:
         self.engine = (
             f"ONNX Runtime {runtime.__version__}, {taken.removesuffix('ExecutionProvider')}"
         )
+        counts = len(self._session.get_inputs()), len(self._session.get_outputs())
+        if counts != (1, 1):
+            raise InferenceError(
+                f"the network has {counts[0]} inputs and {counts[1]} outputs, one of each is "
+                "expected: export the model again"
+            )
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
 
