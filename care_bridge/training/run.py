@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from care_bridge.atomic import replacing
-from care_bridge.errors import ConfigError, TrainingError
+from care_bridge.errors import CareBridgeError, ConfigError, TrainingError
 from care_bridge.training import care
 from care_bridge.training.checkpoint import LAST, read_state, write_example
 from care_bridge.training.config import (
@@ -73,7 +73,7 @@ def _run(data: Path, run: Path, config: TrainConfig, state: Mapping[str, Any] | 
     scratch = whole.with_name(f".{whole.name}.pixels")
     try:
         _fit(data, run, config, scratch, state)
-    except BaseException as error:
+    except (CareBridgeError, KeyboardInterrupt, OSError) as error:
         # The frames that it passed through hold mapped files, which Windows does not delete.
         traceback.clear_frames(error.__traceback__)
         if isinstance(error, OSError):
