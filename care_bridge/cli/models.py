@@ -7,7 +7,8 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
-    actions = parser.add_subparsers(title="actions", dest="action", required=True)
+    actions = parser.add_subparsers(title="actions", dest="action")
+    parser.set_defaults(action="list", json=False)
     listing = actions.add_parser("list", help="names and descriptions of the bundled models")
     listing.add_argument("--json", action="store_true", help="print them as JSON")
     show = actions.add_parser("show", help="what one of them is")
