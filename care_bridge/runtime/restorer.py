@@ -33,6 +33,8 @@ _BLOCK = Axes("CZYX")
 _WASTEFUL_SHARE = 5
 
 log = logging.getLogger("care_bridge")
+# The device is the session's and no matter of the file at hand: see batch._named.
+_device_log = logging.getLogger("care_bridge.device")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Restorer:
         self.options = options or RestoreOptions()
         self._session = Session(self.package.weights(), self.options.device)
         self.device = self._session.device
-        log.info("device: %s (%s)", self.device, self._session.engine)
+        self._device_told = False
 
     def plan(self, image: Image) -> Plan:
         """The result's type, the tiles and the scales for `image`. Raises AxesError, ImageError
@@ -95,6 +97,7 @@ class Restorer:
 
     def _restore(self, image: Image, progress: Progress | None) -> Image:
         plan = self.plan(image)
+        self._tell_device()
         spec = self.package.spec
         source = image.axes.to(image.pixels, CANONICAL)
         channels = channels_restored(spec, source.shape[2])
@@ -120,6 +123,12 @@ class Restorer:
             rgb=image.rgb and channels == source.shape[2],
             history=(*image.history, self._record(plan)),
         )
+
+    def _tell_device(self) -> None:
+        """Say once what was taken, when there is something to compute on it."""
+        if not self._device_told:
+            _device_log.info("device: %s (%s)", self.device, self._session.engine)
+        self._device_told = True
 
     def _grid(self, sizes: Mapping[str, int]) -> TileGrid:
         spec = self.package.spec
