@@ -188,7 +188,9 @@ def _numbers(text: str, option: str, count: int | None = None) -> list[float]:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
         numbers = []
-    if not numbers or min(numbers) < 0 or (count and len(numbers) != count):
+    # A million photons a pixel is beyond every camera; NaN compares false.
+    usable = all(0 <= number <= 1e6 for number in numbers)
+    if not numbers or not usable or (count and len(numbers) != count):
         raise ConfigError(f'{option} "{text}" cannot be read: write numbers like 2,5,10')
     return numbers
 
