@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import atexit
-import gc
 import logging
 import os
 import sys
@@ -38,8 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     or 130 (interrupted)."""
     arguments = _parse(list(sys.argv[1:] if argv is None else argv))
     _log_to_stderr()
-    # What dies with the process need not be collected first: that can take a third of a second.
-    atexit.register(gc.freeze)
     try:
         return int(arguments.run(arguments))
     except BrokenPipeError:
