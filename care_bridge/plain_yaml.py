@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -25,6 +26,29 @@ def read_plain_yaml(text: str | bytes, what: str) -> Any:
         raise ConfigError(f"{what} is not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise ConfigError(f"{what} is not valid YAML: its values are nested too deep") from None
+
+
+def read_yaml_file(path: Path, what: str) -> Any:
+    """The plain data in a YAML file; ConfigError as in `read_plain_yaml`, or where it cannot be
+    read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{what} cannot be read: {error}") from None
+    return read_plain_yaml(text, what)
+
+
+def set_key(values: dict[str, Any], setting: str) -> None:
+    """Set what a text "section.key=value" says in nested `values`; ConfigError where it is none."""
+    key, separator, text = setting.partition("=")
+    *sections, name = key.strip().split(".")
+    if not separator or not name:
+        raise ConfigError(f'"{setting}" is no setting: write section.key=value')
+    for section in sections:
+        inner = values.get(section)
+        values[section] = dict(inner) if isinstance(inner, dict) else {}
+        values = values[section]
+    values[name] = read_plain_yaml(text, f'the value of "{setting}"')
 
 
 class _PlainLoader(yaml.SafeLoader):

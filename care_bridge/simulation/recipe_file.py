@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 from care_bridge.errors import ConfigError
-from care_bridge.plain_yaml import read_plain_yaml
+from care_bridge.plain_yaml import read_yaml_file, set_key
 from care_bridge.simulation.recipe import Recipe, default_recipe
 
 Section = TypeVar("Section")
@@ -30,7 +30,7 @@ def load_recipe(path: Path | None, kind: str | None, settings: Sequence[str] = (
     if path and isinstance(optics, dict) and isinstance(optics.get("psf"), str):
         values["optics"] = {**optics, "psf": str(path.parent / optics["psf"])}
     for setting in settings:
-        _set(values, setting)
+        set_key(values, setting)
     kind = kind or values.get("kind")
     if kind is None:
         raise ConfigError("no kind is given: name one, or give a recipe that has the key kind")
@@ -60,26 +60,10 @@ def _plain(section: Any) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the recipe {path} cannot be read: {error}") from None
-    values = read_plain_yaml(text, f"the recipe {path}")
+    values = read_yaml_file(path, f"the recipe {path}")
     if not isinstance(values, dict):
         raise ConfigError(f"the recipe {path} holds no keys: write lines like kind: tubules")
     return values
-
-
-def _set(values: dict[str, Any], setting: str) -> None:
-    key, separator, text = setting.partition("=")
-    *sections, name = key.strip().split(".")
-    if not separator or not name:
-        raise ConfigError(f'"{setting}" is no setting: write section.key=value')
-    for section in sections:
-        inner = values.get(section)
-        values[section] = dict(inner) if isinstance(inner, dict) else {}
-        values = values[section]
-    values[name] = read_plain_yaml(text, f'the value of "{setting}"')
 
 
 def _overlay(section: Section, values: Any, where: str) -> Section:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from care_bridge.errors import ConfigError
-from care_bridge.plain_yaml import read_plain_yaml
+from care_bridge.plain_yaml import read_yaml_file, set_key
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 _PATCHES = {"YX": (128, 128), "ZYX": (16, 64, 64)}
@@ -165,7 +165,7 @@ def load_config(path: Path | None, settings: Sequence[str] = ()) -> TrainConfig:
     """
     values = _read(path) if path else {}
     for setting in settings:
-        _set(values, setting)
+        set_key(values, setting)
     return parse_config(values)
 
 
@@ -193,28 +193,12 @@ def dump_config(config: TrainConfig) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the configuration {path} cannot be read: {error}") from None
-    values = read_plain_yaml(text, f"the configuration {path}")
+    values = read_yaml_file(path, f"the configuration {path}")
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ConfigError(f"the configuration {path} holds no keys: write lines like seed: 1")
     return values
-
-
-def _set(values: dict[str, Any], setting: str) -> None:
-    key, separator, text = setting.partition("=")
-    *sections, name = key.strip().split(".")
-    if not separator or not name:
-        raise ConfigError(f'"{setting}" is no setting: write section.key=value')
-    for section in sections:
-        inner = values.get(section)
-        values[section] = dict(inner) if isinstance(inner, dict) else {}
-        values = values[section]
-    values[name] = read_plain_yaml(text, f'the value of "{setting}"')
 
 
 def _explain(error: ValidationError) -> str:
