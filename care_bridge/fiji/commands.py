@@ -81,7 +81,7 @@ def _settings(
 ) -> tuple[str, dict[str, str]]:
     """The model, and the options that RestoreOptions parses; those about files only for files."""
     known = [
-        option.name for option in RestoreOptions.all() if files or "files" not in option.metadata
+        option.name for option in RestoreOptions.all() if files or not option.metadata["files"]
     ]
     check_names(options, [*required, *known])
     for name in required:

@@ -1,16 +1,16 @@
-"""An image in memory: pixels, axes and what its file said about them."""
+"""What an image is: axes, type and what its file said about it; and an image in memory."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.axes import Axes
+from care_bridge.axes import CANONICAL, Axes
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,38 @@ class Display:
 
 
 @dataclass(frozen=True)
+class ImageInfo:
+    """All that is known of an image besides its pixels, whose shape and type it gives; the other
+    fields are `Image`'s."""
+
+    axes: Axes
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    calibration: Calibration = Calibration()
+    display: Display = Display()
+    rgb: bool = False
+    container: str = "imagej"
+    history: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.axes.check(self.shape)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Size by axis letter."""
+        return self.axes.sizes(self.shape)
+
+    @property
+    def canonical_shape(self) -> tuple[int, ...]:
+        """The shape in STCZYX order; 1 for axes that the image does not have."""
+        return tuple(self.sizes.get(axis, 1) for axis in CANONICAL)
+
+    def replace(self, **changes: Any) -> ImageInfo:
+        """A copy with these fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
 class Image:
     """Pixels with their axes.
 
@@ -72,6 +104,20 @@ class Image:
     def sizes(self) -> dict[str, int]:
         """Size by axis letter."""
         return self.axes.sizes(self.pixels.shape)
+
+    @property
+    def info(self) -> ImageInfo:
+        """What it is, without its pixels."""
+        known = {each.name: getattr(self, each.name) for each in fields(self)}
+        del known["pixels"]
+        return ImageInfo(shape=self.pixels.shape, dtype=self.pixels.dtype, **known)
+
+    @classmethod
+    def of(cls, info: ImageInfo, pixels: NDArray[np.generic]) -> Image:
+        """The image that `info` tells of; its pixels, of any shape with `info`'s axes and type."""
+        known = {each.name: getattr(info, each.name) for each in fields(info)}
+        del known["shape"], known["dtype"]
+        return cls(pixels, **known)
 
     def replace(self, **changes: Any) -> Image:
         """A copy with these fields changed."""
