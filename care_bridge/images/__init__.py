@@ -9,18 +9,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from care_bridge.images.files import is_image_name, list_images, open_image, write_image
-    from care_bridge.images.image import Calibration, Display, Image
+    from care_bridge.images.files import (
+        create_image,
+        is_image_name,
+        list_images,
+        open_image,
+        open_source,
+        write_image,
+    )
+    from care_bridge.images.image import Calibration, Display, Image, ImageInfo
     from care_bridge.images.pixels import cast_pixels
+    from care_bridge.images.storage import Storage
 
 _HOMES = {
     "Calibration": "care_bridge.images.image",
     "Display": "care_bridge.images.image",
     "Image": "care_bridge.images.image",
+    "ImageInfo": "care_bridge.images.image",
+    "Storage": "care_bridge.images.storage",
     "cast_pixels": "care_bridge.images.pixels",
+    "create_image": "care_bridge.images.files",
     "is_image_name": "care_bridge.images.files",
     "list_images": "care_bridge.images.files",
     "open_image": "care_bridge.images.files",
+    "open_source": "care_bridge.images.files",
     "write_image": "care_bridge.images.files",
 }
 
@@ -28,10 +40,14 @@ __all__ = [
     "Calibration",
     "Display",
     "Image",
+    "ImageInfo",
+    "Storage",
     "cast_pixels",
+    "create_image",
     "is_image_name",
     "list_images",
     "open_image",
+    "open_source",
     "write_image",
 ]
 

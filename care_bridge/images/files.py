@@ -2,87 +2,143 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from care_bridge.axes import CANONICAL
 from care_bridge.errors import ImageError
+from care_bridge.images.storage import TIFF_SUFFIXES, ZARR_SUFFIX, Storage
 
 if TYPE_CHECKING:
-    from care_bridge.images.image import Image
+    from contextlib import AbstractContextManager
 
-SUFFIXES = (".tif", ".tiff")
+    from care_bridge.images.image import Image, ImageInfo
+    from care_bridge.images.source import ImageSink, ImageSource
+
+# What is read through bioio, and never written.
+MICROSCOPE_SUFFIXES = (
+    ".czi",
+    ".dv",
+    ".ims",
+    ".lif",
+    ".lsm",
+    ".nd2",
+    ".oib",
+    ".oif",
+    ".sldy",
+    ".vsi",
+)
 _RUNS = re.compile(r"[0-9]+|[^0-9]+")
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name is taken for an image: .tif or .tiff, and not hidden."""
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    """Whether what has this name is taken for an image, by its ending: TIFF, OME-Zarr (a folder)
+    or a format of microscopes; hidden names are not."""
+    endings = (*TIFF_SUFFIXES, ZARR_SUFFIX, *MICROSCOPE_SUFFIXES)
+    return name.lower().endswith(endings) and not name.startswith(".")
 
 
 def list_images(folder: Path, include_subfolders: bool = False) -> list[Path]:
     """The images of a folder in natural order (img2 before img10), hidden ones left out.
 
-    Raises ImageError where the folder is missing or holds no images.
+    An OME-Zarr folder is an image, which is not looked into. Raises ImageError where the folder
+    is missing or holds no images.
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise ImageError(f"{folder} {what}: give a folder of images")
-    names = []
-    for path in folder.rglob("*") if include_subfolders else folder.iterdir():
-        name = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if is_image_name(path.name) and not hidden and path.is_file():
-            names.append(name)
-    if not names:
+    images: list[Path] = []
+    for parent, subfolders, files in os.walk(folder):
+        here = [name for name in files if not _is_zarr(name) and Path(parent, name).is_file()]
+        here += [name for name in subfolders if _is_zarr(name)]
+        images += [Path(parent, name) for name in here if is_image_name(name)]
+        plain = [name for name in subfolders if not (_is_zarr(name) or name.startswith("."))]
+        subfolders[:] = plain if include_subfolders else []
+    if not images:
         where = " or below it" if include_subfolders else ""
         raise ImageError(
-            f"{folder} holds no images: expected files named {' or '.join(SUFFIXES)} in it{where}"
+            f"{folder} holds no images: expected names that end in {', '.join(TIFF_SUFFIXES)}, "
+            f"{ZARR_SUFFIX} or as microscopes' do, in it{where}"
         )
-    return [folder / name for name in sorted(names, key=_natural_key)]
+    return sorted(images, key=lambda path: _natural_key(path.relative_to(folder)))
 
 
-def open_image(path: Path, axes: str | None = None) -> Image:
-    """Read a TIFF file (ImageJ hyperstack, OME-TIFF or plain) into memory.
+def open_source(path: Path, axes: str | None = None) -> AbstractContextManager[ImageSource]:
+    """Open an image to be read box by box: TIFF (ImageJ hyperstack, OME-TIFF or plain), OME-Zarr,
+    or a format of microscopes that bioio reads.
 
     axes: what the dimensions are, e.g. "ZYX", where the file does not say so itself. Axes of
     length 1 other than Y and X are left out of the image unless `axes` names them. Colour
     pictures come with their colours as axis C and `rgb` set. float64 becomes float32.
 
-    Raises ImageError for files that are missing, truncated, no TIFF or of a kind that cannot be
-    worked with, AxesError where the axes are not known or `axes` contradicts the file.
+    Raises ImageError for files that are missing, truncated, of no known format or of a kind that
+    cannot be worked with, AxesError where the axes are not known or `axes` contradicts the file.
     """
-    from care_bridge.images.tiff_reader import read_tiff
-
     path = Path(path)
-    if path.is_dir():
-        raise ImageError(f"{path} is a folder, expected an image file")
     if not path.exists():
         raise ImageError(f"{path} does not exist: give the name of an image file")
-    return read_tiff(path, axes)
+    if _is_zarr(path.name):
+        from care_bridge.images.zarr_source import open_zarr
+
+        return open_zarr(path, axes)
+    if path.is_dir():
+        raise ImageError(f"{path} is a folder, expected an image file")
+    if path.name.lower().endswith(MICROSCOPE_SUFFIXES):
+        from care_bridge.images.bioio_source import open_with_bioio
+
+        return open_with_bioio(path, axes)
+    from care_bridge.images.tiff_reader import open_tiff
+
+    return open_tiff(path, axes)
+
+
+def open_image(path: Path, axes: str | None = None) -> Image:
+    """Read an image into memory; arguments and errors are those of `open_source`."""
+    from care_bridge.images.source import read_image
+
+    with open_source(path, axes) as source:
+        return read_image(source)
+
+
+def create_image(
+    info: ImageInfo,
+    path: Path,
+    storage: Storage = Storage(),
+) -> AbstractContextManager[ImageSink]:
+    """Create an image to be written box by box, which has its name at the end, or, after any
+    error, not at all. The same image gives the same bytes, whatever the boxes.
+
+    Raises ImageError where the name is taken and `storage.overwrite` is not set, the folder is
+    not writable, the disk is full, or the format cannot hold the image.
+    """
+    path = Path(path)
+    file_format = storage.format_of(path.name, info.container)
+    if file_format == "zarr":
+        from care_bridge.images.zarr_sink import create_zarr
+
+        return create_zarr(info, path, storage)
+    from care_bridge.images.tiff_writer import create_tiff
+
+    return create_tiff(info, path, storage, ome=file_format == "ome")
 
 
 def write_image(image: Image, path: Path, *, overwrite: bool = False) -> None:
-    """Write an image as TIFF, whole or not at all; the same image gives the same bytes.
+    """Write an image whole, or not at all, as `create_image` does.
 
-    An OME-TIFF where the image came from one or the name ends in .ome.tif, else an ImageJ
-    hyperstack (axes TZCYX), with calibration, display and history.
-
-    Raises ImageError where the name is taken and `overwrite` is not set, the folder is not
-    writable, the disk is full, or the format cannot hold the image.
+    A name in .zarr makes it an OME-Zarr; one in .ome.tif, or an image that came from OME-TIFF, an
+    OME-TIFF; else it becomes an ImageJ hyperstack (axes TZCYX), with calibration, display and
+    history.
     """
-    from care_bridge.images.tiff_writer import write_tiff
-    from care_bridge.images.whole_file import whole_file
+    from care_bridge.images.source import whole
 
-    path = Path(path)
-    if not path.name.lower().endswith(SUFFIXES):
-        raise ImageError(f"{path} cannot be written: end the name in {' or '.join(SUFFIXES)}")
-    with whole_file(path, overwrite=overwrite) as partial:
-        write_tiff(image, partial, ome=image.container == "ome" or _has_ome_name(path))
+    with create_image(image.info, path, Storage(overwrite=overwrite)) as sink:
+        sink.write(whole(image.info), image.axes.to(image.pixels, CANONICAL))
 
 
-def _has_ome_name(path: Path) -> bool:
-    return path.name.lower().endswith((".ome.tif", ".ome.tiff"))
+def _is_zarr(name: str) -> bool:
+    return name.lower().endswith(ZARR_SUFFIX)
 
 
 def _natural_key(path: Path) -> tuple[list[list[tuple[int, int, str]]], str]:

@@ -20,6 +20,7 @@ from care_bridge.images.image import Calibration, Display, Image
 from care_bridge.images.imagej_metadata import read_calibration, read_display, read_history
 from care_bridge.images.ome_metadata import read_ome
 from care_bridge.images.pixels import check_pixel_type, to_pixel_type
+from care_bridge.images.source import ImageInMemory
 from care_bridge.images.tiff_axes import settle_axes
 from care_bridge.images.tiff_layout import check_whole
 
@@ -31,12 +32,14 @@ _MINISWHITE, _MINISBLACK, _RGB, _PALETTE = 0, 1, 2, 3
 _SCREEN_DPI = 72.0  # image editors write it for "no resolution"; ImageJ ignores it too
 
 
-def read_tiff(path: Path, axes: str | None) -> Image:
-    """Read the only image of a TIFF file; see `open_image`."""
+@contextmanager
+def open_tiff(path: Path, axes: str | None) -> Iterator[ImageInMemory]:
+    """Open the only image of a TIFF file; see `open_source`."""
     with _foreign_errors(path):
         check_whole(path)
         with tifffile.TiffFile(path, is_mmstack=False, is_ndtiff=False) as tif:
-            return _read_image(tif, path, axes)
+            image = _read_image(tif, path, axes)
+    yield ImageInMemory(image)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,27 @@ from numpy.typing import NDArray
 
 from care_bridge.axes import IMAGEJ
 from care_bridge.errors import ImageError
-from care_bridge.images.image import Image
+from care_bridge.images.image import Image, ImageInfo
 from care_bridge.images.imagej_metadata import write_metadata
 from care_bridge.images.ome_metadata import write_ome
 from care_bridge.images.pixels import PIXEL_TYPES
+from care_bridge.images.source import ImageInMemory
+from care_bridge.images.storage import Storage
+from care_bridge.images.whole_file import whole_file
 
 # Classic TIFF counts bytes in 32 bits; leave room for the tables.
 _CLASSIC_BYTES = 2**32 - 2**25
+
+
+@contextmanager
+def create_tiff(
+    info: ImageInfo, path: Path, storage: Storage, *, ome: bool
+) -> Iterator[ImageInMemory]:
+    """Create a TIFF file; see `create_image`."""
+    sink = ImageInMemory.empty(info)
+    with whole_file(path, overwrite=storage.overwrite) as partial:
+        yield sink
+        write_tiff(sink.image, partial, ome=ome)
 
 
 def write_tiff(image: Image, path: Path, *, ome: bool) -> None:

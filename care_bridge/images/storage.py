@@ -1,0 +1,79 @@
+"""How a result is stored: the file format, which its name decides or follows, and compression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from care_bridge.errors import ConfigError, ImageError
+
+FORMATS = ("auto", "imagej", "ome", "zarr")
+COMPRESSIONS = ("none", "zlib")
+TIFF_SUFFIXES = (".tif", ".tiff")
+OME_TIFF_SUFFIXES = (".ome.tif", ".ome.tiff")
+ZARR_SUFFIX = ".zarr"
+_ENDINGS = (".ome.zarr", *OME_TIFF_SUFFIXES, *TIFF_SUFFIXES, ZARR_SUFFIX)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How an image is written; ConfigError where a value is none of the named ones.
+
+    format: "imagej" (hyperstack), "ome" (OME-TIFF), "zarr" (OME-Zarr), or "auto", by the name and
+    by what the image came in. compression: "none" or "zlib". multiscale: smaller copies beside
+    the image, in OME-Zarr alone. overwrite: replace what is there already.
+    """
+
+    format: str = "auto"
+    compression: str = "none"
+    multiscale: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (("format", FORMATS), ("compression", COMPRESSIONS)):
+            if getattr(self, name) not in known:
+                raise ConfigError(
+                    f'{name} "{getattr(self, name)}" is unknown: use one of {", ".join(known)}'
+                )
+
+    def name(self, name: str) -> str:
+        """The file name that a result of a source of this name gets: its own where the format
+        allows, else with the ending that the format asks for.
+
+        In "auto", names that cannot be written (like those of microscope formats) end in .ome.tif.
+        """
+        lower = name.lower()
+        ending = next((end for end in _ENDINGS if lower.endswith(end)), "")
+        if _fits(lower, self.format):
+            return name
+        stem = name[: -len(ending)] if ending else name.rpartition(".")[0] or name
+        return stem + {"imagej": ".tif", "zarr": ".ome.zarr"}.get(self.format, ".ome.tif")
+
+    def format_of(self, name: str, container: str) -> str:
+        """The format ("imagej", "ome" or "zarr") of a file of this name, for an image that came in
+        `container`; ImageError where the name is none that the format can have."""
+        lower = name.lower()
+        if not _fits(lower, "auto"):
+            raise ImageError(
+                f"{name} cannot be written: end the name in {', '.join(TIFF_SUFFIXES)} or "
+                f"{ZARR_SUFFIX}"
+            )
+        if self.format != "auto":
+            if not (_fits(lower, self.format) or (self.format == "ome" and _fits(lower, "imagej"))):
+                raise ImageError(
+                    f'{name} is no name for the format {self.format}: name it "{self.name(name)}"'
+                )
+            return self.format
+        if lower.endswith(ZARR_SUFFIX):
+            return "zarr"
+        return "ome" if container == "ome" or lower.endswith(OME_TIFF_SUFFIXES) else "imagej"
+
+
+def _fits(name: str, file_format: str) -> bool:
+    """Whether a name (in lower case) is as the format would give it."""
+    if file_format == "zarr":
+        return name.endswith(ZARR_SUFFIX)
+    if file_format == "ome":
+        return name.endswith(OME_TIFF_SUFFIXES)
+    if file_format == "imagej":
+        return name.endswith(TIFF_SUFFIXES) and not name.endswith(OME_TIFF_SUFFIXES)
+    return name.endswith((*TIFF_SUFFIXES, ZARR_SUFFIX))
