@@ -85,15 +85,17 @@ class Tile:
 
 @dataclass(frozen=True)
 class TileGrid:
-    """Equal aligned tiles that cover an image.
+    """Equal aligned tiles that cover an image, or a window of it.
 
     sizes: the image, in pixels by axis letter. tile: the tile by axis, halo included; an axis it
-    does not name is not cut. limits: the network's, by axis. Made by `TileGrid.fit`.
+    does not name is not cut. limits: the network's, by axis. window: what of the image is to be
+    kept, by axis, with explicit bounds. Made by `TileGrid.fit`.
     """
 
     sizes: Mapping[str, int]
     tile: Mapping[str, int]
     limits: Mapping[str, AxisLimits]
+    window: Mapping[str, slice]
 
     @classmethod
     def fit(
@@ -101,11 +103,14 @@ class TileGrid:
         sizes: Mapping[str, int],
         limits: Mapping[str, AxisLimits],
         largest: Mapping[str, int] | None = None,
+        window: Mapping[str, slice] | None = None,
     ) -> TileGrid:
         """The grid with the fewest tiles, none larger than `largest` (pixels by axis, halo
         included); along an axis that `largest` does not name the image is not cut.
 
-        Raises TilingError where `largest` is below the smallest tile that keeps anything.
+        Where a window is given, only its pixels are kept, and of the image around them only the
+        halo is read, so they are the same pixels as without it. Raises TilingError where
+        `largest` is below the smallest tile that keeps anything.
         """
         largest = largest or {}
         unknown = set(largest) - set(limits)
@@ -114,10 +119,14 @@ class TileGrid:
                 f"a tile along {sorted(unknown)[0]} was asked for: this model is tiled along "
                 f"{', '.join(limits)}"
             )
+        kept = {axis: slice(0, sizes[axis]) for axis in limits} | dict(window or {})
         tile = {
-            axis: _equal_tile(axis, sizes[axis], limits[axis], largest.get(axis)) for axis in limits
+            axis: _equal_tile(
+                axis, _reach(sizes[axis], limits[axis], kept[axis])[1], limits[axis], limit
+            )
+            for axis, limit in ((axis, largest.get(axis)) for axis in limits)
         }
-        return cls(dict(sizes), tile, dict(limits))
+        return cls(dict(sizes), tile, dict(limits), kept)
 
     @property
     def padded(self) -> dict[str, int]:
@@ -133,7 +142,7 @@ class TileGrid:
     def computed_share(self) -> float:
         """Computed over useful pixels, at least 1."""
         computed = len(self) * math.prod(self.tile.values())
-        return computed / math.prod(self.sizes[axis] for axis in self.limits)
+        return computed / math.prod(kept.stop - kept.start for kept in self.window.values())
 
     def __len__(self) -> int:
         return math.prod(self.counts.values())
@@ -144,22 +153,32 @@ class TileGrid:
             yield Tile(dict(zip(axes, spans, strict=True)))
 
     def _spans(self, axis: str) -> list[Span]:
-        size, tile, limits = self.sizes[axis], self.tile[axis], self.limits[axis]
-        last_start = limits.padded(size) - tile
+        tile, limits, kept = self.tile[axis], self.limits[axis], self.window[axis]
+        origin, length = _reach(self.sizes[axis], limits, kept)
+        last_start = length - tile
         if last_start <= 0:
-            return [Span(0, tile, 0, size)]
+            return [Span(origin, origin + tile, kept.start, kept.stop)]
         halo = limits.aligned_halo
         stride = (tile - 2 * halo) // limits.step * limits.step
-        starts = [*range(0, last_start, stride), last_start]
-        edges = [0, *(start + halo for start in starts[1:]), size]
+        starts = [origin + start for start in (*range(0, last_start, stride), last_start)]
+        edges = [kept.start, *(start + halo for start in starts[1:]), kept.stop]
         return [
             Span(start, start + tile, edges[index], edges[index + 1])
             for index, start in enumerate(starts)
         ]
 
 
-def _equal_tile(axis: str, size: int, limits: AxisLimits, largest: int | None) -> int:
+def _reach(size: int, limits: AxisLimits, window: slice) -> tuple[int, int]:
+    """What has to be computed of an axis of `size` pixels to keep `window`: its start, on a
+    multiple of the step, and its length, one that the network takes."""
     padded = limits.padded(size)
+    start = max((window.start - limits.aligned_halo) // limits.step * limits.step, 0)
+    length = limits.padded(min(window.stop + limits.aligned_halo, padded) - start)
+    return min(start, padded - length), length
+
+
+def _equal_tile(axis: str, padded: int, limits: AxisLimits, largest: int | None) -> int:
+    """The size of the fewest equal tiles over `padded` pixels, none above `largest`."""
     if largest is None or padded <= largest:
         return padded
     if largest < limits.smallest_tile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 
 from care_bridge.errors import OutOfMemoryError
@@ -12,6 +13,7 @@ from care_bridge.tiling import AxisLimits, TileGrid
 # does not say is taken for somewhat more.
 UNKNOWN_MEMORY_PER_PIXEL = 1000.0
 
+MIB = 1 << 20
 GIB = 1 << 30
 # Larger tiles gain next to nothing (8192 x 8192 at 4 GiB: 6 % above the useful pixels) and make
 # progress coarse.
@@ -34,61 +36,53 @@ def plan_tiles(
     limits: Mapping[str, AxisLimits],
     memory_per_pixel: float,
     budget: int,
+    window: Mapping[str, slice] | None = None,
 ) -> TileGrid:
     """The grid of equal tiles with the fewest computed pixels whose tile needs at most `budget`
     bytes; Z is cut only where no cut of Y and X is enough.
 
-    sizes, limits: in pixels by axis. memory_per_pixel: bytes for each pixel of a tile. Raises
-    OutOfMemoryError where even the smallest tile needs more.
+    sizes, limits, window: in pixels by axis, see TileGrid.fit. memory_per_pixel: bytes for each
+    pixel of a tile. Raises OutOfMemoryError where even the smallest tile needs more.
     """
+    whole = TileGrid.fit(sizes, limits, window=window)
     largest_pixels = budget / memory_per_pixel
-    z_tiles = _tile_sizes(sizes["Z"], limits["Z"]) if "Z" in limits else iter([None])
-    smallest: TileGrid | None = None
-    for z_tile in z_tiles:
+    candidates = {axis: list(_tile_sizes(whole, axis)) for axis in limits}
+    depths = candidates.pop("Z", [1])
+    for depth in depths:
+        z_tile = {"Z": depth} if "Z" in limits else {}
         grids = [
-            TileGrid.fit(sizes, limits, largest)
-            for largest in _planes(sizes, limits, z_tile, largest_pixels)
+            TileGrid.fit(sizes, limits, plane | z_tile, window)
+            for plane in _planes(candidates, largest_pixels / depth)
         ]
         if grids:
             return min(grids, key=lambda grid: (grid.computed_share, len(grid)))
-        smallest = TileGrid.fit(
-            sizes,
-            limits,
-            {axis: limits[axis].smallest_tile for axis in "YX"} | _only_z(z_tile),
-        )
-    assert smallest is not None
-    needed = math.prod(smallest.tile.values()) * memory_per_pixel
+    smallest = {axis: limits[axis].smallest_tile for axis in limits}
+    tile = {axis: min(size, smallest[axis]) for axis, size in whole.tile.items()}
+    needed = math.prod(tile.values()) * memory_per_pixel
     raise OutOfMemoryError(
-        f"the smallest tile {smallest.tile} needs {needed / GIB:.2f} GiB, but only "
-        f"{budget / GIB:.2f} GiB may be used: free some memory",
-        smallest.tile,
+        f"the smallest tile {tile} needs {needed / MIB:.0f} MiB, but only "
+        f"{max(budget, 0) / MIB:.0f} MiB are left for it: give more memory, or free some",
+        tile,
     )
 
 
-def _planes(
-    sizes: Mapping[str, int],
-    limits: Mapping[str, AxisLimits],
-    z_tile: int | None,
-    largest_pixels: float,
-) -> Iterator[dict[str, int]]:
+def _planes(candidates: Mapping[str, list[int]], largest_pixels: float) -> Iterator[dict[str, int]]:
     """For each height of a tile the widest one that fits."""
-    depth = z_tile or 1
-    widths = list(_tile_sizes(sizes["X"], limits["X"]))
-    for height in _tile_sizes(sizes["Y"], limits["Y"]):
-        for width in widths:
-            if depth * height * width <= largest_pixels:
-                yield {"Y": height, "X": width} | _only_z(z_tile)
-                break
+    widths = candidates["X"]
+    for height in candidates["Y"]:
+        fitting = bisect_left(widths, -largest_pixels / height, key=lambda width: -width)
+        if fitting < len(widths):
+            yield {"Y": height, "X": widths[fitting]}
 
 
-def _tile_sizes(size: int, limits: AxisLimits) -> Iterator[int]:
+def _tile_sizes(whole: TileGrid, axis: str) -> Iterator[int]:
     """The tile sizes of 1, 2, 3, … equal tiles along an axis, largest first."""
-    tile = limits.padded(size)
+    limits, size, window = whole.limits[axis], whole.sizes[axis], whole.window[axis]
+    tile = whole.tile[axis]
     yield tile
     while tile > limits.smallest_tile:
-        tile = TileGrid.fit({"": size}, {"": limits}, {"": tile - limits.step}).tile[""]
+        only = TileGrid.fit(
+            {axis: size}, {axis: limits}, {axis: tile - limits.step}, {axis: window}
+        )
+        tile = only.tile[axis]
         yield tile
-
-
-def _only_z(z_tile: int | None) -> dict[str, int]:
-    return {} if z_tile is None else {"Z": z_tile}

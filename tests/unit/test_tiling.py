@@ -67,3 +67,34 @@ def test_a_tile_too_small_for_the_halo_is_refused_with_the_smallest_one():
 def test_a_tile_along_an_axis_the_model_lacks_is_refused():
     with pytest.raises(TilingError, match="along Z was asked for"):
         TileGrid.fit({"X": 500}, {"X": CARE_2D}, {"Z": 64})
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_a_window_is_covered_once_with_the_halo_that_the_whole_image_would_give(seed):
+    size, limits, largest = random_axis(seed)
+    rng = random.Random(seed)
+    start = rng.randrange(size)
+    stop = rng.randint(start + 1, size)
+    window = {"X": slice(start, stop)}
+    grid = TileGrid.fit({"X": size}, {"X": limits}, {"X": largest}, window)
+    padded = limits.padded(size)
+    spans = [tile.spans["X"] for tile in grid]
+    kept = [pixel for span in spans for pixel in range(span.keep_start, span.keep_stop)]
+    assert kept == list(range(start, stop))
+    for span in spans:
+        length = span.stop - span.start
+        assert length == grid.tile["X"]
+        assert length >= limits.min
+        assert (length - limits.min) % limits.step == 0
+        assert span.start % limits.step == 0
+        assert 0 <= span.start < span.stop <= padded
+        assert span.start == 0 or span.keep_start - span.start >= limits.halo
+        assert span.stop == padded or span.stop - span.keep_stop >= limits.halo
+
+
+def test_a_window_reads_no_more_than_its_halo():
+    # By hand: 100..200 with a halo of 40 a side, on multiples of 4: 60..240.
+    grid = TileGrid.fit({"X": 5000}, {"X": CARE_2D}, window={"X": slice(100, 200)})
+    (tile,) = grid
+    assert (tile.spans["X"].start, tile.spans["X"].stop) == (60, 240)
+    assert grid.computed_share == 1.8
