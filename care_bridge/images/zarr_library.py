@@ -1,0 +1,60 @@
+"""The seam to zarr-python: it is loaded here, and its errors become ours here."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from care_bridge.errors import CareBridgeError, ImageError, MissingExtraError
+
+if TYPE_CHECKING:
+    import zarr
+
+    ZarrArray: TypeAlias = zarr.Array[Any]
+
+
+def load_zarr() -> Any:
+    """The module zarr; MissingExtraError where it is not installed."""
+    try:
+        return import_module("zarr")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("OME-Zarr", "zarr") from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what zarr-python and its decoders raise on damaged or foreign data into ImageError."""
+    try:
+        yield
+    except CareBridgeError:
+        raise
+    except MemoryError as error:
+        raise ImageError(f"{path} does not fit into this machine's memory") from error
+    except (
+        ArithmeticError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        zlib.error,
+    ) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(
+            f"{path} cannot be read as Zarr ({reason}): copy it again from its source"
+        ) from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into ImageError; `path` is the image's final name."""
+    try:
+        yield
+    except OSError as error:
+        # numpy reports a short write without an error number
+        reason = error.strerror or "only a part of it could be written, is the disk full?"
+        raise ImageError(f"{path} cannot be written: {reason}") from error
