@@ -1,4 +1,4 @@
-"""Train a model on pairs of images: DATA/source and DATA/GT with files of the same names."""
+"""Train a model on images: for most tasks DATA/source and DATA/GT with files of the same names."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, metavar="DATA", help="folder with source/ and GT/")
     parser.add_argument(
         "--out", required=True, type=Path, metavar="RUN", help="new folder for the run"
+    )
+    parser.add_argument("--task", help="what to learn: care (the default), n2n")
+    parser.add_argument(
+        "--preset", help="what pairs are for: denoise, deconvolve, aberration, resolution"
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration, YAML")
     parser.add_argument(
@@ -37,10 +41,17 @@ def run(arguments: argparse.Namespace) -> int:
     for module in ("torch", "lightning", "pydantic", "scipy", "yaml"):
         if not find_spec(module):
             raise MissingExtraError("training", "train")
-    if arguments.resume and (arguments.config or arguments.set):
+    told = {
+        "task": arguments.task,
+        "preset": arguments.preset,
+        "training.steps": arguments.steps,
+    }
+    settings = [f"{key}={value}" for key, value in told.items() if value is not None]
+    kept = (arguments.task, arguments.preset, arguments.config, *arguments.set)
+    if arguments.resume and any(kept):
         raise ConfigError(
-            "a resumed run keeps its configuration: leave --config and --set out (--steps may "
-            "change where it ends)"
+            "a resumed run keeps its configuration: leave --task, --preset, --config and --set out "
+            "(--steps may change where it ends)"
         )
     from care_bridge.training.config import load_config
     from care_bridge.training.run import resume, train
@@ -48,8 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resume:
         resume(arguments.data, arguments.out, arguments.steps)
     else:
-        steps = [] if arguments.steps is None else [f"training.steps={arguments.steps}"]
-        config = load_config(arguments.config, [*arguments.set, *steps])
+        config = load_config(arguments.config, [*arguments.set, *settings])
         train(arguments.data, arguments.out, config)
     print(arguments.out)
     return 0

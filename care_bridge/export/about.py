@@ -21,6 +21,22 @@ _LONGEST_DESCRIPTION = 1024
 
 
 @dataclass(frozen=True)
+class _TaskWords:
+    """What a task is called. trained_on: the end of a sentence. noisy_targets: its PSNR is against
+    images with noise of their own."""
+
+    name: str
+    trained_on: str
+    noisy_targets: bool = False
+
+
+_TASKS = {
+    "care": _TaskWords("CARE", "pairs of images (content-aware image restoration)"),
+    "n2n": _TaskWords("N2N", "pairs of noisy images of the same scenes (Noise2Noise)", True),
+}
+
+
+@dataclass(frozen=True)
 class About:
     """Metadata of a package. name: 5 to 128 letters, digits, blanks and _+-(). license: an SPDX id.
     tags: besides those that care_bridge gives. Raises ConfigError where they cannot be used."""
@@ -58,21 +74,22 @@ class About:
 def default_name(checkpoint: Checkpoint, run: str) -> str:
     """A name for the model trained in the run folder called `run`."""
     words = "".join(letter if letter in _NAME_CHARACTERS else " " for letter in run)
-    return f"CARE {len(checkpoint.axes)}D {words}"[: _NAME_LENGTHS[-1]].strip()
+    task = _TASKS[checkpoint.config.task]
+    return f"{task.name} {len(checkpoint.axes)}D {words}"[: _NAME_LENGTHS[-1]].strip()
 
 
 def default_description(checkpoint: Checkpoint) -> str:
     """One sentence on what the model does."""
     return (
-        f"Restores {len(checkpoint.axes)}D microscopy images: a residual U-Net trained on pairs of "
-        "images (content-aware image restoration)"
+        f"Restores {len(checkpoint.axes)}D microscopy images: a U-Net trained on "
+        f"{_TASKS[checkpoint.config.task].trained_on}"
     )
 
 
-def make_card(about: About, axes: str, tiled_axes: str) -> Card:
+def make_card(about: About, task: str, axes: str, tiled_axes: str) -> Card:
     """What the RDF says to people. tiled_axes: see Card."""
     given = (
-        "care",
+        task,
         "image-restoration",
         "denoising",
         f"{len(axes)}d",
@@ -144,6 +161,7 @@ def _validation(checkpoint: Checkpoint) -> list[str]:
         "",
         f"Measured {source}, while training; PSNR in dB after percentile normalisation and an "
         "affine fit to the target (Weigert et al. 2018).",
+        *_noisy_targets(checkpoint),
         "",
         *_table(("figure", "value"), [(k, f"{v:.4g}") for k, v in checkpoint.validation.items()]),
         "",
@@ -151,6 +169,12 @@ def _validation(checkpoint: Checkpoint) -> list[str]:
         "look where the result shows what the input does not.",
         "",
     ]
+
+
+def _noisy_targets(checkpoint: Checkpoint) -> list[str]:
+    if not _TASKS[checkpoint.config.task].noisy_targets:
+        return []
+    return ["The targets are noisy themselves, so the PSNR against the truth is higher."]
 
 
 def _training(checkpoint: Checkpoint) -> list[str]:

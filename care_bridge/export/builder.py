@@ -155,7 +155,7 @@ def _middle_slice(image: Image) -> NDArray[np.generic]:
 
 def _write_rdf(folder: Path, spec: ModelSpec, about: About, test_image: TestImage) -> None:
     hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
-    card = make_card(about, spec.spatial_axes, test_image.tiled_axes)
+    card = make_card(about, str(spec.config["task"]), spec.spatial_axes, test_image.tiled_axes)
     text = yaml.safe_dump(
         rdf_content(spec, card, hashes), sort_keys=False, allow_unicode=True, width=100
     )

@@ -1,19 +1,19 @@
-"""The task "care": restore a degraded image, learned from pairs (Weigert et al. 2018)."""
+"""The tasks that learn from pairs of images: "care" from a degraded and a good one (Weigert et al.
+2018), "n2n" from two noisy ones of the same scene (Lehtinen et al. 2018)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-from torch.nn.functional import l1_loss, mse_loss
 
 from care_bridge.training.checkpoint import Example, build_network
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.dataset import EXAMPLE, open_dataset
+from care_bridge.training.losses import LOSSES
 from care_bridge.training.patches import Foreground
 from care_bridge.training.task import Task
 
-_LOSSES = {"mae": l1_loss, "mse": mse_loss}
 _EXAMPLE_SIZES = {"Z": 64, "Y": 256, "X": 256}
 
 
@@ -31,7 +31,7 @@ def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
         channels_out=channels_out,
         intensities=dataset.intensities,
         network=build_network(config, channels_in, channels_out),
-        loss=_LOSSES[config.training.loss],
+        loss=LOSSES[config.training.loss],
         batch=dataset.training_patches().batch,
         validation=tuple(held_out.batch(k) for k in range(config.patches.validation_batches)),
         example=_example(held_out.foregrounds[0], config.network.axes, config.seed),

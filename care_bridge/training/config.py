@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from care_bridge.errors import ConfigError
 from care_bridge.plain_yaml import read_yaml_file, set_key
+from care_bridge.training.defaults import PRESET_TASKS, PRESETS, TASKS, laid_over
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 _PATCHES = {"YX": (128, 128), "ZYX": (16, 64, 64)}
@@ -106,7 +107,8 @@ class NetworkConfig(_Section):
 class TrainingConfig(_Section):
     """How the network learns.
 
-    steps: batches in total; steps_per_epoch: batches between two validations. schedule:
+    steps: batches in total; steps_per_epoch: batches between two validations. loss: mean absolute
+    error, mean squared error, or the former plus 1 - SSIM. schedule:
     "plateau" multiplies the learning rate by plateau_factor after plateau_patience epochs without
     a better validation loss; "cosine" lowers it to zero over all steps, better for short runs.
     precision: "bf16" computes convolutions in bfloat16, the weights stay float32. channels_last:
@@ -116,7 +118,7 @@ class TrainingConfig(_Section):
     steps: Annotated[int, Field(gt=0)] = 40_000
     steps_per_epoch: Annotated[int, Field(gt=0)] = 400
     batch_size: Annotated[int, Field(gt=0)] = 16
-    loss: Literal["mae", "mse"] = "mae"
+    loss: Literal["mae", "mse", "mae+ssim"] = "mae"
     learning_rate: Annotated[float, Field(gt=0)] = 4e-4
     schedule: Literal["plateau", "cosine"] = "plateau"
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -126,10 +128,24 @@ class TrainingConfig(_Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
-class TrainConfig(_Section):
-    """All that a run is told; written beside it as config.yaml."""
+class _Kind(BaseModel):
+    """What decides on the defaults of everything else."""
 
-    task: Literal["care"] = "care"
+    model_config = ConfigDict(frozen=True)
+
+    task: Literal["care", "n2n"] = "care"
+    preset: Literal["denoise", "deconvolve", "aberration", "resolution"] | None = None
+
+
+class TrainConfig(_Kind):
+    """All that a run is told; written beside it as config.yaml.
+
+    task: "care" learns from pairs of a degraded and a good image, "n2n" from pairs of noisy ones.
+    preset: the problem that the pairs are to solve. Both change defaults (defaults.py).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     seed: Annotated[int, Field(ge=0)] = 0
     data: DataConfig = DataConfig()
     normalization: NormalizationConfig = NormalizationConfig()
@@ -171,11 +187,20 @@ def load_config(path: Path | None, settings: Sequence[str] = ()) -> TrainConfig:
 
 def parse_config(values: Mapping[str, Any]) -> TrainConfig:
     """The configuration of plain nested data; ConfigError as in `load_config`."""
-    given = {key: {} if value is None else value for key, value in values.items()}
+    known = TrainConfig.model_fields
+    given = {key: value for key, value in values.items() if value is not None or key not in known}
     try:
-        return TrainConfig.model_validate(given)
+        kind = _Kind.model_validate(given)
+        below = laid_over(TASKS[kind.task], PRESETS[kind.preset] if kind.preset else {})
+        config = TrainConfig.model_validate(laid_over(below, given))
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
+    if config.preset and config.task not in PRESET_TASKS:
+        raise ConfigError(
+            f"preset has the value {config.preset}, which is for the tasks "
+            f"{' and '.join(PRESET_TASKS)}, not for {config.task}: leave it out"
+        )
+    return config
 
 
 def differences(one: TrainConfig, other: TrainConfig) -> Iterator[tuple[str, Any, Any]]:

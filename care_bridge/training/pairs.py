@@ -41,8 +41,8 @@ def find_pairs(folder: Path, config: DataConfig) -> tuple[Pair, ...]:
     TrainingError where a folder is missing or an image has no partner, ImageError where a folder
     has no images.
     """
-    sources = _images(folder / config.source, "data.source", folder)
-    targets = _images(folder / config.target, "data.target", folder)
+    sources = _images(folder, "source", config)
+    targets = _images(folder, "target", config)
     for ours, theirs in ((sources, targets), (targets, sources)):
         alone = [name for name in ours if name not in theirs]
         if alone:
@@ -70,10 +70,11 @@ def split_pairs(
     return training, tuple(pairs[index] for index in sorted(chosen))
 
 
-def _images(folder: Path, key: str, data: Path) -> dict[str, Path]:
+def _images(data: Path, side: str, config: DataConfig) -> dict[str, Path]:
+    folder = data / getattr(config, side)
     if not folder.is_dir():
         raise TrainingError(
-            f"there is no folder {folder}: {data} needs the folders source and GT with images of "
-            f"the same names, or name yours with {key}"
+            f"there is no folder {folder}: {data} needs the folders {config.source} and "
+            f"{config.target} with images of the same names, or name yours with data.{side}"
         )
     return {path.name: path for path in list_images(folder)}

@@ -25,7 +25,7 @@ from care_bridge.training.trainer import Trainer
 log = logging.getLogger(__name__)
 
 _CONFIG = "config.yaml"
-_TASKS = {"care": care.prepare}
+_MODULES = {"care": care, "n2n": care}
 
 
 def train(data: Path, run: Path, config: TrainConfig) -> None:
@@ -89,7 +89,7 @@ def _fit(
     data: Path, run: Path, config: TrainConfig, scratch: Path, state: Mapping[str, Any] | None
 ) -> None:
     """Train to the end. Here alone live the task and its pixels, mapped from `scratch`."""
-    task = _TASKS[config.task](data, config, scratch)
+    task = _MODULES[config.task].prepare(data, config, scratch)
     trainer = Trainer(task, run)
     if state is None:
         run.mkdir(parents=True)

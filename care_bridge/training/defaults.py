@@ -1,0 +1,53 @@
+"""What tasks and presets change of the configuration's defaults.
+
+Laid under what the user gives: the configuration's own defaults, then the task's, the preset's, the
+file and the settings, each over the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Values = Mapping[str, Any]
+
+TASKS: Mapping[str, Values] = {
+    "care": {},
+    # The mean of the noise is the signal, its median is not: hence the squared error.
+    "n2n": {
+        "data": {"target": "target"},
+        "normalization": {"target": "source"},
+        "training": {"loss": "mse"},
+    },
+}
+"""By task."""
+
+PRESETS: Mapping[str, Values] = {
+    "denoise": {"training": {"steps": 100 * 256, "steps_per_epoch": 256}},
+    "deconvolve": {"training": {"steps": 200 * 256, "steps_per_epoch": 256}},
+    # Aberrations spread light far: large kernels gather it.
+    "aberration": {
+        "network": {"kernel": 5},
+        "training": {"steps": 100 * 100, "steps_per_epoch": 100},
+    },
+    "resolution": {
+        "network": {"n_first": 64},
+        "training": {"steps": 100 * 256, "steps_per_epoch": 256},
+    },
+}
+"""By the problem that pairs are to solve: lengths and sizes as in "AI in Microscopy", chapter 6."""
+
+PRESET_TASKS = ("care", "n2n")
+"""The tasks that learn from pairs."""
+
+
+def laid_over(below: Values, above: Values) -> dict[str, Any]:
+    """`above` over `below`, sections key by key."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        if isinstance(under, Mapping) and isinstance(value, Mapping):
+            merged[key] = {**under, **value}
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,123 @@
+"""Every task from images to restored images: train, interrupt, resume, export, check, restore."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from care_bridge.cli.main import main
+from care_bridge.package.package import load_package
+from care_bridge.training.checkpoint import LAST, read_state
+from care_bridge.training.config import load_config
+from care_bridge.training.run import resume, train
+from tests.training_pairs import blobs, write_image
+
+SMALL = (
+    "patches.validation_batches=2",
+    "network.n_first=4",
+    "network.kernel=3",
+    "training.batch_size=2",
+    "training.steps=12",
+    "training.steps_per_epoch=6",
+    "training.device=cpu",
+)
+SHAPES = {"YX": (48, 56), "ZYX": (12, 32, 40)}
+PATCHES = {"YX": "patches.size=[16,16]", "ZYX": "patches.size=[8,16,16]"}
+
+
+def noisy(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return (100 + rng.poisson(truth / 60) * 5 + rng.normal(0, 3, truth.shape)).clip(0).astype("u2")
+
+
+@dataclass(frozen=True)
+class Case:
+    """sides: the folders in DATA that get a noisy image of each scene; "" is DATA itself."""
+
+    task: str
+    axes: str
+    channels: int
+    sides: tuple[str, ...]
+
+    def write(self, folder: Path, count: int = 3) -> Path:
+        rng = np.random.default_rng(7)
+        shape = SHAPES[self.axes]
+        stack, axes = shape, self.axes
+        if self.channels > 1:
+            # The order of axes that ImageJ writes.
+            stack = (*shape[:-2], self.channels, *shape[-2:])
+            axes = f"{self.axes[:-2]}CYX"
+        for index in range(count):
+            truth = blobs(stack, rng)
+            for side in self.sides:
+                write_image(folder / side / f"im{index}.tif", noisy(truth, rng), axes)
+        return folder
+
+
+CASES = {
+    "n2n-2d": Case("n2n", "YX", 1, ("source", "target")),
+    "n2n-3d-two-channels": Case("n2n", "ZYX", 2, ("source", "target")),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_task_from_images_to_restored_images(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    data = case.write(tmp_path / "data")
+    run, package, restored = (tmp_path / part for part in ("run", "model.zip", "restored"))
+    words = ["train", data, "--out", run, "--task", case.task, "--set", *SMALL, PATCHES[case.axes]]
+    assert main([str(word) for word in words]) == 0
+    assert main(["export", str(run), "--out", str(package)]) == 0
+    spec = load_package(package).spec
+    assert spec.config["task"] == case.task
+    assert (spec.spatial_axes, spec.channels_in, spec.channels_out) == (
+        case.axes,
+        case.channels,
+        case.channels,
+    )
+    assert main(["check", str(package)]) == 0
+    image = sorted((data / case.sides[0]).glob("*.tif"))[0]
+    words = ["restore", image, "--model", package, "--out", restored]
+    assert main([str(word) for word in words]) == 0
+    before, after = tifffile.imread(image), tifffile.imread(restored / image.name)
+    assert after.shape == before.shape
+    assert np.isfinite(after).all()
+
+
+@pytest.mark.parametrize("task", ["n2n"])
+def test_an_interrupted_run_ends_as_if_it_had_not_been(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = next(case for case in CASES.values() if case.task == task and case.axes == "YX")
+    data = case.write(tmp_path / "data")
+    config = load_config(None, [f"task={task}", *SMALL, PATCHES["YX"]])
+    train(data, tmp_path / "whole", config)
+    stop_at(8, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path / "interrupted", config)
+    assert read_state(tmp_path / "interrupted" / LAST)["step"] == 8
+    monkeypatch.undo()
+    resume(data, tmp_path / "interrupted")
+    one, other = (read_state(tmp_path / run / LAST) for run in ("interrupted", "whole"))
+    assert one["validation"] == other["validation"]
+    assert one["network"].keys() == other["network"].keys()
+    for key, weights in one["network"].items():
+        assert weights.equal(other["network"][key]), key
+
+
+def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send this process Ctrl-C when the given step has been made."""
+    from care_bridge.training.trainer import Trainer
+
+    learn = Trainer._learn
+
+    def learned(self: Trainer, batch: tuple[np.ndarray, np.ndarray]) -> None:
+        learn(self, batch)
+        if self.step == step:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "_learn", learned)
