@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,8 +247,8 @@ def _noise(sizes: dict[str, int]) -> Image:
 
 
 def _restored(restorer: Restorer, image: Image, tile: dict[str, int]) -> NDArray[np.generic]:
-    restorer.options = RestoreOptions(tile=tile, device="cpu", dtype="float32")
-    return restorer.restore_image(image).pixels
+    tiled = restorer.with_options(dataclasses.replace(restorer.options, tile=tile))
+    return tiled.restore_image(image).pixels
 
 
 def _relative(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:

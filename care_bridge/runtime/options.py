@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from care_bridge.errors import ConfigError
+from care_bridge.images.storage import COMPRESSIONS, FORMATS, Storage
 
 DEVICES = ("auto", "cpu", "cuda", "openvino", "directml")
 PRECISIONS = ("float32", "tf32", "bf16", "fp16")
 DTYPES = ("auto", "input", "uint8", "uint16", "float32")
 RANGES = ("input", "0-1", "full")
-FORMATS = ("auto", "imagej", "ome", "zarr")
-COMPRESSIONS = ("none", "zlib")
 NORMALIZE = ("per-image", "per-frame")
 
 _FLAGS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -208,18 +207,22 @@ class RestoreOptions:
             ("precision", PRECISIONS),
             ("dtype", DTYPES),
             ("range", RANGES),
-            ("format", FORMATS),
-            ("compression", COMPRESSIONS),
         ):
             if getattr(self, name) not in known:
                 raise ConfigError(
                     f'{name} "{getattr(self, name)}" is unknown: use one of {", ".join(known)}'
                 )
+        _ = self.storage
         _check_tile(self.tile)
         _check_memory(self.memory)
         _check_device(self.device)
         _check_normalize(self.normalize)
         _check_together(self)
+
+    @property
+    def storage(self) -> Storage:
+        """How results are written."""
+        return Storage(self.format, self.compression, self.multiscale, self.overwrite)
 
     @classmethod
     def all(cls) -> tuple[Field[Any], ...]:

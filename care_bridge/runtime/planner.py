@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from care_bridge.errors import OutOfMemoryError
+from care_bridge.images.image import ImageInfo
+from care_bridge.images.source import ImageSource
+from care_bridge.package.spec import ModelSpec
 from care_bridge.tiling import AxisLimits, TileGrid
 
 # CARE's default networks need 735 bytes a pixel in 2D and 550 in 3D (measured); a package that
 # does not say is taken for somewhat more.
-UNKNOWN_MEMORY_PER_PIXEL = 1000.0
+_UNKNOWN_MEMORY_PER_PIXEL = 1000.0
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -19,16 +23,46 @@ GIB = 1 << 30
 # progress coarse.
 _LARGEST_BUDGET = 4 * GIB
 _GPU_BUDGET = 2 * GIB
+# For what Python and the engine need besides what is counted: threads, small buffers.
+_RESERVE = 32 * MIB
+_FLOAT = 4
 
 
-def memory_budget(device: str) -> int:
-    """Bytes that the engine may use on `device`: on a CPU half of what is free, so that the
-    user's other programs go on; on a GPU, whose free memory is not known, a cautious constant."""
-    if device != "cpu":
-        return _GPU_BUDGET
+@dataclass(frozen=True)
+class TileMemory:
+    """What a tile may cost, in bytes: `budget` for all its pixels at `per_pixel` each; `base` is
+    what the program uses besides."""
+
+    per_pixel: float
+    budget: int
+    base: int
+
+    def needed(self, grid: TileGrid) -> int:
+        """What the program will use with these tiles."""
+        return self.base + round(self.per_pixel * math.prod(grid.tile.values()))
+
+
+def tile_memory(
+    spec: ModelSpec, device: str, most: int | None, source: ImageSource, result: ImageInfo
+) -> TileMemory:
+    """What a tile may cost on `device`, so that the program uses at most `most` bytes (None: half
+    of what is free, so that the user's other programs go on).
+
+    On a GPU, whose free memory is not known, None takes a cautious constant.
+    """
     import psutil
 
-    return min(psutil.virtual_memory().available // 2, _LARGEST_BUDGET)
+    engine = spec.memory_per_pixel or _UNKNOWN_MEMORY_PER_PIXEL
+    if device != "cpu":
+        return TileMemory(engine, most or _GPU_BUDGET, 0)
+    used = psutil.Process().memory_info().rss
+    base = used + source.memory + _RESERVE
+    # Two tiles are in memory as they are read and normalised, two as they come and are written.
+    read = spec.channels_in * (source.info.dtype.itemsize + _FLOAT)
+    written = spec.channels_out * (result.dtype.itemsize + _FLOAT)
+    free = psutil.virtual_memory().available // 2
+    budget = min(free, _LARGEST_BUDGET) if most is None else most - base
+    return TileMemory(engine + read + written, budget, base)
 
 
 def plan_tiles(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from care_bridge.images.source import ImageSource, whole
+from care_bridge.package.spec import ModelSpec
+from care_bridge.runtime.options import RestoreOptions
 from care_bridge.normalization import UNCHANGED, FixedScale, Percentiles, Scale
 
 # Below this span of grey levels, rounding to integers costs more than 0.1 dB.
@@ -37,7 +41,36 @@ class SampleScales:
         return SampleScales(self.before[channels_in], self.after[channels_out])
 
 
+@dataclass(frozen=True)
+class ImageScales:
+    """The scales of an image, and its result's type."""
+
+    dtype: np.dtype[Any]
+    samples: tuple[SampleScales, ...]
+
+    def at(self, sample: int, time: int) -> SampleScales:
+        """The scales of a frame."""
+        return self.samples[sample]
+
+    def all(self) -> tuple[SampleScales, ...]:
+        """Those of all frames that have their own."""
+        return self.samples
+
+
 def fit_scales(
+    source: ImageSource,
+    spec: ModelSpec,
+    options: RestoreOptions,
+    channels: tuple[int, ...],
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageScales:
+    """INTERIM."""
+    pixels = source.read(whole(source.info))[:, :, list(channels)]
+    samples = _fit(spec.normalization, pixels, spec.channels_in, spec.channels_out)
+    return ImageScales(result_dtype(options.dtype, pixels.dtype, samples), samples)
+
+
+def _fit(
     normalization: Percentiles | FixedScale,
     pixels: NDArray[np.generic],
     channels_in: int,

@@ -1,0 +1,165 @@
+"""What will be done to an image, all of it decided before its first tile."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.axes import Axes
+from care_bridge.errors import AxesError
+from care_bridge.images.image import Display, ImageInfo
+from care_bridge.normalization import Percentiles
+from care_bridge.package.spec import ModelSpec
+from care_bridge.runtime.blocks import channels_restored
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.scaling import ImageScales
+from care_bridge.tiling import TileGrid
+
+Item = TypeVar("Item")
+
+_GRAYS = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], 3, axis=1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an image will be restored.
+
+    info: the result. channels: the image's channels that are restored, in the model's order.
+    raw_channels: how many channels the result begins with that are raw ones. window: what of the
+    image is restored, by axis Z, Y and X. grid: the tiles of each block. scales: what the
+    network's input and output are scaled by. memory: bytes that the program will use at most on
+    the CPU, 0 where that is not known.
+    """
+
+    info: ImageInfo
+    channels: tuple[int, ...]
+    raw_channels: int
+    window: Mapping[str, slice]
+    grid: TileGrid
+    scales: ImageScales
+    memory: int
+
+
+def chosen_channels(info: ImageInfo, wanted: tuple[str, ...] | None) -> tuple[int, ...]:
+    """The channels of an image that `wanted` names, by name or by number from 1; None: all.
+
+    Raises AxesError, which tells what there is, for one that the image does not have.
+    """
+    count = info.sizes.get("C", 1)
+    if wanted is None:
+        return tuple(range(count))
+    names = info.display.channel_names
+    chosen = []
+    for name in wanted:
+        if name in names:
+            chosen.append(names.index(name))
+        elif name.isdecimal() and 1 <= int(name) <= count:
+            chosen.append(int(name) - 1)
+        else:
+            known = f" or one of {', '.join(names)}" if names else ""
+            raise AxesError(
+                f'there is no channel "{name}" in the image: use a number from 1 to {count}{known}'
+            )
+    if len(set(chosen)) < len(chosen):
+        raise AxesError(f"channels {','.join(wanted)} name a channel twice: name each once")
+    return tuple(chosen)
+
+
+def full_window(info: ImageInfo, window: Mapping[str, slice] | None) -> dict[str, slice]:
+    """What is kept of the axes Z, Y and X, where `window` names some of them.
+
+    Raises AxesError where it leaves the image, or is empty.
+    """
+    kept = {axis: slice(0, info.sizes.get(axis, 1)) for axis in "ZYX"}
+    for axis, bounds in (window or {}).items():
+        if axis not in kept or not 0 <= bounds.start < bounds.stop <= kept[axis].stop:
+            raise AxesError(
+                f"the window {bounds.start}..{bounds.stop} along {axis} is none of an image of "
+                f"{info.sizes}"
+            )
+        kept[axis] = bounds
+    return kept
+
+
+def check_model(spec: ModelSpec, info: ImageInfo, channels: tuple[int, ...]) -> None:
+    """Raise AxesError, saying what to do, where the model cannot restore these channels."""
+    selected = len(channels) < info.sizes.get("C", 1)
+    sizes = {**info.sizes, "C": len(channels)} if "C" in info.axes else info.sizes
+    spec.check_axes(sizes, info.rgb and not selected)
+
+
+def result_info(
+    spec: ModelSpec,
+    info: ImageInfo,
+    options: RestoreOptions,
+    channels: tuple[int, ...],
+    window: Mapping[str, slice],
+    scales: ImageScales,
+) -> ImageInfo:
+    """The result: the image's axes, calibration and display, with the channels that it has (an
+    axis C is added where it needs one) and the window's sizes."""
+    restored = channels_restored(spec, len(channels))
+    count = restored + (len(channels) if options.with_raw else 0)
+    axes = info.axes if count == 1 or "C" in info.axes else Axes("C" + info.axes)
+    sizes = {**info.sizes, "C": count} | {
+        axis: bounds.stop - bounds.start for axis, bounds in window.items()
+    }
+    kept = restored == len(channels)
+    display = _part(info, channels) if kept else Display()
+    normalization = spec.normalization
+    if options.range != "input" or (
+        isinstance(normalization, Percentiles) and not normalization.inverted
+    ):
+        display = dataclasses.replace(display, ranges=())
+    if options.with_raw:
+        display = _with_raw(display, len(channels), restored)
+    return info.replace(
+        axes=axes,
+        shape=tuple(sizes[axis] for axis in axes),
+        dtype=scales.dtype,
+        display=display,
+        rgb=info.rgb and count == 3 and not options.with_raw and scales.dtype == np.uint8,
+    )
+
+
+def _part(info: ImageInfo, channels: tuple[int, ...]) -> Display:
+    """The display of some channels."""
+    count = info.sizes.get("C", 1)
+    if channels == tuple(range(count)):
+        return info.display
+    display = info.display
+    return Display(
+        luts=_some(display.luts, channels, count),
+        ranges=_some(display.ranges, channels, count),
+        channel_names=_some(display.channel_names, channels, count),
+        mode=display.mode,
+    )
+
+
+def _some(items: tuple[Item, ...], channels: tuple[int, ...], count: int) -> tuple[Item, ...]:
+    return tuple(items[channel] for channel in channels) if len(items) == count else ()
+
+
+def _with_raw(display: Display, raw: int, restored: int) -> Display:
+    """Raw and restored channels shown one at a time, in the same colours and contrast."""
+    names = display.channel_names if len(display.channel_names) == raw else ()
+    luts: tuple[NDArray[np.uint8], ...] = display.luts if len(display.luts) == raw else ()
+    twice = raw == restored
+    return Display(
+        luts=luts * 2 if luts and twice else (_GRAYS,) * (raw + restored),
+        ranges=display.ranges * 2 if twice else (),
+        channel_names=(
+            *(f"{name} raw" for name in names or _numbered(raw)),
+            *(f"{name} restored" for name in (names if twice and names else _numbered(restored))),
+        ),
+        mode="color",
+    )
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(f"channel {number}" for number in range(1, count + 1))

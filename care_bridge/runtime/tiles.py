@@ -1,0 +1,291 @@
+"""One tile after the other: what is loaded, computed and stored for each."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.axes import Axes
+from care_bridge.errors import OutOfMemoryError
+from care_bridge.images.pixels import cast_pixels
+from care_bridge.images.source import ImageSink, ImageSource
+from care_bridge.package.spec import ModelSpec
+from care_bridge.runtime.blocks import Block, blocks
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.plan import Plan
+from care_bridge.runtime.planner import plan_tiles
+from care_bridge.runtime.scaling import SampleScales
+from care_bridge.runtime.session import Session
+from care_bridge.tiling import Tile, TileGrid
+
+_BLOCK = Axes("CZYX")
+
+log = logging.getLogger("care_bridge")
+
+
+@dataclass(frozen=True)
+class Work:
+    """One tile of one block, and what of the image it keeps, by axis Z, Y and X."""
+
+    block: Block
+    tile: Tile
+    keep: tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was read for a tile (CZYX).
+
+    tensor: the normalised and padded tile, None where all of it stays as it is. raw: the pixels
+    that it keeps, None where they are not needed.
+    """
+
+    tensor: NDArray[np.float32] | None
+    raw: NDArray[np.generic] | None
+
+
+@dataclass(frozen=True)
+class Computed:
+    """The network's output for what a tile keeps (CZYX), None where there is none; and `raw` as
+    it was loaded."""
+
+    output: NDArray[np.float32] | None
+    raw: NDArray[np.generic] | None
+
+
+class TileRunner:
+    """Loads, computes and stores the tiles of one restoration; see `overlapped`.
+
+    Where the engine runs out of memory, that tile and the later ones are computed in smaller
+    ones, unless the tile was asked for.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        session: Session,
+        source: ImageSource,
+        plan: Plan,
+        sink: ImageSink,
+        options: RestoreOptions,
+    ) -> None:
+        self._spec = spec
+        self._session = session
+        self._source = source
+        self._plan = plan
+        self._sink = sink
+        self._options = options
+        self._most_pixels: int | None = None
+        self._keeps_nonfinite = options.ignore_nonfinite and source.info.dtype.kind == "f"
+        self.count = len(plan.grid) * sum(1 for _ in self._blocks())
+
+    def works(self) -> Iterator[Work]:
+        """All tiles, in reading order."""
+        for block in self._blocks():
+            for tile in self._plan.grid:
+                yield Work(block, tile, self._spans(block, tile, "keep"))
+
+    def load(self, work: Work) -> Loaded:
+        """Read a tile and normalise it, padded at the image's far end."""
+        scales = self._scales(work.block)
+        if all(scales.stays):
+            return Loaded(None, self._read(work.block, work.keep))
+        tile = work.tile
+        part = self._read(work.block, self._spans(work.block, tile, "read"))
+        normalized = np.empty(part.shape, np.float32)
+        for channel, scale in enumerate(scales.before):
+            normalized[channel] = scale.apply(part[channel])
+        if self._keeps_nonfinite:
+            normalized[~np.isfinite(normalized)] = 0
+        missing = [
+            (0, tile.shape[axis] - size if axis in tile.spans else 0)
+            for axis, size in _BLOCK.sizes(part.shape).items()
+        ]
+        tensor = np.pad(normalized, missing, mode="reflect") if np.any(missing) else normalized
+        needs_raw = self._plan.raw_channels or any(scales.stays) or self._keeps_nonfinite
+        return Loaded(tensor, part[_crop(tile)].copy() if needs_raw else None)
+
+    def compute(self, work: Work, loaded: Loaded) -> Computed:
+        """Run the network on a loaded tile."""
+        if loaded.tensor is None:
+            return Computed(None, loaded.raw)
+        while True:
+            try:
+                return Computed(self._run(work.tile, loaded.tensor), loaded.raw)
+            except OutOfMemoryError as error:
+                if self._options.tile is not None:
+                    raise OutOfMemoryError(str(error), work.tile.shape) from error
+                self._shrink(work.tile, error)
+
+    def store(self, work: Work, computed: Computed) -> None:
+        """Scale a result back to grey levels and write it."""
+        scales, dtype = self._scales(work.block), self._plan.info.dtype
+        first, out = self._plan.raw_channels, work.block.channels_out
+        if first and computed.raw is not None:
+            self._write(work, work.block.channels_in, self._as_result(computed.raw, scales, dtype))
+        shape = [kept.stop - kept.start for kept in work.keep]
+        restored = np.empty((out.stop - out.start, *shape), dtype)
+        for channel, (scale, stays) in enumerate(zip(scales.after, scales.stays, strict=True)):
+            if stays or computed.output is None:
+                assert computed.raw is not None
+                restored[channel] = _as_type(computed.raw[channel], dtype)
+            else:
+                restored[channel] = cast_pixels(scale.invert(computed.output[channel]), dtype)
+        if self._keeps_nonfinite and computed.raw is not None:
+            _put_back(computed.raw, restored)
+        self._write(work, slice(first + out.start, first + out.stop), restored)
+
+    def _blocks(self) -> Iterator[Block]:
+        plan = self._plan
+        return blocks(self._spec, self._source.info.sizes, len(plan.channels), plan.window)
+
+    def _scales(self, block: Block) -> SampleScales:
+        fitted = self._plan.scales.at(block.sample, block.time)
+        return fitted.part(block.channels_in, block.channels_out)
+
+    def _spans(self, block: Block, tile: Tile, which: str) -> tuple[slice, slice, slice]:
+        """A tile's span "read" or "keep" in the image by Z, Y and X, cut off at its end."""
+        spans = []
+        for axis in "ZYX":
+            if axis not in tile.spans:
+                spans.append(block.z)
+                continue
+            span: slice = getattr(tile.spans[axis], which)
+            spans.append(slice(span.start, min(span.stop, self._source.info.sizes[axis])))
+        return spans[0], spans[1], spans[2]
+
+    def _read(self, block: Block, place: tuple[slice, ...]) -> NDArray[np.generic]:
+        """Pixels of the block's channels (CZYX)."""
+        channels = self._plan.channels[block.channels_in]
+        first = channels[0]
+        if channels == tuple(range(first, first + len(channels))):
+            parts = [slice(first, first + len(channels))]
+        else:
+            parts = [slice(channel, channel + 1) for channel in channels]
+        sample, time = block.sample, block.time
+        outer = slice(sample, sample + 1), slice(time, time + 1)
+        read = [self._source.read((*outer, part, *place))[0, 0] for part in parts]
+        return read[0] if len(read) == 1 else np.concatenate(read)
+
+    def _run(self, tile: Tile, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's output for what the tile keeps, in smaller tiles where it must be."""
+        if self._most_pixels is None:
+            return self._network(tensor)[_crop(tile)]
+        output: NDArray[np.float32] | None = None
+        for part in self._smaller(tile):
+            read = {
+                axis: _from(span.read, tile.spans[axis].start) for axis, span in part.spans.items()
+            }
+            place = {
+                axis: _from(span.keep, tile.spans[axis].keep_start)
+                for axis, span in part.spans.items()
+            }
+            kept = self._network(tensor[_index(read)])[_crop(part)]
+            if output is None:
+                sizes = {
+                    axis: span.keep_stop - span.keep_start for axis, span in tile.spans.items()
+                }
+                shape = [sizes.get(axis, size) for axis, size in _BLOCK.sizes(kept.shape).items()]
+                output = np.empty(shape, np.float32)
+            output[_index(place)] = kept
+        assert output is not None
+        return output
+
+    def _smaller(self, tile: Tile) -> TileGrid:
+        """Tiles of at most `_most_pixels` that keep what `tile` keeps and read no more."""
+        return plan_tiles(
+            {axis: span.stop for axis, span in tile.spans.items()},
+            self._plan.grid.limits,
+            1,
+            self._most_pixels or 0,
+            {axis: span.keep for axis, span in tile.spans.items()},
+        )
+
+    def _network(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's output (CZYX) for a whole tile (CZYX)."""
+        given = _BLOCK.to(tensor, _as_axes(self._spec.input.axes))
+        output = self._session.run(np.ascontiguousarray(given, np.float32))
+        return _as_axes(self._spec.output.axes).to(output, _BLOCK).astype(np.float32, copy=False)
+
+    def _shrink(self, tile: Tile, reason: OutOfMemoryError) -> None:
+        """Compute tiles of at most half of the pixels from now on."""
+        self._most_pixels = (self._most_pixels or math.prod(tile.shape.values())) // 2
+        try:
+            smaller = self._smaller(tile)
+        except OutOfMemoryError:
+            raise OutOfMemoryError(
+                f"even a tile that cannot be cut further does not fit into the memory of "
+                f"{self._session.device}: "
+                "close other programs, or use another device",
+                tile.shape,
+            ) from reason
+        log.warning("%s: going on with tiles of %s", reason, dict(smaller.tile))
+
+    def _as_result(
+        self, raw: NDArray[np.generic], scales: SampleScales, dtype: np.dtype[Any]
+    ) -> NDArray[np.generic]:
+        """Raw channels in the grey levels of the result, to be compared with it."""
+        if self._options.range == "input":
+            return _as_type(raw, dtype)
+        copies = len(scales.after) // len(scales.before) or 1
+        return np.stack(
+            [
+                cast_pixels(after.invert(before.apply(channel)), dtype)
+                for before, after, channel in zip(
+                    scales.before, scales.after[::copies], raw, strict=False
+                )
+            ]
+        )
+
+    def _write(self, work: Work, channels: slice, pixels: NDArray[np.generic]) -> None:
+        block = work.block
+        place = [
+            _from(kept, self._plan.window[axis].start)
+            for axis, kept in zip("ZYX", work.keep, strict=True)
+        ]
+        outer = (slice(block.sample, block.sample + 1), slice(block.time, block.time + 1), channels)
+        self._sink.write((*outer, *place), pixels[np.newaxis, np.newaxis])
+
+
+def _as_type(raw: NDArray[np.generic], dtype: np.dtype[Any]) -> NDArray[np.generic]:
+    """Raw pixels in another type; numbers that are not finite stay, as integers 0 and the ends."""
+    if raw.dtype == dtype:
+        return raw
+    pixels = raw.astype(np.float64)
+    return cast_pixels(pixels if dtype.kind == "f" else np.nan_to_num(pixels, posinf=np.inf), dtype)
+
+
+def _put_back(raw: NDArray[np.generic], restored: NDArray[np.generic]) -> None:
+    """Give pixels that are not finite back to the result; where its channels are not the raw
+    ones, they are lost in all."""
+    lost = ~np.isfinite(raw.astype(np.float32, copy=False))
+    if len(raw) == len(restored):
+        restored[lost] = _as_type(raw[lost], restored.dtype)
+    else:
+        restored[:, lost.any(axis=0)] = np.nan if restored.dtype.kind == "f" else 0
+
+
+def _crop(tile: Tile) -> tuple[slice, ...]:
+    """Index of what a tile keeps into the tile's array (CZYX)."""
+    return _index({axis: span.crop for axis, span in tile.spans.items()})
+
+
+def _index(spans: Mapping[str, slice]) -> tuple[slice, ...]:
+    """Index into an array CZYX; axes that are not named are taken whole."""
+    return tuple(spans.get(axis, slice(None)) for axis in _BLOCK)
+
+
+def _from(span: slice, origin: int) -> slice:
+    """A span counted from `origin`."""
+    return slice(span.start - origin, span.stop - origin)
+
+
+def _as_axes(model_axes: str) -> Axes:
+    """A model's axes with its batch, which is always 1 here, as the sample axis."""
+    return Axes(model_axes.replace("B", "S"))
