@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"care-bridge {arguments.verb}: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"care-bridge {arguments.verb}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"care-bridge {arguments.verb}: {str(stop) or 'interrupted'}", file=sys.stderr)
         return _INTERRUPTED
 
 

@@ -14,7 +14,8 @@ from care_bridge.cli.restore_arguments import add_restore_options, restore_optio
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from care_bridge.runtime.batch import Job, Restored
+    from care_bridge.runtime.jobs import Job
+    from care_bridge.runtime.one_file import Restored
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,8 @@ from care_bridge.fiji.arguments import parse_arguments
 from care_bridge.fiji.images import from_imageplus, to_imageplus
 from care_bridge.images import is_image_name
 from care_bridge.package.package import load_package
-from care_bridge.runtime.batch import SUFFIX_IN_SAME_FOLDER, restore_files
+from care_bridge.runtime.batch import restore_files
+from care_bridge.runtime.jobs import SUFFIX_IN_SAME_FOLDER
 from care_bridge.runtime.options import RestoreOptions, check_names
 from care_bridge.runtime.restorer import Restorer
 

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from care_bridge.cli.main import main
+from care_bridge.runtime.manifest import MANIFEST
 from tests.packages import tiny_package
 
 
@@ -33,7 +34,9 @@ def run(*arguments):
 
 
 def files_in(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """Names of all files but manifests."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return sorted(str(path.relative_to(folder)) for path in files)
 
 
 def test_a_folder_keeps_its_names_types_and_calibration(tmp_path, package):

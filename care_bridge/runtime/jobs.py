@@ -1,0 +1,164 @@
+"""What a restoration of files is made of: the images that were named, and where each one goes."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from care_bridge.errors import ImageError
+from care_bridge.images import Storage, is_image_name, list_images
+from care_bridge.runtime.options import RestoreOptions
+
+SUFFIX_IN_SAME_FOLDER = "_restored"
+
+
+@dataclass(frozen=True)
+class Job:
+    """An image to restore, the name it has in the output folder's manifest (its path below the
+    folder that was named), and the image to write."""
+
+    source: Path
+    name: str
+    target: Path
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where results go: into `folder`, or into the one `file` in it."""
+
+    folder: Path
+    file: Path | None = None
+
+    @classmethod
+    def of(cls, out: Path) -> Output:
+        """What is meant by `out`: a file where it is named like an image and is no plain folder.
+        ImageError where it cannot be written to."""
+        is_file = is_image_name(out.name) and (out.suffix.lower() == ".zarr" or not out.is_dir())
+        output = cls(out.parent, out) if is_file else cls(out)
+        _check_writable(output.folder)
+        return output
+
+
+def storage_of(options: RestoreOptions) -> Storage:
+    """How results are stored."""
+    return Storage(options.format, options.compression, options.multiscale, options.overwrite)
+
+
+def find_jobs(
+    sources: Sequence[str | Path],
+    output: Output,
+    options: RestoreOptions,
+    *,
+    may_be_empty: bool = False,
+) -> tuple[Job, ...]:
+    """What is to be restored and where to; an image that is named twice is restored once.
+
+    Results keep their names, with "_restored" added where they land beside their source, and the
+    ending of another format. Raises ImageError where a source is missing, or where a folder holds
+    no image and a pattern fits none, unless these may be empty; see also `check_jobs`.
+    """
+    found = {
+        image.resolve(): (image, relative)
+        for source in sources
+        for image, relative in _expand(str(source), output, options, may_be_empty)
+    }
+    if output.file is not None:
+        if len(found) != 1:
+            raise ImageError(
+                f"{len(found)} images cannot be restored into the one file {output.file}: name a "
+                "folder"
+            )
+        jobs = [Job(image, relative.name, output.file) for image, relative in found.values()]
+    else:
+        storage = storage_of(options)
+        jobs = [
+            Job(image, relative.as_posix(), _target(image, relative, output.folder, storage))
+            for image, relative in found.values()
+        ]
+        # What an earlier run left beside its source is no image to be restored again.
+        beside = {job.target.resolve() for job in jobs if _is_beside(job.source, job.target)}
+        jobs = [job for job in jobs if job.source.resolve() not in beside]
+    return tuple(jobs)
+
+
+def check_jobs(jobs: Sequence[Job]) -> None:
+    """Raise the first of the jobs' conflicts."""
+    for conflict in conflicts(jobs).values():
+        raise conflict
+
+
+def conflicts(jobs: Sequence[Job]) -> dict[Job, ImageError]:
+    """Jobs that would write what an earlier job writes, or replace an image to be restored."""
+    sources = {job.source.resolve() for job in jobs}
+    taken: dict[Path, Path] = {}
+    found: dict[Job, ImageError] = {}
+    for job in jobs:
+        if job.target in taken:
+            found[job] = ImageError(
+                f"{taken[job.target]} and {job.source} would both be written to {job.target}: "
+                "restore them into different folders"
+            )
+        elif job.target.resolve() in sources:
+            found[job] = ImageError(
+                f"{job.target} is an image to be restored, and would be replaced: use another "
+                "output"
+            )
+        taken.setdefault(job.target, job.source)
+    return found
+
+
+def _expand(
+    source: str, output: Output, options: RestoreOptions, may_be_empty: bool
+) -> list[tuple[Path, Path]]:
+    """Images of a source, each with the path it gets below the output folder."""
+    path = Path(source)
+    if path.is_dir() and not is_image_name(path.name):
+        images = _images_in(path, options, may_be_empty)
+        if path.resolve() in output.folder.resolve().parents:
+            # Results below the images are not restored again.
+            images = [image for image in images if not _is_below(image, output.folder)]
+        return [(image, image.relative_to(path)) for image in images]
+    if path.exists():
+        return [(path, Path(path.name))]
+    matches = sorted(glob.glob(source))
+    if not matches and not (may_be_empty and glob.has_magic(source)):
+        raise ImageError(f"{source} is not there: name an image, a folder or a pattern like *.tif")
+    return [pair for match in matches for pair in _expand(match, output, options, may_be_empty)]
+
+
+def _images_in(folder: Path, options: RestoreOptions, may_be_empty: bool) -> list[Path]:
+    try:
+        return list_images(folder, options.include_subfolders)
+    except ImageError:  # the folder is there, so it holds none
+        if may_be_empty:
+            return []
+        raise
+
+
+def _is_below(image: Path, folder: Path) -> bool:
+    return folder.resolve() in image.resolve().parents
+
+
+def _target(source: Path, relative: Path, folder: Path, storage: Storage) -> Path:
+    target = folder / relative.with_name(storage.name(relative.name))
+    if not _is_beside(source, target):
+        return target
+    ending = (
+        "".join(target.suffixes[-2:]) if target.stem.lower().endswith(".ome") else target.suffix
+    )
+    return target.with_name(target.name.removesuffix(ending) + SUFFIX_IN_SAME_FOLDER + ending)
+
+
+def _is_beside(source: Path, target: Path) -> bool:
+    return target.parent.resolve() == source.parent.resolve()
+
+
+def _check_writable(folder: Path) -> None:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ImageError(f"{existing} is a file: name a folder for the results")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ImageError(f"the folder {existing} cannot be written to: choose another output")

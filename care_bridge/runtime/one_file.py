@@ -1,0 +1,149 @@
+"""Restoring one file of many: what is recorded of it, and whether it was done before."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from care_bridge.errors import CareBridgeError
+from care_bridge.images import open_image, write_image
+from care_bridge.runtime.jobs import Job, Output
+from care_bridge.runtime.manifest import (
+    FAILED,
+    RESTORED,
+    STARTED,
+    Manifest,
+    Recipe,
+    Record,
+    Records,
+    SourceState,
+    unexplained,
+)
+from care_bridge.runtime.restorer import Restorer
+
+BatchProgress = Callable[[Job, int, int], None]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+log = logging.getLogger("care_bridge")
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A file that was restored: its type, its shape, the seconds it took, and other figures."""
+
+    job: Job
+    dtype: str
+    shape: tuple[int, ...]
+    seconds: float
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FileRestorer:
+    """A loaded model, and the manifest of the folder that results go into (None: there is none,
+    as for a single file)."""
+
+    restorer: Restorer
+    output: Output
+    recipe: Recipe
+    manifest: Manifest | None
+    on_progress: BatchProgress | None = None
+
+    def restore(self, job: Job, *, overwrite: bool) -> Restored:
+        """Restore one file; its result appears whole or not at all. CareBridgeError names it."""
+        state = SourceState.of(job.source, job.name)
+        try:
+            result = self._restore(job, state, overwrite)
+        except CareBridgeError as error:
+            _name(error, job)
+            raise
+        more = {
+            "seconds": round(result.seconds, 3),
+            "shape": result.shape,
+            "dtype": result.dtype,
+            **result.figures,
+        }
+        self._record(RESTORED, job, state, more)
+        return result
+
+    def record_failure(self, job: Job, error: CareBridgeError) -> None:
+        """Write down that a file failed."""
+        state = SourceState.of(job.source, job.name)
+        self._record(FAILED, job, state, {"error": str(error)})
+
+    def _restore(self, job: Job, state: SourceState, overwrite: bool) -> Restored:
+        started = time.perf_counter()
+
+        def progress(done: int, total: int) -> None:
+            if self.on_progress:
+                self.on_progress(job, done, total)
+
+        image = open_image(job.source, self.restorer.options.axes)
+        with _named(job.source.name):
+            result = self.restorer.restore_image(image, progress)
+        self._record(STARTED, job, state, {})
+        write_image(result, job.target, overwrite=overwrite)
+        seconds = time.perf_counter() - started
+        figures = {"device": self.restorer.device}
+        return Restored(job, str(result.pixels.dtype), result.pixels.shape, seconds, figures)
+
+    def _record(self, status: str, job: Job, state: SourceState, more: Mapping[str, Any]) -> None:
+        if self.manifest is None:
+            return
+        replaces = status == STARTED and job.target.exists()
+        target = target_name(job, self.output)
+        self.manifest.add(Record(status, target, state, self.recipe, replaces, more))
+
+
+def is_done(job: Job, output: Output, records: Records, recipe: Recipe) -> bool:
+    """Whether the job's target is there, as the job would write it. ImageError where another one
+    is there."""
+    if not job.target.exists():
+        return False
+    record = records.of(target_name(job, output))
+    if record is None:
+        raise unexplained(job.target)
+    record.accounts_for(job.target, SourceState.of(job.source, job.name), recipe)
+    return True
+
+
+def target_name(job: Job, output: Output) -> str:
+    """The name of a job's target in the manifest of the output."""
+    return job.target.relative_to(output.folder).as_posix()
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether there was no room left, so that the next file would fail as well."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _name(error: CareBridgeError, job: Job) -> None:
+    """Make the message name the file, if it does not yet."""
+    if str(job.source) not in str(error):
+        error.args = (f"{job.source}: {error}",)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Begin what is logged of a file with its name."""
+
+    def prefix(record: logging.LogRecord) -> bool:
+        record.msg, record.args = f"{name}: {record.getMessage()}", ()
+        return True
+
+    log.addFilter(prefix)
+    try:
+        yield
+    finally:
+        log.removeFilter(prefix)
