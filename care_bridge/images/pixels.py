@@ -38,6 +38,12 @@ def check_pixel_type(dtype: np.dtype[np.generic], name: object) -> None:
         )
 
 
+def pixel_type(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    """The type that `to_pixel_type` makes of pixels of this type."""
+    native = dtype.newbyteorder("=")
+    return np.dtype(np.float32) if native == np.float64 else native
+
+
 def to_pixel_type(pixels: NDArray[np.generic], name: object) -> NDArray[np.generic]:
     """Pixels as read from a file, C-contiguous and in the machine's byte order.
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import struct
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,14 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from care_bridge.errors import AxesError, ImageError
-from care_bridge.images.image import Calibration, Display, Image
+from care_bridge.errors import ImageError
+from care_bridge.images.image import Calibration, Display, ImageInfo
 from care_bridge.images.imagej_metadata import read_calibration, read_display, read_history
 from care_bridge.images.ome_metadata import read_ome
-from care_bridge.images.pixels import check_pixel_type, to_pixel_type
-from care_bridge.images.source import ImageInMemory
+from care_bridge.images.pixels import check_pixel_type, pixel_type
 from care_bridge.images.tiff_axes import settle_axes
 from care_bridge.images.tiff_layout import check_whole
+from care_bridge.images.tiff_source import TiffSource, reading
 
 # What tifffile would log is found out and said by this module.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -33,43 +31,23 @@ _SCREEN_DPI = 72.0  # image editors write it for "no resolution"; ImageJ ignores
 
 
 @contextmanager
-def open_tiff(path: Path, axes: str | None) -> Iterator[ImageInMemory]:
+def open_tiff(path: Path, axes: str | None) -> Iterator[TiffSource]:
     """Open the only image of a TIFF file; see `open_source`."""
-    with _foreign_errors(path):
-        check_whole(path)
-        with tifffile.TiffFile(path, is_mmstack=False, is_ndtiff=False) as tif:
-            image = _read_image(tif, path, axes)
-    yield ImageInMemory(image)
+    with ExitStack() as stack:
+        with reading(path):
+            check_whole(path)
+            with tifffile.TiffFile(path, is_mmstack=False, is_ndtiff=False) as tif:
+                series = _only_series(tif, path)
+                info = _describe(tif, series, path, axes)
+                file = stack.enter_context(path.open("rb", buffering=0))
+                source = TiffSource(path, file, info, series)
+        stack.callback(source.close)
+        yield source
 
 
-@contextmanager
-def _foreign_errors(path: Path) -> Iterator[None]:
-    """Turn what tifffile and the decoders raise on damaged or unsupported files into ImageError."""
-    try:
-        yield
-    except (AxesError, ImageError):
-        raise
-    except MemoryError as error:
-        raise ImageError(f"{path} does not fit into this machine's memory") from error
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (
-        ArithmeticError,
-        AssertionError,
-        LookupError,
-        RuntimeError,
-        SyntaxError,  # of the XML parser
-        TypeError,
-        ValueError,
-        struct.error,
-        zlib.error,
-    ) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"{path} cannot be read as TIFF ({reason}): save it anew") from error
-
-
-def _read_image(tif: tifffile.TiffFile, path: Path, given_axes: str | None) -> Image:
-    series = _only_series(tif, path)
+def _describe(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path, given_axes: str | None
+) -> ImageInfo:
     page = series.keyframe
     letters, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
     # tifffile takes 3 or 4 planes for colours when it writes an array whose axes nobody told it
@@ -79,20 +57,20 @@ def _read_image(tif: tifffile.TiffFile, path: Path, given_axes: str | None) -> I
     _check_encoding(page, dict(zip(letters, shape, strict=True)).get("S", 1), path)
     colormap = _colormap(page, tif.is_imagej, path)
     axes, shape = settle_axes(letters, shape, given_axes, path)
-    image = Image(to_pixel_type(series.asarray(), path).reshape(shape), axes)
-    rgb = page.photometric == _RGB and not guessed and image.sizes.get("C", 1) == 3
+    info = ImageInfo(axes, shape, pixel_type(series.dtype))
+    rgb = page.photometric == _RGB and not guessed and info.sizes.get("C", 1) == 3
     if series.kind == "ome":
         calibration, display, history = read_ome(tif.ome_metadata or "")
-        return image.replace(
+        return info.replace(
             calibration=calibration, display=display, history=history, rgb=rgb, container="ome"
         )
     if series.kind == "imagej":
         # ImageJ itself opens 16-bit colour pictures as three channels
         return _describe_imagej(
-            image.replace(rgb=rgb and series.dtype.itemsize == 1), tif, colormap, path
+            info.replace(rgb=rgb and series.dtype.itemsize == 1), tif, colormap, path
         )
     display = Display() if colormap is None else Display(luts=(colormap,))
-    return image.replace(
+    return info.replace(
         calibration=_plain_calibration(page), display=display, rgb=rgb, container="plain"
     )
 
@@ -163,19 +141,19 @@ def _colormap(page: tifffile.TiffPage, by_imagej: bool, path: Path) -> NDArray[n
 
 
 def _describe_imagej(
-    image: Image, tif: tifffile.TiffFile, colormap: NDArray[np.uint8] | None, path: Path
-) -> Image:
+    info: ImageInfo, tif: tifffile.TiffFile, colormap: NDArray[np.uint8] | None, path: Path
+) -> ImageInfo:
     metadata: dict[str, Any] = tif.imagej_metadata or {}
     if "cf" in metadata:
         raise ImageError(
             f"{path} holds calibrated intensities (ImageJ's Calibrate, or signed 16-bit): convert "
             "it in ImageJ by Image > Type > 32-bit, which applies the calibration"
         )
-    sizes = image.sizes
-    channels = 1 if image.rgb else sizes.get("C", 1)
+    sizes = info.sizes
+    channels = 1 if info.rgb else sizes.get("C", 1)
     planes = channels * sizes.get("Z", 1) * sizes.get("T", 1)
     size = _pixel_size(tif.pages.first)
-    return image.replace(
+    return info.replace(
         calibration=read_calibration(metadata, size, sizes.get("Z", 1)),
         display=read_display(metadata, colormap, channels, planes),
         history=read_history(metadata),
