@@ -5,6 +5,10 @@ float32 stays float32: TF32 and bf16, which some engines switch on by themselves
 
 from __future__ import annotations
 
+import contextlib
+import io
+import platform
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -17,80 +21,113 @@ from care_bridge.errors import (
     MissingExtraError,
     OutOfMemoryError,
 )
+from care_bridge.runtime.binding import DeviceTensors
+from care_bridge.runtime.engines import Engine, compute_threads, engines
 
-_CUDA = "CUDAExecutionProvider"
-_OPENVINO = "OpenVINOExecutionProvider"
-_CPU = "CPUExecutionProvider"
 _ONLY_FATAL = 4
-_MEMORY_WORDS = ("bad_alloc", "bad allocation", "allocate memory", "out of memory")
+_DIMENSIONS_OF_3D = 5
+_MODEL_ERRORS = ("InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented")
+_ENGINE_ERRORS = ("EPFail", "EngineError", "Fail", "RuntimeException")
+# In lower case: ONNX Runtime's arena, C++, CUDA with cuDNN and cuBLAS, OpenVINO, OpenCL.
+_MEMORY_WORDS = (
+    "allocate memory",
+    "bad allocation",
+    "bad_alloc",
+    "alloc_failed",
+    "failed to allocate",
+    "mem_object_allocation",
+    "memoryallocation",
+    "out of gpu resources",
+    "out of memory",
+    "out_of_resources",
+    "smaller than requested bytes",
+)
 
 
 class Session:
     """A loaded model.
 
-    weights: the ONNX file's bytes. device: "auto", "cpu", "cuda" or "cuda:NUMBER". Raises
-    DeviceError where the named device cannot be used and InferenceError where the engine refuses
-    the model. `device` and `engine` say what was taken.
+    weights: the ONNX file's bytes. device, precision: as in RestoreOptions. memory: the most
+    bytes that it may take on a GPU, None for no limit. Raises DeviceError where the named device,
+    or the precision on it, cannot be used and InferenceError where the engine refuses the model.
+
+    device: what was taken, "cpu", "cuda:0", "openvino:GPU" or "directml"; "cpu" means that it
+    computes in main memory. engine: with what and why, e.g. "ONNX Runtime 1.31.1, CPU; no CUDA
+    in this build". advice: what would make this model faster here, in one line, empty if nothing.
+    One thread runs a session; any other may cancel.
     """
 
-    def __init__(self, weights: bytes, device: str = "auto") -> None:
-        runtime = _onnxruntime()
-        self._errors = _engine_errors(runtime)
-        available = runtime.get_available_providers()
-        if device.startswith("cuda") and _CUDA not in available:
-            raise DeviceError(
-                f"device {device} was asked for, but the installed ONNX Runtime "
-                f"{runtime.__version__} has no CUDA: install the extra gpu in place of cpu, or "
-                "use device cpu"
-            )
-        wanted = _providers(device, available)
-        if any(name == _CUDA for name, _ in wanted):
-            runtime.preload_dlls()
-        options = runtime.SessionOptions()
-        options.log_severity_level = _ONLY_FATAL
-        # With the memory pattern on, the engine's peak is up to twice as high and depends on the
-        # shapes it saw before.
-        options.enable_mem_pattern = False
-        try:
-            self._session = runtime.InferenceSession(weights, options, providers=wanted)
-        except self._errors as error:
-            raise InferenceError(
-                f"ONNX Runtime refuses the model: {_first_line(error)}: check the package"
-            ) from error
-        taken = self._session.get_providers()[0]
-        if device.startswith("cuda") and taken != _CUDA:
-            raise DeviceError(
-                f"device {device} was asked for, but CUDA could not be started: check the NVIDIA "
-                "driver (nvidia-smi) and the extra gpu, or use device cpu"
-            )
-        self.device = _device_name(device) if taken == _CUDA else "cpu"
-        self.engine = (
-            f"ONNX Runtime {runtime.__version__}, {taken.removesuffix('ExecutionProvider')}"
+    def __init__(
+        self,
+        weights: bytes,
+        device: str = "auto",
+        precision: str = "float32",
+        memory: int | None = None,
+    ) -> None:
+        self._runtime = runtime = _onnxruntime()
+        self._errors: tuple[type[Exception], ...] = (
+            *_errors(runtime, _MODEL_ERRORS + _ENGINE_ERRORS),
+            MemoryError,
         )
-        counts = len(self._session.get_inputs()), len(self._session.get_outputs())
-        if counts != (1, 1):
+        available = runtime.get_available_providers()
+        candidates = engines(device, precision, memory, available, runtime.__version__)
+        engine, self._session, passed_over = _start(runtime, weights, candidates, device)
+        self.device = engine.device
+        self.engine = _described(engine, precision, runtime, available, device, passed_over)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if (len(inputs), len(outputs)) != (1, 1):
             raise InferenceError(
-                f"the network has {counts[0]} inputs and {counts[1]} outputs, one of each is "
+                f"the network has {len(inputs)} inputs and {len(outputs)} outputs, one of each is "
                 "expected: export the model again"
             )
-        self._input = self._session.get_inputs()[0].name
-        self._output = self._session.get_outputs()[0].name
+        self._names = inputs[0].name, outputs[0].name
+        self.advice = _advice(engine, len(inputs[0].shape), available)
+        self._on_gpu = (
+            DeviceTensors(runtime, self._session, self._names, ("cuda", engine.number))
+            if engine.kind == "cuda"
+            else None
+        )
+        self._running: Any = None
 
     def run(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's first output for `tile` (float32, the model's axes and sizes)."""
+        """The network's output for `tile` (float32, contiguous, the model's axes and sizes).
+
+        Raises OutOfMemoryError (its tile is not filled in), and InferenceError where the engine
+        fails or the run was cancelled.
+        """
+        self._running = options = self._runtime.RunOptions()
+        options.log_severity_level = _ONLY_FATAL
         try:
-            (result,) = self._session.run([self._output], {self._input: tile})
+            return self._run(tile, options)
         except self._errors as error:
-            message = _first_line(error)
-            if any(word in str(error).lower() for word in _MEMORY_WORDS):
+            if options.terminate:
+                raise InferenceError(f"a tile of shape {tile.shape} was cancelled") from error
+            text = str(error).lower()
+            if isinstance(error, MemoryError) or any(word in text for word in _MEMORY_WORDS):
                 raise OutOfMemoryError(
                     f"a tile of shape {tile.shape} does not fit into the memory of {self.device}: "
                     "use a smaller tile",
                     {},
                 ) from error
             raise InferenceError(
-                f"ONNX Runtime failed on a tile of shape {tile.shape}: {message}"
+                f"ONNX Runtime failed on a tile of shape {tile.shape}: {_first_line(str(error))}"
             ) from error
+        finally:
+            self._running = None
+
+    def cancel(self) -> None:
+        """Stop the tile that is running now, from another thread: `run` raises InferenceError
+        there. The next one runs again, so the caller must ask for none. ONNX Runtime's own engines
+        stop within a layer; OpenVINO finishes the tile, which is then returned."""
+        running = self._running
+        if running is not None:
+            running.terminate = True
+
+    def _run(self, tile: NDArray[np.float32], options: Any) -> NDArray[np.float32]:
+        if self._on_gpu is not None:
+            return self._on_gpu.run(tile, options)
+        input_name, output_name = self._names
+        (result,) = self._session.run([output_name], {input_name: tile}, options)
         return np.asarray(result, np.float32)
 
 
@@ -105,43 +142,80 @@ def _onnxruntime() -> ModuleType:
     return module
 
 
-def _engine_errors(runtime: ModuleType) -> tuple[type[Exception], ...]:
+def _errors(runtime: ModuleType, names: tuple[str, ...]) -> tuple[type[Exception], ...]:
     state = runtime.capi.onnxruntime_pybind11_state
-    names = (
-        "EPFail",
-        "EngineError",
-        "Fail",
-        "InvalidArgument",
-        "InvalidGraph",
-        "InvalidProtobuf",
-        "NoModel",
-        "NotImplemented",
-        "RuntimeException",
-    )
     return tuple(getattr(state, name) for name in names)
 
 
-def _providers(device: str, available: list[str]) -> list[tuple[str, dict[str, Any]]]:
-    providers: list[tuple[str, dict[str, Any]]] = []
-    if device != "cpu" and _CUDA in available:
-        providers.append(
-            (
-                _CUDA,
-                {
-                    "device_id": _device_name(device).partition(":")[2],
-                    "use_tf32": "0",
-                    "cudnn_conv_algo_search": "HEURISTIC",
-                },
-            )
-        )
-    if _OPENVINO in available:
-        providers.append((_OPENVINO, {"device_type": "CPU", "precision": "FP32"}))
-    return [*providers, (_CPU, {})]
+def _start(
+    runtime: ModuleType, weights: bytes, candidates: tuple[Engine, ...], device: str
+) -> tuple[Engine, Any, list[str]]:
+    """The first engine that starts, its InferenceSession, and why those before it did not."""
+    passed_over: list[str] = []
+    for engine in candidates:
+        session, reason = _try(runtime, weights, engine)
+        if session is not None:
+            return engine, session, passed_over
+        passed_over.append(f"{engine.title} could not be started ({reason})")
+    raise DeviceError(f"device {device} was asked for, but {passed_over[-1]}; or use device cpu")
 
 
-def _device_name(device: str) -> str:
-    return device if ":" in device else "cuda:0"
+def _try(runtime: ModuleType, weights: bytes, engine: Engine) -> tuple[Any, str]:
+    """The InferenceSession on this engine, or None and why it cannot be had."""
+    printed = io.StringIO()
+    if engine.kind == "cuda":
+        # It prints what it misses on stdout, among the results.
+        with contextlib.redirect_stdout(printed):
+            runtime.preload_dlls()
+    providers = [(engine.provider, engine.options)]
+    about_engine: tuple[type[Exception], ...] = ()
+    if engine.kind != "cpu":
+        # Why a provider does not start goes to a log that only people can read.
+        runtime.set_default_logger_severity(_ONLY_FATAL)
+        providers.append(("CPUExecutionProvider", {}))  # for what the engine cannot compute
+        about_engine = (*_errors(runtime, _ENGINE_ERRORS), RuntimeError)
+    options = runtime.SessionOptions()
+    options.log_severity_level = _ONLY_FATAL
+    options.intra_op_num_threads = compute_threads()
+    # With the memory pattern on, the engine's peak is up to twice as high and depends on the
+    # shapes it saw before.
+    options.enable_mem_pattern = False
+    try:
+        # Without its own fallback, which prints on stdout.
+        session = runtime.InferenceSession(weights, options, providers=providers, enable_fallback=0)
+    except about_engine as error:
+        return None, _first_line(str(error))
+    except _errors(runtime, _MODEL_ERRORS + _ENGINE_ERRORS) as error:
+        raise InferenceError(
+            f"ONNX Runtime refuses the model: {_first_line(str(error))}: check the package"
+        ) from error
+    if session.get_providers()[0] != engine.provider:
+        return None, _first_line(printed.getvalue()) or engine.to_check
+    return session, ""
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+def _described(
+    engine: Engine,
+    precision: str,
+    runtime: ModuleType,
+    available: list[str],
+    device: str,
+    passed_over: list[str],
+) -> str:
+    """What Session.engine says."""
+    lowered = [] if precision == "float32" else [precision]
+    title = ", ".join([f"ONNX Runtime {runtime.__version__}", engine.title, *lowered])
+    missing = device == "auto" and "CUDAExecutionProvider" not in available
+    return "; ".join([title, *(["no CUDA in this build"] if missing else []), *passed_over])
+
+
+def _advice(engine: Engine, dimensions: int, available: list[str]) -> str:
+    installable = platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "darwin"
+    missing = "OpenVINOExecutionProvider" not in available
+    if engine.kind != "cpu" or dimensions != _DIMENSIONS_OF_3D or not (installable and missing):
+        return ""
+    return "3D models run about 1.7 times faster on a CPU with the extra openvino in place of cpu"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0].strip()

@@ -1,0 +1,42 @@
+"""What a lower precision costs: a package's own test tensors, run on the engine at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from care_bridge.errors import PackageFormatError
+from care_bridge.package.package import Package
+from care_bridge.runtime.prediction import predict
+from care_bridge.runtime.session import Session
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How far an output is from the float32 one of the package, its largest and its root mean
+    square difference, in parts of the latter's range."""
+
+    largest: float
+    rms: float
+
+    def __str__(self) -> str:
+        return f"at most {self.largest:.1e}, rms {self.rms:.1e} of the test output's range"
+
+
+def precision_error(package: Package, session: Session) -> Deviation:
+    """How far `session` is from the test output that the package was exported with (float32),
+    before any scaling back to grey levels. PackageFormatError where that output has another shape
+    than the network's."""
+    spec = package.spec
+    expected = package.tensor(spec.output.test_tensor).astype(np.float64)
+    output = predict(spec, session, package.tensor(spec.input.test_tensor))
+    if output.shape != expected.shape:
+        raise PackageFormatError(
+            f"{package.source}: the test input gives an output of shape {output.shape}, the test "
+            f"output has {expected.shape}: get the package again"
+        )
+    difference = (output - expected) / (np.ptp(expected) or 1.0)
+    return Deviation(
+        largest=float(np.abs(difference).max()), rms=float(np.sqrt(np.mean(difference**2)))
+    )
