@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.errors import ImageError
 from care_bridge.evaluation.figures import FullFigures, full_figures
-from care_bridge.evaluation.filters import best_filters, interpolated, projected
+from care_bridge.evaluation.filters import Baseline, best_filters, interpolated, projected
 from care_bridge.evaluation.metrics import fit_to_truth
 from care_bridge.evaluation.objects import Found, compare_objects, find_objects
 from care_bridge.evaluation.pictures import Line, profile
@@ -92,7 +91,7 @@ def assess(sample: Sample, request: Request, photons: float | None = None) -> As
     if "truth" not in blocks:
         return Assessment(sample.name, photons, (), unexplained=unexplained)
     truth = blocks["truth"]
-    methods, settings = _methods(blocks, truth, request.baselines)
+    methods, settings = _methods(sample, request.baselines)
     rows = tuple(
         Row(sample.name, name, channel, frame, at, photons, settings.get(name, ""), figures)
         for name, block in methods.items()
@@ -122,38 +121,45 @@ def same_shape(one: Block, other: Block) -> bool:
     return one.shape == other.shape
 
 
-def _methods(
-    blocks: Mapping[str, Block], truth: Block, names: Sequence[str]
-) -> tuple[dict[str, Block], dict[str, str]]:
+def _methods(sample: Sample, names: Sequence[str]) -> tuple[dict[str, Block], dict[str, str]]:
     """The images that are compared with the truth, by name, and the settings of baselines."""
+    blocks, truth = sample.blocks, sample.blocks["truth"]
     methods = {"restored": blocks["restored"]} if "restored" in blocks else {}
     settings: dict[str, str] = {}
     if "input" not in blocks:
         return methods, settings
     recorded = blocks["input"]
-    if recorded.shape[:2] != truth.shape[:2]:
-        raise ImageError(
-            f"the input has {recorded.shape[0]} channels and {recorded.shape[1]} frames, the truth "
-            f"{truth.shape[0]} and {truth.shape[1]}: both must be of the same field of view"
-        )
     tried: dict[str, list[NDArray[np.float32]]] = {}
     said: dict[str, dict[str, None]] = {}
     for index in np.ndindex(truth.shape[:2]):
-        volume, true_volume = recorded[index], truth[index]
-        if volume.shape == true_volume.shape:
-            found = best_filters(np.squeeze(volume), np.squeeze(true_volume), names)
-        elif true_volume.shape == (1, *volume.shape[1:]):
-            found = iter([projected(volume, true_volume[0])])
-        else:
-            found = iter([interpolated(volume, true_volume.shape)])
-        for baseline in found:
-            image = baseline.image.reshape(true_volume.shape)
+        for baseline in _baselines(recorded[index], truth[index], sample.factors, names):
+            image = baseline.image.reshape(truth[index].shape)
             tried.setdefault(baseline.name, []).append(image)
             said.setdefault(baseline.name, {})[baseline.setting] = None
     if same_shape(recorded, truth):
         methods = {"input": recorded, **methods}
     methods |= {name: np.stack(done).reshape(truth.shape) for name, done in tried.items()}
     return methods, {name: " / ".join(texts) for name, texts in said.items()}
+
+
+def _baselines(
+    recorded: NDArray[np.generic],
+    truth: NDArray[np.generic],
+    factors: Sequence[float],
+    names: Sequence[str],
+) -> Iterator[Baseline]:
+    """Those of one volume (Z, Y, X). An input of other pixels than the truth is brought to them
+    first; that is a baseline itself, which the filters then smooth."""
+    if recorded.shape == truth.shape:
+        yield from best_filters(np.squeeze(recorded), np.squeeze(truth), names)
+        return
+    if len(truth) == 1 < len(recorded):
+        brought = projected(recorded, truth[0])
+    else:
+        brought = interpolated(recorded, truth, factors)
+    yield brought
+    for found in best_filters(np.squeeze(brought.image), np.squeeze(truth), names):
+        yield replace(found, setting=f"{found.setting}, after {brought.name}")
 
 
 def _figures(
@@ -218,11 +224,6 @@ def _isotropy(
 
 def _reliability(members: Block, truth: Block, request: Request) -> Reliability:
     """In the target's normalised scale, a channel by its percentiles over all frames."""
-    if members.shape[1:] != truth.shape[1:]:
-        raise ImageError(
-            f"the members have the shape {members.shape[1:]} (frames, Z, Y, X), the truth "
-            f"{truth.shape[1:]}: both must show the same pixels"
-        )
     percents = Percentiles(request.members_low, request.members_high, _EPS)
     normalised = np.stack([percents.fit(channel).apply(channel) for channel in truth])
     return calibration(normalised, laplaces_from_channels(members, len(truth)))

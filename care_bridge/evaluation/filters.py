@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import affine_transform, gaussian_filter
 from skimage.restoration import (
     denoise_bilateral,
     denoise_nl_means,
@@ -52,15 +52,28 @@ def best_filters(
         yield FILTERS[name](noisy, truth)
 
 
-def interpolated(image: NDArray[np.generic], shape: tuple[int, ...]) -> Baseline:
-    """`image` brought to `shape` by cubic interpolation: the baseline of upsampling.
+def interpolated(
+    image: NDArray[np.generic], truth: NDArray[np.generic], factors: Sequence[float]
+) -> Baseline:
+    """`image` brought to the pixels of `truth` by cubic interpolation: the baseline of upsampling.
 
-    Pixels are taken as areas, so that both images cover the same field.
+    factors: pixels of the truth a pixel of the image, by axis. Pixels are taken as areas that begin
+    at the same edge (as binning leaves them) or as points of which the first ones coincide (as
+    leaving out slices does), whichever suits the truth better.
     """
-    factors = [after / before for before, after in zip(image.shape, shape, strict=True)]
-    pixels = zoom(image.astype(np.float32), factors, order=3, mode="nearest", grid_mode=True)
-    setting = " x ".join(f"{factor:.3g}" for factor in factors)
-    return Baseline("cubic", f"zoom {setting}", pixels)
+    pixels = image.astype(np.float32)
+    steps = 1 / np.array(factors)
+    said = " x ".join(f"{factor:.4g}" for factor in factors)
+    tried = (
+        (
+            affine_transform(
+                pixels, steps, starts, output_shape=truth.shape, order=3, mode="nearest"
+            ),
+            f"zoom {said}, {told}",
+        )
+        for starts, told in ((steps / 2 - 0.5, "same edges"), (0 * steps, "same first pixels"))
+    )
+    return _best("cubic", tried, truth)
 
 
 def projected(volume: NDArray[np.generic], truth: NDArray[np.generic]) -> Baseline:

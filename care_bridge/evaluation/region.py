@@ -37,6 +37,11 @@ class Region:
             ranges.append((found[1], first, behind))
         return cls(tuple(ranges))
 
+    @property
+    def axes(self) -> str:
+        """The letters that are named."""
+        return "".join(axis for axis, _, _ in self.ranges)
+
     def cut(self, pixels: NDArray[np.generic], axes: str, name: str) -> NDArray[np.generic]:
         """The region of `pixels`, whose dimensions `axes` names.
 

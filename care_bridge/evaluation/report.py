@@ -15,7 +15,7 @@ from care_bridge.evaluation.shown import (
     charts_over,
     panels,
 )
-from care_bridge.evaluation.tables import figure_table, findings, mean_rows
+from care_bridge.evaluation.tables import findings, mean_table
 
 _SEVERAL_ROWS = 200
 
@@ -23,11 +23,10 @@ _SEVERAL_ROWS = 200
 def as_html(assessments: Sequence[Assessment], title: str) -> str:
     """The page; nothing in it is fetched from elsewhere."""
     parts = []
-    means = mean_rows(assessments)
-    if means:
+    if any(one.rows for one in assessments):
         names = {assessment.name for assessment in assessments}
         parts.append(f"<h2>Figures, means of {len(names)} image{'s' * (len(names) > 1)}</h2>")
-        parts.append(table_of(figure_table(means)))
+        parts.append(table_of(mean_table(assessments)))
         parts += [f'<p class="said">{escape(sentence)}</p>' for sentence in CONDITIONS]
     for heading, table in findings(assessments):
         parts.append(f"<h2>{escape(heading)}</h2>{table_of(table, words=True)}")

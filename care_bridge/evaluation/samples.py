@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from care_bridge.axes import Axes
 from care_bridge.errors import ConfigError, ImageError
 from care_bridge.evaluation.region import Region
+from care_bridge.evaluation.sampling import sampling_factors
 from care_bridge.images import list_images, open_image
 from care_bridge.images.image import Image
 
@@ -24,11 +25,13 @@ _LAYOUT = "CSTZYX"
 @dataclass(frozen=True)
 class Sample:
     """One field of view. blocks: the image of each role ("truth", "restored", "input",
-    "members"). spacing: of the voxels along Z, Y and X; 1 where it is not known."""
+    "members"). spacing: of the voxels along Z, Y and X; 1 where it is not known. factors: pixels of
+    the truth a pixel of the input along Z, Y and X, the slices of a projection aside."""
 
     name: str
     blocks: Mapping[str, Block]
     spacing: tuple[float, float, float]
+    factors: tuple[float, ...] = (1.0, 1.0, 1.0)
 
 
 def match_files(places: Mapping[str, Path]) -> list[dict[str, Path]]:
@@ -66,12 +69,14 @@ def read_sample(files: Mapping[str, Path], axes: str | None, region: Region) -> 
 
     axes: of plain TIFF files that do not say their own; members have channels of their own and
     must say theirs. Raises ImageError where an image holds
-    NaN or is constant, or the restored one differs from the truth in shape; ConfigError where
-    the region does not fit.
+    NaN or is constant, or shows other pixels than the truth: the restored one and the members must
+    not, the input may be a stack of which the truth is a projection, or sampled more coarsely (see
+    `sampling.sampling_factors`). ConfigError where the region does not fit.
     """
     images = {
         role: open_image(path, axes if role != "members" else None) for role, path in files.items()
     }
+    factors = _check_sizes(images, files, region)
     blocks = {}
     for role, image in images.items():
         cut = region.cut(image.pixels, image.axes, str(files[role]))
@@ -86,12 +91,10 @@ def read_sample(files: Mapping[str, Path], axes: str | None, region: Region) -> 
                 "nothing to compare"
             )
         blocks[role] = as_block(image.axes, cut)
-    if {"truth", "restored"} <= blocks.keys():
-        _check_equal(images, files)
     main = "truth" if "truth" in images else "restored"
     size = images[main].calibration.voxel_size
     spacing = (size.get("Z", 1.0), size.get("Y", 1.0), size.get("X", 1.0))
-    return Sample(files[main].name, blocks, spacing)
+    return Sample(files[main].name, blocks, spacing, factors)
 
 
 def as_block(axes: Axes, pixels: NDArray[np.generic]) -> Block:
@@ -107,14 +110,42 @@ def as_image(block: Block) -> Image:
     return Image(block.reshape([sizes[axis] for axis in axes]), axes)
 
 
-def _check_equal(images: Mapping[str, Image], files: Mapping[str, Path]) -> None:
-    sizes = [
-        {axis: images[role].sizes.get(axis, 1) for axis in _LAYOUT}
-        for role in ("truth", "restored")
-    ]
-    if sizes[0] != sizes[1]:
-        told = [
-            f"{files[role]} has " + " ".join(f"{a}={n}" for a, n in images[role].sizes.items())
-            for role in ("restored", "truth")
-        ]
-        raise ImageError(f"{told[0]}, its truth {told[1]}: both must show the same pixels")
+def _check_sizes(
+    images: Mapping[str, Image], files: Mapping[str, Path], region: Region
+) -> tuple[float, ...]:
+    """The factors between input and truth; ImageError where images do not fit together."""
+    if "truth" not in images:
+        return (1.0, 1.0, 1.0)
+    truth = images["truth"]
+    for role, axes in (("restored", _LAYOUT), ("members", "STZYX"), ("input", "CST")):
+        if role in images and _lengths(images[role], axes) != _lengths(truth, axes):
+            raise ImageError(
+                f"{files[role]} has {_told(images[role])}, its truth {_told(truth)}: both must "
+                + ("be of one field of view" if role == "input" else "show the same pixels")
+            )
+    if "input" not in images:
+        return (1.0, 1.0, 1.0)
+    factors = sampling_factors(images["input"], truth)
+    if factors is None:
+        raise ImageError(
+            f"{files['input']} has {_told(images['input'])}, its truth {_told(truth)}: neither is "
+            "the truth a whole number of times as large (or as the files' voxel sizes say), nor a "
+            "projection of it; compare images of one field of view"
+        )
+    for axis, *sizes in zip(
+        "ZYX", _lengths(images["input"], "ZYX"), _lengths(truth, "ZYX"), strict=True
+    ):
+        if sizes[0] != sizes[1] and axis in region.axes:
+            raise ConfigError(
+                f"--roi cuts {axis}, along which {files['input']} has {sizes[0]} pixels and its "
+                f"truth {sizes[1]}: leave {axis} out of the region"
+            )
+    return factors
+
+
+def _lengths(image: Image, axes: str) -> list[int]:
+    return [image.sizes.get(axis, 1) for axis in axes]
+
+
+def _told(image: Image) -> str:
+    return " ".join(f"{axis}={size}" for axis, size in image.sizes.items())

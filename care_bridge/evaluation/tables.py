@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -15,6 +15,8 @@ from care_bridge.evaluation.figures import CONDITIONS, FullFigures, mean_figures
 
 _FIGURES = [entry.name for entry in fields(FullFigures)]
 _MOST_LINES = 40
+_MOST_SETTINGS = 3
+_OR = " / "
 _DECIMALS = {"psnr": 2, "plain_psnr": 2}
 
 
@@ -28,14 +30,29 @@ def mean_rows(assessments: Sequence[Assessment]) -> dict[tuple[float | None, str
     return {key: mean_figures(several) for key, several in grouped.items()}
 
 
+def mean_table(assessments: Sequence[Assessment]) -> list[list[str]]:
+    """A header and a line of mean figures for each method (and number of photons), with the
+    settings that suited the images best."""
+    means, settings = mean_rows(assessments), _settings(assessments)
+    doses = any(photons is not None for photons, _ in means)
+    several = any(settings.values())
+    head = [*(["photons"] if doses else []), "method", *_FIGURES]
+    table = [[*head, *(["setting"] if several else [])]]
+    for (photons, method), figures in means.items():
+        dose = [f"{photons:g}"] if photons is not None else []
+        cells = [f"{value:.{_DECIMALS.get(key, 4)}f}" for key, value in asdict(figures).items()]
+        setting = [settings[photons, method]] if several else []
+        table.append([*dose, method, *cells, *setting])
+    return table
+
+
 def as_text(assessments: Sequence[Assessment]) -> str:
     """Tables for a terminal, and what the figures depend on."""
     parts = []
-    means = mean_rows(assessments)
-    if means:
+    if means := mean_rows(assessments):
         names = {assessment.name for assessment in assessments}
         parts.append(f"means of {len(names)} image{'s' * (len(names) > 1)}")
-        parts.append(aligned(figure_table(means)))
+        parts.append(aligned(mean_table(assessments)))
     for heading, table in findings(assessments):
         parts += ["", heading, aligned(table[: _MOST_LINES + 1])]
         if len(table) > _MOST_LINES + 1:
@@ -45,15 +62,17 @@ def as_text(assessments: Sequence[Assessment]) -> str:
     return "\n".join(parts)
 
 
-def figure_table(means: Mapping[tuple[float | None, str], FullFigures]) -> list[list[str]]:
-    """A header and a line for each method (and number of photons)."""
-    doses = any(photons is not None for photons, _ in means)
-    table = [[*(["photons"] if doses else []), "method", *_FIGURES]]
-    for (photons, method), figures in means.items():
-        dose = [f"{photons:g}"] if photons is not None else []
-        cells = [f"{value:.{_DECIMALS.get(key, 4)}f}" for key, value in asdict(figures).items()]
-        table.append([*dose, method, *cells])
-    return table
+def _settings(assessments: Sequence[Assessment]) -> dict[tuple[float | None, str], str]:
+    """The settings of each method in all images, without repetition."""
+    found: dict[tuple[float | None, str], dict[str, None]] = {}
+    for assessment in assessments:
+        for row in assessment.rows:
+            texts = found.setdefault((row.photons, row.method), {})
+            texts |= dict.fromkeys(filter(None, row.setting.split(_OR)))
+    return {
+        key: _OR.join(list(texts)[:_MOST_SETTINGS]) + (" …" if len(texts) > _MOST_SETTINGS else "")
+        for key, texts in found.items()
+    }
 
 
 def findings(assessments: Sequence[Assessment]) -> list[tuple[str, list[list[str]]]]:

@@ -41,7 +41,12 @@ def random_field(
     noise = rng.standard_normal(shape, np.float32)
     field = fft.irfftn(fft.rfftn(noise) * amplitude.astype(np.float32), shape)
     for axis, (size, spacing, step) in enumerate(zip(grid.shape, grid.spacing, steps, strict=True)):
-        field = interpolate(field, axis, np.arange(size) * spacing / step)
+        # The field's points are the grid's where it is as fine.
+        field = (
+            field.take(np.arange(size), axis)
+            if step == spacing
+            else interpolate(field, axis, np.arange(size) * spacing / step)
+        )
     return np.asarray(field, np.float32)
 
 

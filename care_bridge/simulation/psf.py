@@ -16,12 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from care_bridge.errors import ConfigError
+
 MODES = ("tilt_y", "tilt_x", "astigmatism_45", "defocus", "astigmatism_0", "trefoil", "coma")
 """Names of the Zernike modes 1 to 7 (OSA/ANSI index)."""
 
 # The kernel holds 98 % of the Airy pattern's light, and defocus up to these depths.
 _AIRY_REACH = 6.0
 _AXIAL_REACH = 4.0
+_MOST_SAMPLES = 8192
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,12 @@ def _psf(optics: Optics, reach: int) -> NDArray[np.float32]:
     half = int(np.ceil((_AIRY_REACH * wavelength / aperture + cone) / optics.pixel_size))
     kept = (2 * half + 1) * fine
     size = fft.next_fast_len(2 * kept)
+    if size > _MOST_SAMPLES:
+        raise ConfigError(
+            f"the point spread function is computed on {size} x {size} samples, more "
+            f"than {_MOST_SAMPLES} x {_MOST_SAMPLES}: bring optics.pixel_size nearer to what the "
+            "optics resolve, wavelength / (2 numerical_aperture), or simulate a thinner stack"
+        )
     frequencies = fft.fftfreq(size, optics.pixel_size / fine)
     y, x = frequencies[:, None], frequencies[None, :]
     square = y**2 + x**2

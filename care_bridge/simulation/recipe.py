@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Literal
 
 from care_bridge.errors import ConfigError
-from care_bridge.simulation.ranges import Range, ranged
+from care_bridge.simulation.ranges import Range, check_limits, limited, ranged
 from care_bridge.simulation.specimens.granules import Granules
 from care_bridge.simulation.specimens.membranes import Membranes
 from care_bridge.simulation.specimens.nuclei import Nuclei
@@ -29,6 +30,10 @@ KINDS: Mapping[str, type[Specimen]] = {
 }
 
 
+# Some ten arrays of this many single-precision numbers are needed at once.
+_MOST_PIXELS = 2**30
+
+
 @dataclass(frozen=True)
 class OpticsRecipe:
     """The microscope; `care_bridge.simulation.psf.Optics` says what its values mean.
@@ -37,23 +42,15 @@ class OpticsRecipe:
     then takes the place of the computed one in the source.
     """
 
-    numerical_aperture: Range = ranged(1.4, least=0.01)
-    wavelength: Range = ranged(0.52, least=0.01)
-    refractive_index: Range = ranged(1.515, least=1.0)
-    sample_index: Range = ranged(1.33, least=1.0)
-    depth: Range = ranged(0.0)
-    pixel_size: Range = ranged(0.1, least=1e-3, log=True)
-    z_step: Range = ranged(0.3, least=1e-3, log=True)
+    numerical_aperture: Range = ranged(1.4, least=0.01, most=1.7)
+    wavelength: Range = ranged(0.52, least=0.1, most=10)
+    refractive_index: Range = ranged(1.515, least=1.0, most=3)
+    sample_index: Range = ranged(1.33, least=1.0, most=3)
+    depth: Range = ranged(0.0, most=1e3)
+    pixel_size: Range = ranged(0.1, least=1e-3, most=1e3, log=True)
+    z_step: Range = ranged(0.3, least=1e-3, most=1e3, log=True)
     confocal: bool = False
     psf: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.numerical_aperture[1] >= self.refractive_index[0]:
-            raise ConfigError(
-                f"optics.numerical_aperture {self.numerical_aperture[1]:g} is not below "
-                f"optics.refractive_index {self.refractive_index[0]:g}: no light comes in so "
-                "steeply, change one of them"
-            )
 
 
 _OIL = OpticsRecipe()
@@ -75,15 +72,15 @@ _OPTICS = {
 @dataclass(frozen=True)
 class AberrationsRecipe:
     """Zernike modes 1 to 7 (OSA/ANSI index, in this order) of the source's optics: radians, root
-    mean square over the pupil."""
+    mean square over the pupil. Stronger ones would send light beyond the computed kernel."""
 
-    tilt_y: Range = ranged(0.0, least=-float("inf"))
-    tilt_x: Range = ranged(0.0, least=-float("inf"))
-    astigmatism_45: Range = ranged(0.0, least=-float("inf"))
-    defocus: Range = ranged(0.0, least=-float("inf"))
-    astigmatism_0: Range = ranged(0.0, least=-float("inf"))
-    trefoil: Range = ranged(0.0, least=-float("inf"))
-    coma: Range = ranged(0.0, least=-float("inf"))
+    tilt_y: Range = ranged(0.0, least=-0.5, most=0.5)
+    tilt_x: Range = ranged(0.0, least=-0.5, most=0.5)
+    astigmatism_45: Range = ranged(0.0, least=-0.5, most=0.5)
+    defocus: Range = ranged(0.0, least=-1.5, most=1.5)
+    astigmatism_0: Range = ranged(0.0, least=-0.5, most=0.5)
+    trefoil: Range = ranged(0.0, least=-0.5, most=0.5)
+    coma: Range = ranged(0.0, least=-0.5, most=0.5)
 
 
 @dataclass(frozen=True)
@@ -94,10 +91,10 @@ class BackgroundRecipe:
     mean. scale, exponent: its spectrum, see `care_bridge.simulation.fields.random_field`.
     """
 
-    level: Range = ranged(0.1)
-    contrast: Range = ranged(0.3)
-    scale: Range = ranged(20.0, least=1e-2, log=True)
-    exponent: Range = ranged(4.0)
+    level: Range = ranged(0.1, most=100)
+    contrast: Range = ranged(0.3, most=10)
+    scale: Range = ranged(20.0, least=1e-2, most=1e5, log=True)
+    exponent: Range = ranged(4.0, most=20)
 
 
 @dataclass(frozen=True)
@@ -111,16 +108,14 @@ class ExposureRecipe:
     average: exposures that are averaged into one source.
     """
 
-    photons: Range = ranged(20.0, least=1e-6, most=1e9, log=True)
-    doses: tuple[float, ...] = (1.0,)
+    photons: Range = ranged(20.0, least=1e-6, most=1e6, log=True)
+    doses: tuple[float, ...] = limited((1.0,), least=1e-6, most=1e3)
     arrange: Literal["channels", "folders"] = "channels"
-    average: Range = ranged(1, least=1)
+    average: Range = ranged(1, least=1, most=1000)
 
     def __post_init__(self) -> None:
-        if not self.doses or min(self.doses) <= 0:
-            raise ConfigError(
-                f"exposure.doses has the value {list(self.doses)}: give one number above 0 or more"
-            )
+        if not self.doses:
+            raise ConfigError("exposure.doses has no value: give one number or more")
 
 
 @dataclass(frozen=True)
@@ -131,11 +126,11 @@ class CameraRecipe:
     each of them gathers in an exposure.
     """
 
-    gain: Range = ranged(2.0, least=1e-6, log=True)
-    offset: Range = ranged(100.0)
-    read_noise: Range = ranged(1.6)
+    gain: Range = ranged(2.0, least=1e-3, most=1e3, log=True)
+    offset: Range = ranged(100.0, most=65535)
+    read_noise: Range = ranged(1.6, most=1e4)
     hot_pixels: Range = ranged(0.0, most=1.0)
-    hot_electrons: Range = ranged(20.0, 500.0, most=1e9, log=True)
+    hot_electrons: Range = ranged(20.0, 500.0, most=1e6, log=True)
 
 
 @dataclass(frozen=True)
@@ -147,16 +142,9 @@ class SamplingRecipe:
     pixels (linear), as training on pairs needs it; else each file has its own voxel size.
     """
 
-    binning: int = 1
-    z_factor: float = 1.0
+    binning: int = limited(1, least=1, most=64)
+    z_factor: float = limited(1.0, least=1, most=1e3)
     upsample: bool = True
-
-    def __post_init__(self) -> None:
-        if self.binning < 1 or self.z_factor < 1:
-            raise ConfigError(
-                f"sampling.binning {self.binning} and sampling.z_factor {self.z_factor:g} must be "
-                "at least 1: a source is not sampled more finely than its target"
-            )
 
 
 @dataclass(frozen=True)
@@ -168,18 +156,11 @@ class MovieRecipe:
     bleaching: share of the light that is lost in a second, at first.
     """
 
-    frames: int = 1
-    interval: float = 1.0
-    diffusion: Range = ranged(0.005)
-    speed: Range = ranged(0.05)
-    bleaching: Range = ranged(0.0)
-
-    def __post_init__(self) -> None:
-        if self.frames < 1 or self.interval <= 0:
-            raise ConfigError(
-                f"movie.frames {self.frames} and movie.interval {self.interval:g}: give at least "
-                "one frame and an interval above 0"
-            )
+    frames: int = limited(1, least=1, most=1e5)
+    interval: float = limited(1.0, least=1e-6, most=1e6)
+    diffusion: Range = ranged(0.005, most=1e4)
+    speed: Range = ranged(0.05, most=1e4)
+    bleaching: Range = ranged(0.0, most=1e3)
 
 
 @dataclass(frozen=True)
@@ -189,17 +170,14 @@ class TargetRecipe:
     image: "expected" is what an endless average of the source's exposures tends to; "ideal" the
     same through computed optics without aberrations; "structure" the specimen without optics;
     "average" the mean of `average` exposures. background: whether it is kept. projection: "max" or
-    "mean" of the target along Z. The target is in grey levels of the camera.
+    "mean" of the target along Z. The target is in the source's grey levels, with
+    binning those of a bin.
     """
 
     image: Literal["expected", "ideal", "structure", "average"] = "expected"
-    average: int = 100
+    average: int = limited(100, least=1, most=1e4)
     background: bool = True
     projection: Literal["none", "max", "mean"] = "none"
-
-    def __post_init__(self) -> None:
-        if self.average < 1:
-            raise ConfigError(f"target.average {self.average}: give at least one exposure")
 
 
 @dataclass(frozen=True)
@@ -213,9 +191,9 @@ class Recipe:
     kind: str
     specimen: Specimen
     optics: OpticsRecipe
-    size: tuple[int, ...] = (512, 512)
-    count: int = 10
-    seed: int = 0
+    size: tuple[int, ...] = limited((512, 512), least=1, most=65536)
+    count: int = limited(10, least=1, most=1e6)
+    seed: int = limited(0, least=0, most=2**63 - 1)
     aberrations: AberrationsRecipe = field(default_factory=AberrationsRecipe)
     background: BackgroundRecipe = field(default_factory=BackgroundRecipe)
     exposure: ExposureRecipe = field(default_factory=ExposureRecipe)
@@ -225,14 +203,20 @@ class Recipe:
     target: TargetRecipe = field(default_factory=TargetRecipe)
 
     def __post_init__(self) -> None:
-        if len(self.size) not in (2, 3) or min(self.size) < 1:
+        check_limits(self)
+        aperture, index = self.optics.numerical_aperture[1], self.optics.refractive_index[0]
+        if aperture >= index:
             raise ConfigError(
-                f"size {list(self.size)}: give the pixels of Y,X or of Z,Y,X, each above 0"
+                f"optics.numerical_aperture {aperture:g} is not below optics.refractive_index "
+                f"{index:g}: no light comes in so steeply, change one of them"
             )
-        if self.count < 1 or self.seed < 0:
+        if len(self.size) not in (2, 3):
+            raise ConfigError(f"size {list(self.size)}: give the pixels of Y,X or of Z,Y,X")
+        pixels = self.movie.frames * prod(self.size)
+        if pixels > _MOST_PIXELS:
             raise ConfigError(
-                f"count {self.count} and seed {self.seed}: give at least one pair and a seed of at "
-                "least 0"
+                f"size {list(self.size)} with movie.frames {self.movie.frames} makes {pixels:.2g} "
+                f"pixels an image: make it smaller, at most {_MOST_PIXELS:.2g} fit into memory"
             )
         if self.optics.psf and any(limits != (0, 0) for limits in vars(self.aberrations).values()):
             raise ConfigError(
@@ -246,11 +230,15 @@ class Recipe:
             ):
                 if needs_slices:
                     raise ConfigError(f"{key} needs slices: give a size of Z,Y,X")
-        if self.sampling.binning > min(self.size[-2:]):
-            raise ConfigError(
-                f"sampling.binning {self.sampling.binning} is more than the size "
-                f"{list(self.size)} has pixels: make it smaller"
-            )
+        for key, factor, sizes in (
+            ("sampling.binning", self.sampling.binning, self.size[-2:]),
+            ("sampling.z_factor", self.sampling.z_factor, self.size[:-2]),
+        ):
+            if sizes and factor > min(sizes):
+                raise ConfigError(
+                    f"{key} {factor:g} is more than the size {list(self.size)} has pixels there: "
+                    "make it smaller"
+                )
 
 
 def default_recipe(kind: str) -> Recipe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -12,6 +13,7 @@ import yaml
 
 from care_bridge.errors import ConfigError
 from care_bridge.plain_yaml import read_yaml_file, set_key
+from care_bridge.simulation.ranges import is_range
 from care_bridge.simulation.recipe import Recipe, default_recipe
 
 Section = TypeVar("Section")
@@ -51,7 +53,7 @@ def _plain(section: Any) -> dict[str, Any]:
         value = getattr(section, field.name)
         if dataclasses.is_dataclass(value):
             value = _plain(value)
-        elif "least" in field.metadata:
+        elif is_range(field):
             value = value[0] if value[0] == value[1] else list(value)
         elif isinstance(value, tuple):
             value = list(value)
@@ -83,8 +85,8 @@ def _overlay(section: Section, values: Any, where: str) -> Section:
         current = getattr(given, key)
         if dataclasses.is_dataclass(current):
             changes[key] = _overlay(current, value, name + ".")
-        elif "least" in fields[key].metadata:
-            changes[key] = _range(value, name, **fields[key].metadata)
+        elif is_range(fields[key]):
+            changes[key] = _range(value, name)
         else:
             changes[key] = _value(value, hints[key], name)
     changed: Section = dataclasses.replace(given, **changes)
@@ -99,18 +101,12 @@ def _keys(section: Any) -> Iterator[str]:
             yield from (f"{field.name}.{key}" for key in _keys(value))
 
 
-def _range(value: Any, name: str, least: float, most: float, log: bool) -> tuple[float, float]:
+def _range(value: Any, name: str) -> tuple[float, float]:
     limits = value if isinstance(value, list) else [value, value]
-    numbers = [_number(limit) for limit in limits]
-    if len(numbers) != 2 or None in numbers:
+    numbers = [number for limit in limits if (number := _number(limit)) is not None]
+    if len(limits) != 2 or len(numbers) != 2:
         raise ConfigError(f"{name} has the value {value!r}: give a number or [lowest, highest]")
-    low, high = (float(number) for number in numbers if number is not None)
-    if not least <= low <= high <= most:
-        limit = f"{least:g} … {most:g}"
-        raise ConfigError(f"{name} has the value {value!r}: give numbers of {limit}, lowest first")
-    if log and low == 0 and high > 0:
-        raise ConfigError(f"{name} has the value {value!r}: a range that starts above 0 is needed")
-    return low, high
+    return numbers[0], numbers[1]
 
 
 def _value(value: Any, hint: Any, name: str) -> Any:
@@ -126,8 +122,9 @@ def _value(value: Any, hint: Any, name: str) -> Any:
     number = _number(value)
     if hint is float and number is not None:
         return number
-    if hint is int and number is not None and number == int(number):
-        return int(number)
+    if hint is int and number is not None and number.is_integer():
+        # Not by way of a float, which has no room for a long seed
+        return value if isinstance(value, int) else int(number)
     if hint not in (float, int) and isinstance(value, hint):
         return value
     raise ConfigError(f"{name} has the value {value!r}: expected {_TYPES.get(hint, 'a name')}")
@@ -138,8 +135,10 @@ _TYPES = {float: "a number", int: "a whole number", bool: "true or false"}
 
 def _number(value: Any) -> float | None:
     """A finite number, also where YAML took it for text (1e-3), else None."""
+    if isinstance(value, bool):
+        return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-    return None if isinstance(value, bool) or abs(number) == float("inf") else number
+    return number if isfinite(number) else None

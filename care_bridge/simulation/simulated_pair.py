@@ -76,6 +76,10 @@ def simulate_pair(recipe: Recipe, index: int) -> SimulatedPair:
                 clean = frames
         kept = background if recipe.target.background else np.float32(0)
         wanted = camera.mean(decay * (np.float32(scale) * clean + kept))
+    bin_area = recipe.sampling.binning**2
+    if bin_area > 1:
+        # A bin adds up the light of its pixels: the target is in the source's grey levels.
+        wanted = np.asarray(camera.offset + bin_area * (wanted - camera.offset), np.float32)
     return SimulatedPair(
         _source_images(recipe, optics, exposures, light.shape),
         _target_image(recipe, optics, wanted),

@@ -166,6 +166,39 @@ def test_upsampling_and_projection_have_their_own_baseline(
     assert projection["means"][0]["nrmse"] == pytest.approx(0, abs=1e-6)
 
 
+def test_an_input_of_other_pixels_is_brought_to_the_truths_and_filtered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was done stands in the table: how it was enlarged, and the filters' settings."""
+    volume = 1000 + blobs((11, 32, 32), RNG).astype(np.float32)
+    save(tmp_path / "t.tif", volume)
+    noisy = volume + RNG.normal(0, 100, volume.shape).astype(np.float32)
+    save(tmp_path / "c.tif", noisy.reshape(11, 16, 2, 16, 2).mean(axis=(2, 4)))
+    arguments = ["--truth", tmp_path / "t.tif", "--input", tmp_path / "c.tif", "--baselines"]
+    assert evaluate(*arguments, "gaussian", "median") == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert lines["cubic"].endswith("zoom 1 x 2 x 2, same edges")
+    assert re.search(r"sigma [\d.]+, after cubic$", lines["gaussian"])
+    assert re.search(r"size \d+, after cubic$", lines["median"])
+    assert "input" not in lines
+
+
+def test_slices_whose_voxels_say_how_far_apart_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """11 slices are no whole multiple of 5, but come of slices 2.5 times as far apart."""
+    volume = blobs((11, 32, 32), RNG).astype(np.float32)
+    for name, pixels, step in (("t", volume, 0.4), ("known", volume[:10:2], 1.0)):
+        said = {"spacing": step, "unit": "um", "axes": "ZYX"}
+        file = tmp_path / f"{name}.tif"
+        tifffile.imwrite(file, pixels, imagej=True, metadata=said, resolution=(10, 10))
+    save(tmp_path / "unknown.tif", volume[:10:2])
+    found = as_json(capsys, "--truth", tmp_path / "t.tif", "--input", tmp_path / "known.tif")
+    assert found["images"][0]["rows"][0]["setting"].startswith("zoom 2.5 x 1 x 1")
+    assert evaluate("--truth", tmp_path / "t.tif", "--input", tmp_path / "unknown.tif") == 1
+    assert "neither is the truth a whole number of times as large" in capsys.readouterr().err
+
+
 def test_less_light_is_worse_for_every_filter(
     folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,6 +262,8 @@ def bad(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     spoilt[3, 4] = np.nan
     save(root / "nan.tif", spoilt)
     save(root / "lonely" / "b1.tif", good)
+    save(root / "half.tif", good[::2, ::2])
+    save(root / "movie.tif", np.stack([good, good]), axes="TYX")
     return root
 
 
@@ -257,6 +292,14 @@ def bad(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("--truth T --restored R --line 0,0,900,9", "outside the image", id="line"),
         pytest.param("--restored B/small.tif --input I/b1.tif", "(40, 64)", id="input-shape"),
         pytest.param("--truth T --members R", "a multiple of 2", id="members"),
+        pytest.param(
+            "--truth T/b1.tif --members B/small.tif", "the same pixels", id="small-member"
+        ),
+        pytest.param("--truth T/b1.tif --input B/small.tif", "whole number of times", id="stretch"),
+        pytest.param(
+            "--truth T/b1.tif --input B/half.tif --roi Y=0:20", "leave Y out", id="region-of-two"
+        ),
+        pytest.param("--truth T/b1.tif --input B/movie.tif", "one field of view", id="movie"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +48,7 @@ def test_a_point_spread_function_lies_beside_its_recipe(tmp_path: Path) -> None:
         ),
         pytest.param(["camera.gain=abc"], "camera.gain.*'abc'.*lowest, highest", id="no-number"),
         pytest.param(["camera.gain=-1"], "camera.gain.*-1", id="below-the-limit"),
-        pytest.param(["camera.gain=[3,1]"], "lowest first", id="wrong-order"),
+        pytest.param(["camera.gain=[3,1]"], "lowest number first", id="wrong-order"),
         pytest.param(["camera.hot_electrons=[0,5]"], "starts above 0", id="logarithm-of-0"),
         pytest.param(["optics=3"], "optics.*section", id="section"),
         pytest.param(["target.image=best"], "target.image.*expected or", id="choice"),
@@ -55,19 +57,53 @@ def test_a_point_spread_function_lies_beside_its_recipe(tmp_path: Path) -> None:
         pytest.param(["optics.numerical_aperture=1.6"], "not below", id="aperture"),
         pytest.param(["sampling.z_factor=4"], "needs slices", id="slices-of-a-plane"),
         pytest.param(["target.projection=max"], "needs slices", id="projection-of-a-plane"),
-        pytest.param(["sampling.binning=0"], "at least 1", id="no-bin"),
-        pytest.param(["optics.psf=a.tif", "aberrations.coma=1"], "leave one", id="two-optics"),
+        pytest.param(["sampling.binning=0"], "sampling.binning.*from 1", id="no-bin"),
+        pytest.param(["optics.psf=a.tif", "aberrations.coma=0.1"], "leave one", id="two-optics"),
         pytest.param(["size=[512]"], "pixels of Y,X or of Z,Y,X", id="one-axis"),
-        pytest.param(["count=0"], "at least one pair", id="no-pairs"),
+        pytest.param(["count=0"], "count.*from 1", id="no-pairs"),
         pytest.param(["seed"], "no setting", id="no-value"),
         pytest.param(["kind=nuclei"], "for nuclei, not for tubules", id="two-kinds"),
-        pytest.param(["exposure.doses=[]"], "above 0 or more", id="no-exposure"),
+        pytest.param(["aberrations.defocus=1.6"], "from -1.5 to 1.5", id="strong-defocus"),
+        pytest.param(["aberrations.coma=[-0.6,0]"], "from -0.5 to 0.5", id="strong-coma"),
+        pytest.param(["size=[65536,65536]"], "fit into memory", id="too-many-pixels"),
+        pytest.param(["size=[8,32,32]", "sampling.z_factor=9"], "smaller", id="too-few-slices"),
+        pytest.param(["exposure.doses=[]"], "one number or more", id="no-exposure"),
     ],
 )
 def test_a_mistake_is_one_line(settings: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         load_recipe(None, "tubules", settings)
     assert "\n" not in str(raised.value)
+
+
+def numbers(section: object, where: str = "") -> Iterator[tuple[str, object]]:
+    """Names and values of everything in a recipe that is a number, or several of them."""
+    for name, value in vars(section).items():
+        if dataclasses.is_dataclass(value):
+            yield from numbers(value, f"{where}{name}.")
+        elif not isinstance(value, str | bool | None):
+            yield f"{where}{name}", value
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "1e30", "-1e30", "1e400", "1" + 400 * "0"])
+def test_every_number_has_limits(value: str) -> None:
+    names = {f"{kind} {name}" for kind in KINDS for name, _ in numbers(default_recipe(kind))}
+    assert len(names) > 150
+    for kind, name in map(str.split, names):
+        with pytest.raises(ConfigError, match=f"^{name} has the value") as raised:
+            load_recipe(None, kind, [f"{name}={value}"])
+        assert "\n" not in str(raised.value)
+
+
+def test_limits_hold_for_recipes_that_python_makes() -> None:
+    recipe = default_recipe("nuclei")
+    exposure = dataclasses.replace(recipe.exposure, photons=(float("nan"), 3.0))
+    with pytest.raises(ConfigError, match="exposure.photons has the value nan"):
+        dataclasses.replace(recipe, exposure=exposure)
+
+
+def test_a_long_seed_is_kept_to_its_last_digit() -> None:
+    assert load_recipe(None, "nuclei", ["seed=9007199254740993"]).seed == 2**53 + 1
 
 
 @pytest.mark.parametrize(

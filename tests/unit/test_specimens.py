@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass, label
+from scipy.spatial import cKDTree
 
+from care_bridge.errors import ConfigError
 from care_bridge.simulation.grid import Grid
 from care_bridge.simulation.recipe import KINDS
+from care_bridge.simulation.specimens import membranes
 from care_bridge.simulation.specimens.drawing import Placed
 from care_bridge.simulation.specimens.granules import Granules
 from care_bridge.simulation.specimens.membranes import Membranes
@@ -168,3 +171,37 @@ def test_cells_have_the_diameter_and_the_membranes_the_thickness_they_say() -> N
     count = label(drawn < 0.5)[1]
     assert count == pytest.approx((40 / 8) ** 2, rel=0.6)
     assert drawn.max() == pytest.approx(1, rel=0.02)
+
+
+@pytest.mark.parametrize("grid", [pytest.param(PLANE, id="2D"), pytest.param(VOLUME, id="3D")])
+def test_membranes_lie_halfway_between_the_two_nearest_centres(grid: Grid) -> None:
+    """Centres found by a search tree; the light falls with the distance to the plane between."""
+    straight = Membranes(
+        diameter=(5.0, 5.0), thickness=(0.8, 0.8), inside=(0, 0), waviness=(0, 0), unevenness=(0, 0)
+    )
+    drawn = scene(straight, grid)
+    rng = np.random.default_rng(0)
+    rng.uniform(size=5)  # the five ranges, as place() draws them
+    centres = membranes._lattice(grid, 5.0, rng)
+    places = np.stack(np.indices(grid.shape), axis=-1) * np.array(grid.spacing)
+    distances, nearest = cKDTree(centres).query(places, k=2)
+    between = centres[nearest[..., 1]] - centres[nearest[..., 0]]
+    apart = np.linalg.norm(between, axis=-1)
+    to_plane = (distances[..., 1] ** 2 - distances[..., 0] ** 2) / (2 * apart)
+    voxel = np.linalg.norm(between * np.array(grid.spacing), axis=-1) / apart
+    width = np.maximum(voxel, 0.8)
+    expected = 0.8 / width * np.exp(-4 * np.log(2) * (to_plane / width) ** 2)
+    np.testing.assert_allclose(drawn, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "crowd",
+    [
+        pytest.param(Tubules(spacing=(0.01, 0.01)), id="tubules"),
+        pytest.param(Granules(spacing=(0.01, 0.01)), id="granules"),
+        pytest.param(Membranes(diameter=(0.01, 0.01)), id="membranes"),
+    ],
+)
+def test_more_objects_than_memory_holds_are_refused(crowd: object) -> None:
+    with pytest.raises(ConfigError, match="enlarge specimen"):
+        crowd.place(Grid((64, 2000, 2000), (0.3, 0.1, 0.1)), np.random.default_rng(0))

@@ -9,10 +9,13 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from care_bridge.errors import ConfigError
 from care_bridge.simulation.grid import Grid
 
 Scene = NDArray[np.float32]
 Points = NDArray[np.float64]
+
+_MOST_DRAWN = 2e7
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,23 @@ class Placed:
     render: Callable[[Points], Scene]
 
 
+def few_enough(count: float, what: str, remedy: str) -> float:
+    """`count`, or ConfigError where so many objects or points are more than memory holds."""
+    if count > _MOST_DRAWN:
+        raise ConfigError(
+            f"the specimen has {count:.2g} {what}, more than {_MOST_DRAWN:.2g}: enlarge {remedy}, "
+            "or make the field smaller"
+        )
+    return count
+
+
 def scatter(grid: Grid, spacing: float, margin: float, rng: np.random.Generator) -> Points:
     """Random places, one for each spacing^dimensions of the field and `margin` around it, all in
     micrometres; at least one."""
     extent = grid.extent + 2 * margin
-    count = max(int(rng.poisson(np.prod(extent) / spacing**grid.dimensions)), 1)
+    field = float(np.prod(extent))
+    expected = few_enough(field / spacing**grid.dimensions, "objects", "specimen.spacing")
+    count = max(int(rng.poisson(expected)), 1)
     return np.asarray(rng.uniform(0, 1, (count, grid.dimensions)) * extent - margin)
 
 

@@ -23,9 +23,9 @@ class Granules:
     brightness_spread: standard deviation of the logarithm of a spot's brightness.
     """
 
-    diameter: Range = ranged(0.1, 0.5, least=1e-3, log=True)
-    spacing: Range = ranged(1.5, least=1e-2, log=True)
-    brightness_spread: Range = ranged(0.4)
+    diameter: Range = ranged(0.1, 0.5, least=1e-3, most=1e3, log=True)
+    spacing: Range = ranged(1.5, least=1e-2, most=1e5, log=True)
+    brightness_spread: Range = ranged(0.4, most=2)
 
     def place(self, grid: Grid, rng: np.random.Generator) -> Placed:
         """Spots in random places."""

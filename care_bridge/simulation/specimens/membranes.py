@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from care_bridge.simulation.fields import random_field
 from care_bridge.simulation.grid import Grid
 from care_bridge.simulation.ranges import Range, draw, ranged
-from care_bridge.simulation.specimens.drawing import Placed, Points, Scene, window
+from care_bridge.simulation.specimens.drawing import Placed, Points, Scene, few_enough
 
 # Cells lie on a lattice and are moved by up to this part of their diameter along each axis, so
 # the second nearest centre of a point lies within 1 + jitter of it along each axis, and the reach
 # leaves some for the bends.
 _JITTER = 0.4
 _REACH = 1.6
+_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,11 @@ class Membranes:
     logarithm of brightness along the membranes.
     """
 
-    diameter: Range = ranged(10.0, least=1e-2, log=True)
-    thickness: Range = ranged(0.4, least=1e-3, log=True)
-    inside: Range = ranged(0.1)
+    diameter: Range = ranged(10.0, least=1e-2, most=1e4, log=True)
+    thickness: Range = ranged(0.4, least=1e-3, most=1e3, log=True)
+    inside: Range = ranged(0.1, most=100)
     waviness: Range = ranged(0.05, most=0.3)
-    unevenness: Range = ranged(0.3)
+    unevenness: Range = ranged(0.3, most=2)
 
     def place(self, grid: Grid, rng: np.random.Generator) -> Placed:
         """Cells in random places."""
@@ -73,6 +74,7 @@ class _Borders:
 
 def _lattice(grid: Grid, diameter: float, rng: np.random.Generator) -> Points:
     """A moved lattice of centres, `diameter` apart, in and around the field, micrometres."""
+    few_enough(float(np.prod(grid.extent / diameter + 5)), "cells", "specimen.diameter")
     origin = rng.uniform(0, diameter, grid.dimensions)
     axes = [
         np.arange(-3 * diameter + start, extent + 2 * diameter, diameter)
@@ -85,29 +87,49 @@ def _lattice(grid: Grid, diameter: float, rng: np.random.Generator) -> Points:
 def _borders(grid: Grid, centres: Points, bends: list[Scene], reach: float) -> _Borders:
     """The cells' borders; bends: by how far each pixel is moved along each axis before it is
     looked up."""
-    first = np.full(grid.shape, np.inf, np.float32)
-    second = np.full(grid.shape, np.inf, np.float32)
-    nearest = np.zeros(grid.shape, np.int32)
-    next_nearest = np.zeros(grid.shape, np.int32)
-    for number, centre in enumerate(centres):
-        where, offsets = window(grid, centre, reach)
+    moved = [
+        bend + (np.arange(size) * spacing).astype(np.float32).reshape(_along(grid, axis))
+        for axis, (size, spacing, bend) in enumerate(
+            zip(grid.shape, grid.spacing, bends, strict=True)
+        )
+    ]
+    lowest = np.ceil((centres - reach) / grid.spacing).clip(0, grid.shape).astype(int)
+    behind = (np.floor((centres + reach) / grid.spacing) + 1).clip(0, grid.shape).astype(int)
+    # A squared distance, as its bits, above the number of its centre: floats that are not negative
+    # sort as their bits do, so that minimum and maximum keep distance and number together.
+    first = np.full(grid.shape, int(np.float32(np.inf).view(np.int32)) << _BITS, np.int64)
+    second = first.copy()
+    for number in np.flatnonzero((behind > lowest).all(axis=1)):
+        where = tuple(map(slice, lowest[number], behind[number]))
+        square = sum(
+            (places[where] - centre) ** 2
+            for places, centre in zip(moved, centres[number].astype(np.float32), strict=True)
+        )
+        keys = np.asarray(square).view(np.int32).astype(np.int64)
+        keys <<= _BITS
+        keys |= number
         one, two = first[where], second[where]
-        if one.size == 0:
-            continue
-        square = np.zeros(one.shape, np.float32)
-        for offset, bend in zip(offsets, bends, strict=True):
-            square += (offset + bend[where]) ** 2
-        closer, between = square < one, square < two
-        np.copyto(two, square, where=between)
-        np.copyto(next_nearest[where], number, where=between)
-        np.copyto(two, one, where=closer)
-        np.copyto(next_nearest[where], nearest[where], where=closer)
-        np.copyto(one, square, where=closer)
-        np.copyto(nearest[where], number, where=closer)
+        np.minimum(two, np.maximum(one, keys), out=two)
+        np.minimum(one, keys, out=one)
+    nearest, next_nearest = (_number(keys) for keys in (first, second))
     across = np.zeros(grid.shape, np.float32)
     voxel = np.zeros(grid.shape, np.float32)
     for places, spacing in zip(centres.T.astype(np.float32), grid.spacing, strict=True):
         square = (places[nearest] - places[next_nearest]) ** 2
         across += square
         voxel += square * np.float32(spacing**2)
-    return _Borders((second - first) / (2 * np.sqrt(across)), np.sqrt(voxel / across), nearest)
+    distance = (_square(second) - _square(first)) / (2 * np.sqrt(across))
+    return _Borders(distance, np.sqrt(voxel / across), nearest)
+
+
+def _along(grid: Grid, axis: int) -> list[int]:
+    """The shape of a line of values along one axis, which broadcasts with the grid."""
+    return [-1 if at == axis else 1 for at in range(grid.dimensions)]
+
+
+def _number(keys: NDArray[np.int64]) -> NDArray[np.int32]:
+    return (keys & ((1 << _BITS) - 1)).astype(np.int32)
+
+
+def _square(keys: NDArray[np.int64]) -> Scene:
+    return (keys >> _BITS).astype(np.int32).view(np.float32)

@@ -38,14 +38,14 @@ class Nuclei:
     the logarithm of a nucleus' brightness.
     """
 
-    diameter: Range = ranged(7.0, 10.0, least=1e-2)
-    elongation: Range = ranged(1.0, 1.5, least=1.0)
-    spacing: Range = ranged(12.0, least=1e-2, log=True)
-    apart: Range = ranged(1.0)
+    diameter: Range = ranged(7.0, 10.0, least=1e-2, most=1e3)
+    elongation: Range = ranged(1.0, 1.5, least=1.0, most=10)
+    spacing: Range = ranged(12.0, least=1e-2, most=1e5, log=True)
+    apart: Range = ranged(1.0, most=10)
     roughness: Range = ranged(0.05, most=0.3)
-    texture: Range = ranged(0.3)
+    texture: Range = ranged(0.3, most=2)
     nucleoli: Range = ranged(0.4, most=1.0)
-    brightness_spread: Range = ranged(0.3)
+    brightness_spread: Range = ranged(0.3, most=2)
 
     def place(self, grid: Grid, rng: np.random.Generator) -> Placed:
         """Nuclei in random places and directions."""

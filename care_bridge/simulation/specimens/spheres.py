@@ -31,10 +31,10 @@ class Spheres:
     brightness. A plane shows their projection. Balls below two pixels are points of their volume.
     """
 
-    diameter: Range = ranged(1.0, least=1e-3, log=True)
-    spacing: Range = ranged(3.0, least=1e-2, log=True)
-    shell: Range = ranged(0.0)
-    brightness_spread: Range = ranged(0.0)
+    diameter: Range = ranged(1.0, least=1e-3, most=1e3, log=True)
+    spacing: Range = ranged(3.0, least=1e-2, most=1e5, log=True)
+    shell: Range = ranged(0.0, most=1e3)
+    brightness_spread: Range = ranged(0.0, most=2)
 
     def place(self, grid: Grid, rng: np.random.Generator) -> Placed:
         """Balls in random places."""

@@ -10,7 +10,14 @@ from scipy.ndimage import gaussian_filter
 
 from care_bridge.simulation.grid import Grid
 from care_bridge.simulation.ranges import Range, draw, draw_many, ranged
-from care_bridge.simulation.specimens.drawing import Placed, Points, Scene, directions, splat
+from care_bridge.simulation.specimens.drawing import (
+    Placed,
+    Points,
+    Scene,
+    directions,
+    few_enough,
+    splat,
+)
 
 # A path reaches out of the field on both sides, but one far longer than the field need not.
 _LONGEST_MARGIN = 10.0
@@ -27,11 +34,11 @@ class Tubules:
     deviation of the logarithm of a filament's brightness.
     """
 
-    persistence_length: Range = ranged(10.0, least=1e-3, log=True)
-    diameter: Range = ranged(0.03, least=1e-3, log=True)
-    length: Range = ranged(30.0, least=1e-2, log=True)
-    spacing: Range = ranged(2.5, least=1e-2, log=True)
-    brightness_spread: Range = ranged(0.3)
+    persistence_length: Range = ranged(10.0, least=1e-3, most=1e6, log=True)
+    diameter: Range = ranged(0.03, least=1e-3, most=1e3, log=True)
+    length: Range = ranged(30.0, least=1e-2, most=1e4, log=True)
+    spacing: Range = ranged(2.5, least=1e-2, most=1e5, log=True)
+    brightness_spread: Range = ranged(0.3, most=2)
 
     def place(self, grid: Grid, rng: np.random.Generator) -> Placed:
         """Filaments in random places and directions."""
@@ -41,12 +48,15 @@ class Tubules:
         mean_length = float(np.mean(self.length))
         margin = min(mean_length / 2, _LONGEST_MARGIN)
         extent = grid.extent + 2 * margin
-        expected = np.prod(extent) / spacing ** (grid.dimensions - 1) / mean_length
+        total = float(np.prod(extent)) / spacing ** (grid.dimensions - 1)
+        step = min(grid.spacing) / 2
+        few_enough(max(total, mean_length) / step, "points along filaments", "specimen.spacing")
+        expected = total / mean_length
         count = max(int(rng.poisson(expected)), 1)
         lengths = draw_many(self, "length", count, rng)
         persistence = draw_many(self, "persistence_length", count, rng)
         middles = rng.uniform(0, 1, (count, grid.dimensions)) * extent - margin
-        paths = persistent_paths(lengths, persistence, min(grid.spacing) / 2, grid.dimensions, rng)
+        paths = persistent_paths(lengths, persistence, step, grid.dimensions, rng)
         centred = [
             middle + path - path[len(path) // 2]
             for middle, path in zip(middles, paths, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -53,13 +55,35 @@ def test_richardson_lucy_sharpens() -> None:
     assert care_psnr(best.image, sharp) > care_psnr(blurred, sharp) + 1
 
 
-def test_cubic_interpolation_keeps_the_field_of_view() -> None:
-    y, x = np.mgrid[:48, :64]
+@pytest.mark.parametrize(
+    ("coarse", "factors", "told"),
+    [
+        pytest.param(
+            lambda fine: fine[:48, :64].reshape(24, 2, 32, 2).mean(axis=(1, 3)),
+            (2, 2),
+            "zoom 2 x 2, same edges",
+            id="bins",
+        ),
+        pytest.param(lambda fine: fine[::3], (3, 1), "zoom 3 x 1, same first", id="left-out"),
+        pytest.param(
+            lambda fine: (
+                np.stack([np.interp(np.arange(20) * 2.5, np.arange(49), x) for x in fine.T]).T
+            ),
+            (2.5, 1),
+            "zoom 2.5 x 1, same first",
+            id="between",
+        ),
+    ],
+)
+def test_cubic_interpolation_brings_each_pixel_to_its_place(
+    coarse: Callable[[np.ndarray], np.ndarray], factors: tuple[float, float], told: str
+) -> None:
+    y, x = np.mgrid[:49, :65]
     truth = np.sin(y / 6) + np.cos(x / 9)
-    binned = truth.reshape(24, 2, 32, 2).mean(axis=(1, 3))
-    done = interpolated(binned, truth.shape)
+    done = interpolated(coarse(truth), truth, factors)
     inner = (slice(4, -4), slice(4, -4))
-    np.testing.assert_allclose(done.image[inner], truth[inner], atol=0.02)
+    np.testing.assert_allclose(done.image[inner], truth[inner], atol=0.03)
+    assert done.setting.startswith(told)
 
 
 def test_projection_of_a_noisy_volume() -> None:
