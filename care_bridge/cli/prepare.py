@@ -53,8 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
         if file.exists() and not arguments.overwrite:
             raise ImageError(f"{file} exists already: choose another --out, or add --overwrite")
     config = load_config(arguments.config, arguments.set)
-    with TemporaryDirectory(prefix="care-bridge-") as scratch:
-        found = survey(open_dataset(arguments.data, config, Path(scratch)))
+    # Windows does not remove files that are still mapped into memory.
+    with TemporaryDirectory(prefix="care-bridge-", ignore_cleanup_errors=True) as scratch:
+        found = survey(open_dataset(arguments.data, config, Path(scratch), leave_out=True))
     if files:
         montage, written = files
         write_panels(montage, panels(found), limits=(0.0, 1.0), columns=6)

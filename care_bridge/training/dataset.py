@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from care_bridge.errors import TrainingError
+from care_bridge.errors import CareBridgeError, ImageError, TrainingError
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.pairs import Pair, find_pairs, split_pairs
 from care_bridge.training.patches import PatchSource
@@ -28,7 +28,7 @@ class Dataset:
     """What a run is trained and validated on.
 
     config: resolved. pairs: all of them, in order. training, validation: a stack a frame.
-    intensities: of the training stacks.
+    intensities: of the training stacks. refused: what is wrong with pairs that were left out.
     """
 
     config: TrainConfig
@@ -36,6 +36,7 @@ class Dataset:
     training: tuple[Stack, ...]
     validation: tuple[Stack, ...]
     intensities: Intensities
+    refused: tuple[str, ...] = ()
 
     def training_patches(self) -> PatchSource:
         """Patches as training draws them: varied percentiles, flips and turns."""
@@ -57,17 +58,28 @@ class Dataset:
         )
 
 
-def open_dataset(data: Path, config: TrainConfig, scratch: Path) -> Dataset:
+def open_dataset(
+    data: Path, config: TrainConfig, scratch: Path, *, leave_out: bool = False
+) -> Dataset:
     """The pairs in `data`, opened and split. Their pixels are kept in the folder `scratch`.
-    TrainingError where the data cannot be trained on."""
+    TrainingError where the data cannot be trained on. leave_out: a pair that cannot is left out,
+    unless all are."""
     pairs = find_pairs(data, config.data)
     axes = network_axes(pairs, config.network.axes, config.data.axes)
     config = config.resolved(axes)
     patch = config.patches.size or ()
-    stacks = {
-        pair: open_stacks(pair, axes, patch, config.normalization, config.data.axes, scratch)
-        for pair in pairs
-    }
+    stacks: dict[Pair, list[Stack]] = {}
+    refused: list[CareBridgeError] = []
+    for pair in pairs:
+        try:
+            opened = open_stacks(pair, axes, patch, config.normalization, config.data.axes, scratch)
+        except (TrainingError, ImageError) as error:
+            refused.append(error)
+            if not leave_out or len(refused) == len(pairs):
+                raise
+        else:
+            stacks[pair] = opened
+    pairs = tuple(stacks)
     _check_channels([stack for opened in stacks.values() for stack in opened])
     for_training, for_validation = split_pairs(pairs, config.data.validation, config.seed)
     training = [stack for pair in for_training for stack in stacks[pair]]
@@ -89,7 +101,9 @@ def open_dataset(data: Path, config: TrainConfig, scratch: Path) -> Dataset:
             "normalization.target=source needs as many, use own"
         )
     intensities = measure_intensities(training)
-    return Dataset(config, pairs, tuple(training), tuple(validation), intensities)
+    return Dataset(
+        config, pairs, tuple(training), tuple(validation), intensities, tuple(map(str, refused))
+    )
 
 
 def _check_channels(stacks: Sequence[Stack]) -> None:

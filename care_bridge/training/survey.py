@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import ceil, floor, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,11 @@ def survey(dataset: Dataset) -> Survey:
         before=_histogram(
             np.concatenate([_sampled(stack.source) for stack in dataset.training]),
             np.concatenate([_sampled(stack.target) for stack in dataset.training]),
+            whole=any(
+                np.issubdtype(side.dtype, np.integer)
+                for stack in dataset.training
+                for side in (stack.source, stack.target)
+            ),
         ),
         after=_histogram(
             np.concatenate([sources.ravel() for sources, _ in drawn]),
@@ -159,15 +164,27 @@ def _sampled(pixels: NDArray[np.generic]) -> NDArray[np.float64]:
     return flat[:: max(1, flat.size // _SAMPLED)].astype(np.float64)
 
 
-def _histogram(source: NDArray[np.floating], target: NDArray[np.floating]) -> Histogram:
-    """Of both over one range, which leaves out the outermost thousandth on either side."""
-    ends = np.percentile(np.concatenate([source, target]), (0.1, 99.9))
-    edges = np.linspace(ends[0], ends[1] if ends[1] > ends[0] else ends[0] + 1, _BINS + 1)
+def _histogram(
+    source: NDArray[np.floating], target: NDArray[np.floating], *, whole: bool = False
+) -> Histogram:
+    """Of both over one range, which leaves out the outermost thousandth on either side.
+
+    whole: the pixels are whole numbers, and so are the bins' widths; else some bins would hold one
+    grey level more than their neighbours.
+    """
+    low, high = np.percentile(np.concatenate([source, target]), (0.1, 99.9))
+    if whole:
+        width = max(ceil((high - low + 1) / _BINS), 1)
+        edges = np.arange(floor(low), high + width, width) - 0.5
+        edges = np.append(edges, edges[-1] + width)
+    else:
+        edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
     shares = [np.histogram(side, edges)[0] / side.size for side in (source, target)]
     return Histogram(edges, *shares)
 
 
 def _warnings(files: Sequence[FileSurvey], dataset: Dataset) -> Iterator[str]:
+    yield from (f"not trained on: {reason}" for reason in dataset.refused)
     for file in files:
         shift = file.shift
         if shift and shift.clear and shift.length > SHIFT_LIMIT:

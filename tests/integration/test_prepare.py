@@ -57,6 +57,37 @@ def test_it_tells_the_split_and_writes_the_pictures(data: Path, tmp_path: Path) 
     assert prepare(*arguments, "--overwrite").returncode == 0
 
 
+def test_pairs_that_training_refuses_are_told_and_left_out(data: Path, tmp_path: Path) -> None:
+    """The first file is blank, the last one and its partner differ in size."""
+    root = write_pairs(tmp_path / "data", 3, (64, 80))
+    for side, width in (("source", 80), ("GT", 90)):
+        write_image(root / side / "a_flat.tif", np.full((64, 80), 7, np.uint16))
+        write_image(root / side / "wide.tif", ramp(width))
+    done = prepare(root, "--set", "patches.size=[32, 32]")
+    assert done.returncode == 0, done.stderr
+    refused = [line for line in done.stdout.splitlines() if "not trained on" in line]
+    assert len(refused) == 2
+    assert re.search(r"a_flat\.tif has no contrast", refused[0])
+    assert re.search(r"wide\.tif .*both must show the same pixels", refused[1])
+    assert re.search(r"training: 2 images.*: im\d.tif, im\d.tif", done.stdout)
+    assert re.search(r"validation: 1 images", done.stdout)
+
+
+def test_the_histogram_of_whole_numbers_has_no_comb(tmp_path: Path) -> None:
+    """Grey levels from 0 to 129, each as often, have bins that are all as high."""
+    rng = np.random.default_rng(0)
+    for side in ("source", "GT"):
+        for name in ("a.tif", "b.tif"):
+            pixels = rng.permutation(np.arange(130 * 130) % 130).reshape(130, 130)
+            write_image(tmp_path / side / name, pixels.astype(np.uint8))
+    done = prepare(tmp_path, "--set", "patches.size=[32, 32]", "--json")
+    assert done.returncode == 0, done.stderr
+    before = json.loads(done.stdout)["histograms"]["before"]
+    widths = np.diff(before["edges"])
+    assert np.all(widths == round(widths[0]))
+    np.testing.assert_allclose(before["source"][1:-2], widths[0] / 130, rtol=1e-6)
+
+
 def test_the_split_is_that_of_training(data: Path) -> None:
     from care_bridge.training.config import DataConfig
     from care_bridge.training.pairs import find_pairs, split_pairs
@@ -82,19 +113,12 @@ def test_the_split_is_that_of_training(data: Path) -> None:
         ),
         pytest.param(
             lambda root: [
-                write_image(root / side / "wide.tif", ramp(width))
-                for side, width in (("source", 80), ("GT", 90))
-            ],
-            "both must show the same pixels",
-            id="shapes",
-        ),
-        pytest.param(
-            lambda root: [
-                write_image(root / side / "flat.tif", np.full((64, 80), 7, np.uint16))
+                write_image(root / side / f"im{index}.tif", np.full((64, 80), 7, np.uint16))
                 for side in ("source", "GT")
+                for index in range(2)
             ],
             "no contrast",
-            id="constant",
+            id="all-constant",
         ),
     ],
 )
