@@ -30,11 +30,9 @@ def channels_restored(spec: ModelSpec, channels: int) -> int:
     return channels * spec.channels_out if spec.channels_in == 1 else spec.channels_out
 
 
-def blocks(
-    spec: ModelSpec, sizes: Mapping[str, int], channels: int, window: Mapping[str, slice]
-) -> Iterator[Block]:
-    """The blocks of an image of these sizes (by axis letter), `channels` of which are restored, in
-    reading order. window: what is kept of the axis Z."""
+def blocks(spec: ModelSpec, channels: int, window: Mapping[str, slice]) -> Iterator[Block]:
+    """The blocks of a window of an image (by axis S, T and Z, with explicit bounds), `channels` of
+    which are restored, in reading order."""
     if spec.channels_in == 1:
         width = spec.channels_out
         pairs = [(slice(c, c + 1), slice(c * width, (c + 1) * width)) for c in range(channels)]
@@ -43,8 +41,8 @@ def blocks(
     depth = window["Z"]
     by_slice = [slice(z, z + 1) for z in range(depth.start, depth.stop)]
     for sample, time, (into, out), z in itertools.product(
-        range(sizes.get("S", 1)),
-        range(sizes.get("T", 1)),
+        range(window["S"].start, window["S"].stop),
+        range(window["T"].start, window["T"].stop),
         pairs,
         [depth] if "Z" in spec.tiling else by_slice,
     ):

@@ -22,6 +22,7 @@ from care_bridge.tiling import TileGrid
 
 Item = TypeVar("Item")
 
+_WINDOW = "STZYX"
 _GRAYS = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], 3, axis=1)
 
 
@@ -31,7 +32,7 @@ class Plan:
 
     info: the result. channels: the image's channels that are restored, in the model's order.
     raw_channels: how many channels the result begins with that are raw ones. window: what of the
-    image is restored, by axis Z, Y and X. grid: the tiles of each block. scales: what the
+    image is restored, by axis S, T, Z, Y and X. grid: the tiles of each block. scales: what the
     network's input and output are scaled by. memory: bytes that the program will use at most on
     the CPU, 0 where that is not known.
     """
@@ -43,6 +44,19 @@ class Plan:
     grid: TileGrid
     scales: ImageScales
     memory: int
+
+    def part(self, window: Mapping[str, slice]) -> Plan:
+        """The plan for a smaller window: the same scales, and tiles of at most the same size, so
+        the same pixels."""
+        kept = {**self.window, **window}
+        tiled = {axis: kept[axis] for axis in self.grid.limits}
+        sizes = self.info.sizes | {axis: kept[axis].stop - kept[axis].start for axis in kept}
+        return dataclasses.replace(
+            self,
+            info=self.info.replace(shape=tuple(sizes[axis] for axis in self.info.axes)),
+            window=kept,
+            grid=TileGrid.fit(self.grid.sizes, self.grid.limits, self.grid.tile, tiled),
+        )
 
 
 def chosen_channels(info: ImageInfo, wanted: tuple[str, ...] | None) -> tuple[int, ...]:
@@ -71,11 +85,11 @@ def chosen_channels(info: ImageInfo, wanted: tuple[str, ...] | None) -> tuple[in
 
 
 def full_window(info: ImageInfo, window: Mapping[str, slice] | None) -> dict[str, slice]:
-    """What is kept of the axes Z, Y and X, where `window` names some of them.
+    """What is kept of the axes S, T, Z, Y and X, where `window` names some of them.
 
     Raises AxesError where it leaves the image, or is empty.
     """
-    kept = {axis: slice(0, info.sizes.get(axis, 1)) for axis in "ZYX"}
+    kept = {axis: slice(0, info.sizes.get(axis, 1)) for axis in _WINDOW}
     for axis, bounds in (window or {}).items():
         if axis not in kept or not 0 <= bounds.start < bounds.stop <= kept[axis].stop:
             raise AxesError(

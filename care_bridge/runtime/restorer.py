@@ -68,8 +68,8 @@ class Restorer:
         window: Mapping[str, slice] | None = None,
         progress: Progress | None = None,
     ) -> Plan:
-        """What will be done to the image of `source`, or to a window of it (by axis Z, Y, X with
-        explicit bounds): normalised as the whole image, with the halo around it.
+        """What will be done to the image of `source`, or to a window of it (by axis S, T, Z, Y or X
+        with explicit bounds): normalised as the whole image, with the halo around it.
 
         Reads the image once, for its percentiles; `progress` is called with the pixels read and
         those to be read. Raises AxesError, ImageError or TilingError where this model cannot

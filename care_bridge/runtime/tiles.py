@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.axes import Axes
+from care_bridge.axes import CANONICAL, Axes
 from care_bridge.errors import OutOfMemoryError
 from care_bridge.images.pixels import cast_pixels
 from care_bridge.images.source import ImageSink, ImageSource
@@ -143,7 +143,7 @@ class TileRunner:
 
     def _blocks(self) -> Iterator[Block]:
         plan = self._plan
-        return blocks(self._spec, self._source.info.sizes, len(plan.channels), plan.window)
+        return blocks(self._spec, len(plan.channels), plan.window)
 
     def _scales(self, block: Block) -> SampleScales:
         fitted = self._plan.scales.at(block.sample, block.time)
@@ -244,13 +244,15 @@ class TileRunner:
         )
 
     def _write(self, work: Work, channels: slice, pixels: NDArray[np.generic]) -> None:
-        block = work.block
-        place = [
-            _from(kept, self._plan.window[axis].start)
-            for axis, kept in zip("ZYX", work.keep, strict=True)
-        ]
-        outer = (slice(block.sample, block.sample + 1), slice(block.time, block.time + 1), channels)
-        self._sink.write((*outer, *place), pixels[np.newaxis, np.newaxis])
+        block, window = work.block, self._plan.window
+        kept = {
+            "S": slice(block.sample, block.sample + 1),
+            "T": slice(block.time, block.time + 1),
+            **dict(zip("ZYX", work.keep, strict=True)),
+        }
+        place = {axis: _from(span, window[axis].start) for axis, span in kept.items()}
+        box = tuple(place.get(axis, channels) for axis in CANONICAL)
+        self._sink.write(box, pixels[np.newaxis, np.newaxis])
 
 
 def _as_type(raw: NDArray[np.generic], dtype: np.dtype[Any]) -> NDArray[np.generic]:
