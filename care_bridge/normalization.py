@@ -10,14 +10,18 @@ seams.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.errors import ConfigError, ImageError
+from care_bridge.levels import MEASURABLE, measure
 
-_HISTOGRAM_CHUNK = 1 << 20
+# Pixels computed at a time: the float64 numbers of as many stay in the processor's cache.
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,18 @@ class Scale:
         standard deviation, and four of them hold most of an image."""
         return 4 * self.gain
 
-    def apply(self, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
-        """`pixels` (any shape, grey levels) in the normalised range; computed in float64."""
-        return ((pixels.astype(np.float64) - self.offset) / self.gain).astype(np.float32)
+    def apply(
+        self, pixels: NDArray[np.generic], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """`pixels` (any shape, grey levels) in the normalised range; computed in float64, a chunk
+        at a time. They go into `out` (the same shape) where it is given."""
+        normalized = np.empty(pixels.shape, np.float32) if out is None else out
+        for levels, into in chunks(pixels, normalized):
+            numbers = levels.astype(np.float64)
+            numbers -= self.offset
+            numbers /= self.gain
+            into[...] = numbers
+        return normalized
 
     def invert(self, normalized: NDArray[np.float32]) -> NDArray[np.float64]:
         """Back to grey levels."""
@@ -57,9 +70,15 @@ class ScaleRange(Scale):
         """hi - lo in grey levels; 0 for a blank image, which nothing can be normalised by."""
         return self.hi - self.lo
 
-    def apply(self, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+    def apply(
+        self, pixels: NDArray[np.generic], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """As Scale's; zeros for a blank image, whose few other pixels would become huge."""
-        return super().apply(pixels) if self.span else np.zeros(pixels.shape, np.float32)
+        if self.span:
+            return super().apply(pixels, out)
+        normalized = np.empty(pixels.shape, np.float32) if out is None else out
+        normalized[...] = 0
+        return normalized
 
 
 @dataclass(frozen=True)
@@ -82,10 +101,13 @@ class Percentiles:
                 f"percentiles {self.low:g} and {self.high:g} do not satisfy 0 <= low < high <= 100"
             )
 
+    def scale(self, lo: float, hi: float) -> ScaleRange:
+        """The scale that sends grey level `lo` to 0 and `hi` to 1, but for eps."""
+        return ScaleRange(gain=hi - lo + self.eps, offset=lo, lo=lo, hi=hi)
+
     def fit(self, pixels: NDArray[np.generic]) -> ScaleRange:
         """The scale of `pixels` (any shape, all counted). ImageError on NaN or infinity."""
-        lo, hi = percentiles(pixels, (self.low, self.high))
-        return ScaleRange(gain=hi - lo + self.eps, offset=lo, lo=lo, hi=hi)
+        return self.scale(*percentiles(pixels, (self.low, self.high)))
 
 
 @dataclass(frozen=True)
@@ -97,53 +119,29 @@ class FixedScale:
     after: tuple[Scale, ...]
 
 
-def percentiles(pixels: NDArray[np.generic], percents: tuple[float, ...]) -> tuple[float, ...]:
-    """Exact percentiles, equal to `numpy.percentile(..., method="linear")` in float64.
-
-    uint8 and uint16 are counted in a histogram: no sorted copy is made.
-    """
+def percentiles(pixels: NDArray[np.generic], percents: Sequence[float]) -> tuple[float, ...]:
+    """Exact percentiles, equal to `numpy.percentile(..., method="linear")` in float64; no sorted
+    copy is made. ImageError where there are no pixels, or NaN or infinities among them."""
     if pixels.size == 0:
         raise ImageError("the image has no pixels")
-    if pixels.dtype in (np.uint8, np.uint16):
-        return _from_histogram(_histogram(pixels), percents)
-    if np.issubdtype(pixels.dtype, np.floating):
-        bad = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
-        if bad:
-            raise ImageError(
-                f"the image has {bad} pixels that are NaN or infinite: replace them first"
-            )
-    return _from_ranks(pixels, percents)
-
-
-def _histogram(pixels: NDArray[np.generic]) -> NDArray[np.int64]:
-    levels = 1 << (8 * pixels.itemsize)
-    counts = np.zeros(levels, np.int64)
-    flat = pixels.reshape(-1)
-    for start in range(0, flat.size, _HISTOGRAM_CHUNK):
-        counts += np.bincount(flat[start : start + _HISTOGRAM_CHUNK], minlength=levels)
-    return counts
-
-
-def _from_ranks(pixels: NDArray[np.generic], percents: tuple[float, ...]) -> tuple[float, ...]:
-    """By selection in one copy of the pixels, in their own type."""
-    last = pixels.size - 1
-    ranks = [percent / 100 * last for percent in percents]
-    ends = [(int(rank), min(int(rank) + 1, last)) for rank in ranks]
-    chosen = np.partition(pixels.reshape(-1), sorted({end for pair in ends for end in pair}))
-    return tuple(
-        float(chosen[below]) + (float(chosen[above]) - float(chosen[below])) * (rank - below)
-        for rank, (below, above) in zip(ranks, ends, strict=True)
-    )
-
-
-def _from_histogram(counts: NDArray[np.int64], percents: tuple[float, ...]) -> tuple[float, ...]:
-    cumulative = np.cumsum(counts)
-    found = []
-    for percent in percents:
-        rank = percent / 100 * (int(cumulative[-1]) - 1)
-        below = int(np.searchsorted(cumulative, int(rank), side="right"))
-        above = int(
-            np.searchsorted(cumulative, min(int(rank) + 1, int(cumulative[-1]) - 1), side="right")
+    known = pixels if pixels.dtype.name in MEASURABLE else pixels.astype(np.float64)
+    (levels,) = measure(lambda: [(0, known)], 1, known.dtype, percents, ignore_zeros=False)
+    if levels.nonfinite:
+        raise ImageError(
+            f"the image has {levels.nonfinite} pixels that are NaN or infinite: replace them first"
         )
-        found.append(below + (above - below) * (rank - int(rank)))
-    return tuple(found)
+    return levels.percentiles
+
+
+def chunks(
+    pixels: NDArray[np.generic], result: NDArray[np.generic]
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Two arrays of one shape in flat chunks, so that a computation from `pixels` into `result`
+    needs little memory besides; a chunk is to be used before the next one is asked for."""
+    with np.nditer(
+        [pixels, result],
+        ["external_loop", "buffered", "zerosize_ok"],
+        [["readonly"], ["writeonly"]],
+        buffersize=_CHUNK,
+    ) as pairs:
+        yield from pairs

@@ -1,151 +1,277 @@
-"""The scales of a whole image, by sample and channel, and the type of its result."""
+"""The scales of an image, by sample, frame and channel."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.images.source import ImageSource, whole
+from care_bridge.errors import ConfigError, ImageError
+from care_bridge.images.pixels import cast_pixels
+from care_bridge.images.source import ImageSource
+from care_bridge.levels import Levels
+from care_bridge.normalization import UNCHANGED, FixedScale, Percentiles, Scale, chunks
 from care_bridge.package.spec import ModelSpec
+from care_bridge.runtime.image_levels import Progress, image_levels
 from care_bridge.runtime.options import RestoreOptions
-from care_bridge.normalization import UNCHANGED, FixedScale, Percentiles, Scale
+from care_bridge.runtime.result_type import full_type, result_type
 
-# Below this span of grey levels, rounding to integers costs more than 0.1 dB.
-SMALLEST_INTEGER_SPAN = 64
+_EXTREMES = (0.0, 100.0)
+_NAMED = 5
 
 log = logging.getLogger("care_bridge")
 
 
 @dataclass(frozen=True)
 class SampleScales:
-    """Scales of one sample: `before` the network for each channel of the image, `after` it for
-    each channel of the result."""
+    """Scales of what is normalised together: all frames of a sample, or one frame.
+
+    before: from grey levels to the network's range (`apply`), for each channel of the image that
+    is restored. after: from the network's range to the result's grey levels (`invert`), for each
+    channel of the result. raw: from grey levels to the result's past the network (`invert`), for
+    each channel of the image. stays: for each channel of the result, is it blank, so that its
+    pixels go past the network?
+    """
 
     before: tuple[Scale, ...]
     after: tuple[Scale, ...]
-
-    @property
-    def stays(self) -> tuple[bool, ...]:
-        """For each channel of the result: is it blank, so that it stays as it came?"""
-        return tuple(
-            scale.span == 0 and len(self.before) == len(self.after) for scale in self.after
-        )
+    raw: tuple[Scale, ...]
+    stays: tuple[bool, ...]
 
     def part(self, channels_in: slice, channels_out: slice) -> SampleScales:
         """The scales of some channels."""
-        return SampleScales(self.before[channels_in], self.after[channels_out])
+        return SampleScales(
+            self.before[channels_in],
+            self.after[channels_out],
+            self.raw[channels_in],
+            self.stays[channels_out],
+        )
 
 
 @dataclass(frozen=True)
 class ImageScales:
-    """The scales of an image, and its result's type."""
+    """The scales of an image, and its result's type.
+
+    samples: for each sample the scales of its frames: of each one, or one for all. nonfinite:
+    pixels that are NaN or infinite.
+    """
 
     dtype: np.dtype[Any]
-    samples: tuple[SampleScales, ...]
+    samples: tuple[tuple[SampleScales, ...], ...]
+    nonfinite: int
 
     def at(self, sample: int, time: int) -> SampleScales:
         """The scales of a frame."""
-        return self.samples[sample]
+        frames = self.samples[sample]
+        return frames[time if len(frames) > 1 else 0]
 
     def all(self) -> tuple[SampleScales, ...]:
-        """Those of all frames that have their own."""
-        return self.samples
+        """Those of all frames that have their own, in the order of samples and frames."""
+        return tuple(itertools.chain.from_iterable(self.samples))
 
 
 def fit_scales(
     source: ImageSource,
     spec: ModelSpec,
     options: RestoreOptions,
-    channels: tuple[int, ...],
-    progress: Callable[[int, int], None] | None = None,
+    channels: Sequence[int],
+    progress: Progress | None = None,
 ) -> ImageScales:
-    """INTERIM."""
-    pixels = source.read(whole(source.info))[:, :, list(channels)]
-    samples = _fit(spec.normalization, pixels, spec.channels_in, spec.channels_out)
-    return ImageScales(result_dtype(options.dtype, pixels.dtype, samples), samples)
+    """The scales of the `channels` (from 0) of an image that are restored.
 
-
-def _fit(
-    normalization: Percentiles | FixedScale,
-    pixels: NDArray[np.generic],
-    channels_in: int,
-    channels_out: int,
-) -> tuple[SampleScales, ...]:
-    """The scales of `pixels` (STCZYX), a SampleScales for each sample.
-
-    Percentiles are taken over all frames and slices of a channel. channels_in, channels_out: the
-    network's; a one-channel network is applied to each channel. Where a network turns several
-    channels into another number of channels, the first one's scale is inverted for all.
+    Percentiles are taken over all slices of a channel, and over all frames unless each is
+    normalised by itself. A one-channel network is applied to each channel; where a network turns
+    several channels into another number of channels, the first one's scale is inverted for all.
+    For what is read, the memory and `progress` see `image_levels`. Raises ConfigError where the
+    options do not fit the package or the image, ImageError on NaN or infinity.
     """
-    samples, _, channels = pixels.shape[:3]
-    if isinstance(normalization, FixedScale):
-        repeats = channels if channels_in == 1 else 1
-        fixed = SampleScales(normalization.before * repeats, normalization.after * repeats)
-        return tuple(fixed for _ in range(samples))
-    fitted: list[SampleScales] = []
-    for sample in pixels:
-        before = tuple(normalization.fit(sample[:, channel]) for channel in range(channels))
-        for channel, scale in enumerate(before):
-            if scale.span == 0:
-                log.warning(
-                    "channel %d is blank (its percentiles are both %g): it stays unchanged",
-                    channel,
-                    scale.lo,
-                )
-        if not normalization.inverted:
-            after = (UNCHANGED,) * (channels * channels_out if channels_in == 1 else channels_out)
-        elif channels_in == 1:
-            after = tuple(scale for scale in before for _ in range(channels_out))
-        elif channels_in == channels_out:
-            after = before
-        else:
-            after = before[:1] * channels_out
-        fitted.append(SampleScales(before, after))
-    return tuple(fitted)
+    given = source.info.dtype
+    full = full_type(options.dtype, given) if options.range == "full" else None
+    fit = _Fit(spec, options, _normalization(spec, options), full)
+    levels = image_levels(
+        source,
+        channels,
+        fit.percents,
+        per_frame=options.normalize == "per-frame",
+        ignore_zeros=options.ignore_zeros,
+        progress=progress,
+    )
+    nonfinite = sum(channel.nonfinite for sample in levels for frame in sample for channel in frame)
+    if nonfinite and not options.ignore_nonfinite:
+        raise ImageError(
+            f"the image has {nonfinite} pixels that are NaN or infinite: replace them, or keep "
+            "them as they are with ignore_nonfinite"
+        )
+    samples = tuple(fit.sample(frames) for frames in levels)
+    _tell_blanks(samples, channels)
+    everything = list(itertools.chain.from_iterable(samples))
+    before = [scale for frame in everything for scale in frame.before]
+    after = [scale for frame in everything for scale in frame.after]
+    if options.range == "0-1":
+        dtype = np.dtype(np.float32)
+    else:
+        dtype = full or result_type(options.dtype, given, before, after)
+    return ImageScales(dtype, samples, nonfinite)
 
 
-def result_dtype(
-    wanted: str, given: np.dtype[Any], scales: tuple[SampleScales, ...]
-) -> np.dtype[Any]:
-    """The result's type for the option `wanted` (see RestoreOptions.dtype) and a `given` input."""
-    spans = [
-        scale.span
-        for sample in scales
-        for scale in (*sample.before, *sample.after)
-        if scale.span > 0
-    ]
-    span = min(spans, default=float(SMALLEST_INTEGER_SPAN))
-    narrow = span < SMALLEST_INTEGER_SPAN
-    if wanted == "auto":
-        if given.kind == "u" and narrow:
-            log.info(
-                "result is float32: the image spans %.4g grey levels only, and rounding to %s "
-                "would cost precision (dtype=input keeps %s)",
-                span,
-                given,
-                given,
+def scale_back(
+    scale: Scale, pixels: NDArray[np.generic], result: NDArray[np.generic]
+) -> NDArray[np.generic]:
+    """`pixels` inverted by `scale` into `result` (the same shape), in its type, a chunk at a time:
+    rounded and saturated as `cast_pixels` does."""
+    for numbers, into in chunks(pixels, result):
+        into[...] = cast_pixels(scale.invert(numbers), result.dtype)
+    return result
+
+
+def _normalization(spec: ModelSpec, options: RestoreOptions) -> Percentiles | FixedScale:
+    """The package's normalization with the percentiles of the options."""
+    low, high = options.percentile_low, options.percentile_high
+    if isinstance(spec.normalization, Percentiles):
+        if options.range == "full" and not spec.normalization.inverted:
+            raise ConfigError(
+                f"range full is one of grey levels, the result of {spec.name} is not scaled back "
+                "to them: use range input"
             )
-            return np.dtype(np.float32)
-        return given
-    dtype = given if wanted == "input" else np.dtype(wanted)
-    brightest = max(scale.offset + scale.gain for sample in scales for scale in sample.after)
-    if dtype.kind == "u" and brightest > np.iinfo(dtype).max:
-        log.warning(
-            "grey levels reach %.4g, more than %s holds: brighter ones become %d",
-            brightest,
-            dtype,
-            np.iinfo(dtype).max,
+        return dataclasses.replace(
+            spec.normalization,
+            low=spec.normalization.low if low is None else low,
+            high=spec.normalization.high if high is None else high,
         )
-    if dtype.kind == "u" and narrow:
-        log.warning(
-            "the image spans %.4g grey levels only: rounding to %s costs precision "
-            "(dtype=float32 does not)",
-            span,
-            dtype,
+    asked = [
+        name
+        for name, given in (
+            (f"normalize {options.normalize}", options.normalize != RestoreOptions.normalize),
+            ("a percentile", (low, high) != (None, None)),
+            ("ignore_zeros", options.ignore_zeros),
+            ("range 0-1", options.range == "0-1"),
         )
-    return dtype
+        if given
+    ]
+    if asked:
+        raise ConfigError(
+            f"{asked[0]} needs a model with percentiles, {spec.name} scales every image by the "
+            "same numbers: leave it out"
+        )
+    return spec.normalization
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """From measured levels to scales. full: the result's integer type where its range is full."""
+
+    spec: ModelSpec
+    options: RestoreOptions
+    normalization: Percentiles | FixedScale
+    full: np.dtype[Any] | None
+
+    @property
+    def percents(self) -> tuple[float, ...]:
+        """Which percentiles have to be measured: low and high if any, extremes last if any."""
+        asked: tuple[float, ...] = ()
+        if isinstance(self.normalization, Percentiles) and isinstance(self.options.normalize, str):
+            asked = self.normalization.low, self.normalization.high
+        return (*asked, *_EXTREMES) if self.full else asked
+
+    def sample(self, frames: Sequence[Sequence[Levels]]) -> tuple[SampleScales, ...]:
+        """The scales of a sample, whose frames are measured together or each by itself.
+
+        The range full is one of all frames together: they stay comparable.
+        """
+        stretches = [self._stretch(channel) for channel in zip(*frames, strict=True)]
+        return tuple(self._frame(channels, stretches) for channels in frames)
+
+    def _frame(self, channels: Sequence[Levels], stretches: Sequence[Scale]) -> SampleScales:
+        count, into, out = len(channels), self.spec.channels_in, self.spec.channels_out
+        if into == 1:
+            partners = [channel for channel in range(count) for _ in range(out)]
+        else:
+            partners = list(range(count)) if into == out else [0] * out
+        grey = not isinstance(self.normalization, Percentiles) or self.normalization.inverted
+        if isinstance(self.normalization, FixedScale):
+            repeats = count if into == 1 else 1
+            before = self.normalization.before * repeats
+            after = self.normalization.after * repeats
+        else:
+            before = tuple(self._fitted(self.normalization, found) for found in channels)
+            after = tuple(before[partner] for partner in partners)
+        raw = (UNCHANGED,) * count
+        if self.full:
+            raw = tuple(stretches)
+            after = tuple(_then(s, raw[p]) for s, p in zip(after, partners, strict=True))
+        elif self.options.range == "0-1" or not grey:
+            raw = tuple(_normalized(scale) for scale in before)
+            after = (UNCHANGED,) * len(partners)
+        alike = grey and len(partners) == count
+        stays = tuple(alike and before[partner].span == 0 for partner in partners)
+        return SampleScales(before, after, raw, stays)
+
+    def _fitted(self, normalization: Percentiles, found: Levels) -> Scale:
+        given = self.options.normalize
+        return normalization.scale(*(given if isinstance(given, tuple) else found.percentiles[:2]))
+
+    def _stretch(self, frames: Sequence[Levels]) -> Scale:
+        """From a channel's grey levels to the full range, by `invert`."""
+        if self.full is None:
+            return UNCHANGED
+        extremes = [found.percentiles[-2:] for found in frames if found.counted]
+        darkest = min((low for low, _ in extremes), default=0.0)
+        brightest = max((high for _, high in extremes), default=0.0)
+        if darkest == brightest:
+            return Scale(gain=0.0, offset=0.0)
+        gain = np.iinfo(self.full).max / (brightest - darkest)
+        return Scale(gain=gain, offset=-darkest * gain)
+
+
+def _then(first: Scale, second: Scale) -> Scale:
+    """The scale whose inverse is that of `first`, then that of `second`."""
+    return Scale(gain=first.gain * second.gain, offset=first.offset * second.gain + second.offset)
+
+
+def _normalized(scale: Scale) -> Scale:
+    """The scale whose inverse normalises as `scale` does."""
+    if scale.span == 0:
+        return Scale(gain=0.0, offset=0.0)
+    return Scale(gain=1 / scale.gain, offset=-scale.offset / scale.gain)
+
+
+def _tell_blanks(samples: Sequence[Sequence[SampleScales]], channels: Sequence[int]) -> None:
+    """Warn once of all that is blank."""
+    blank: dict[str, float] = {}
+    sizes = len(samples), len(samples[0]), len(channels)
+    stay = False
+    for s, t, c in itertools.product(*map(range, sizes)):
+        frame = samples[s][t]
+        if frame.before[c].span == 0:
+            numbers = ("sample", s), ("frame", t), ("channel", channels[c])
+            named = [
+                f"{what} {number + 1}"
+                for (what, number), size in zip(numbers, sizes, strict=True)
+                if size > 1
+            ]
+            blank[" ".join(named) or "the image"] = frame.before[c].offset
+            stay = stay or any(frame.stays)
+    if not blank:
+        return
+    outcome = "unchanged in the result" if stay else "taken as 0 by the network"
+    if len(blank) == 1:
+        ((name, level),) = blank.items()
+        log.warning("%s is blank (its percentiles are both %g): %s", name, level, outcome)
+        return
+    names = ", ".join(list(blank)[:_NAMED])
+    more = f" and {len(blank) - _NAMED} more" if len(blank) > _NAMED else ""
+    log.warning(
+        "%d of %d are blank (their two percentiles are equal): %s: %s%s",
+        len(blank),
+        math.prod(sizes),
+        outcome,
+        names,
+        more,
+    )

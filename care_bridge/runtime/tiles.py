@@ -6,21 +6,20 @@ import logging
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.axes import CANONICAL, Axes
 from care_bridge.errors import OutOfMemoryError
-from care_bridge.images.pixels import cast_pixels
 from care_bridge.images.source import ImageSink, ImageSource
+from care_bridge.normalization import UNCHANGED, Scale
 from care_bridge.package.spec import ModelSpec
 from care_bridge.runtime.blocks import Block, blocks
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.plan import Plan
 from care_bridge.runtime.planner import plan_tiles
-from care_bridge.runtime.scaling import SampleScales
+from care_bridge.runtime.scaling import SampleScales, scale_back
 from care_bridge.runtime.session import Session
 from care_bridge.tiling import Tile, TileGrid
 
@@ -100,7 +99,7 @@ class TileRunner:
         part = self._read(work.block, self._spans(work.block, tile, "read"))
         normalized = np.empty(part.shape, np.float32)
         for channel, scale in enumerate(scales.before):
-            normalized[channel] = scale.apply(part[channel])
+            scale.apply(part[channel], normalized[channel])
         if self._keeps_nonfinite:
             normalized[~np.isfinite(normalized)] = 0
         missing = [
@@ -128,15 +127,18 @@ class TileRunner:
         scales, dtype = self._scales(work.block), self._plan.info.dtype
         first, out = self._plan.raw_channels, work.block.channels_out
         if first and computed.raw is not None:
-            self._write(work, work.block.channels_in, self._as_result(computed.raw, scales, dtype))
+            raw = np.empty(computed.raw.shape, dtype)
+            for channel, scale in enumerate(scales.raw):
+                _past_network(scale, computed.raw[channel], raw[channel])
+            self._write(work, work.block.channels_in, raw)
         shape = [kept.stop - kept.start for kept in work.keep]
         restored = np.empty((out.stop - out.start, *shape), dtype)
         for channel, (scale, stays) in enumerate(zip(scales.after, scales.stays, strict=True)):
             if stays or computed.output is None:
                 assert computed.raw is not None
-                restored[channel] = _as_type(computed.raw[channel], dtype)
+                _past_network(scales.raw[channel], computed.raw[channel], restored[channel])
             else:
-                restored[channel] = cast_pixels(scale.invert(computed.output[channel]), dtype)
+                scale_back(scale, computed.output[channel], restored[channel])
         if self._keeps_nonfinite and computed.raw is not None:
             _put_back(computed.raw, restored)
         self._write(work, slice(first + out.start, first + out.stop), restored)
@@ -227,22 +229,6 @@ class TileRunner:
             ) from reason
         log.warning("%s: going on with tiles of %s", reason, dict(smaller.tile))
 
-    def _as_result(
-        self, raw: NDArray[np.generic], scales: SampleScales, dtype: np.dtype[Any]
-    ) -> NDArray[np.generic]:
-        """Raw channels in the grey levels of the result, to be compared with it."""
-        if self._options.range == "input":
-            return _as_type(raw, dtype)
-        copies = len(scales.after) // len(scales.before) or 1
-        return np.stack(
-            [
-                cast_pixels(after.invert(before.apply(channel)), dtype)
-                for before, after, channel in zip(
-                    scales.before, scales.after[::copies], raw, strict=False
-                )
-            ]
-        )
-
     def _write(self, work: Work, channels: slice, pixels: NDArray[np.generic]) -> None:
         block, window = work.block, self._plan.window
         kept = {
@@ -255,12 +241,13 @@ class TileRunner:
         self._sink.write(box, pixels[np.newaxis, np.newaxis])
 
 
-def _as_type(raw: NDArray[np.generic], dtype: np.dtype[Any]) -> NDArray[np.generic]:
-    """Raw pixels in another type; numbers that are not finite stay, as integers 0 and the ends."""
-    if raw.dtype == dtype:
-        return raw
-    pixels = raw.astype(np.float64)
-    return cast_pixels(pixels if dtype.kind == "f" else np.nan_to_num(pixels, posinf=np.inf), dtype)
+def _past_network(
+    scale: Scale, raw: NDArray[np.generic], result: NDArray[np.generic]
+) -> NDArray[np.generic]:
+    """Raw pixels in the result's grey levels and type; numbers that are not finite stay, as
+    integers 0 and the ends."""
+    whole = raw.dtype.kind == "f" and result.dtype.kind == "u"
+    return scale_back(scale, np.nan_to_num(raw) if whole else raw, result)
 
 
 def _put_back(raw: NDArray[np.generic], restored: NDArray[np.generic]) -> None:
@@ -268,7 +255,7 @@ def _put_back(raw: NDArray[np.generic], restored: NDArray[np.generic]) -> None:
     ones, they are lost in all."""
     lost = ~np.isfinite(raw.astype(np.float32, copy=False))
     if len(raw) == len(restored):
-        restored[lost] = _as_type(raw[lost], restored.dtype)
+        restored[lost] = _past_network(UNCHANGED, raw[lost], restored[lost])
     else:
         restored[:, lost.any(axis=0)] = np.nan if restored.dtype.kind == "f" else 0
 

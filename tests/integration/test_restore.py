@@ -179,7 +179,7 @@ def test_a_blank_channel_stays_and_the_other_is_restored(packages, caplog):
     expected = network(model, normalized)[0] * (hi - lo + 1e-6) + lo
     np.testing.assert_allclose(restored[0], expected, atol=1e-2)
     np.testing.assert_array_equal(restored[1], pixels[1])
-    assert "channel 1 is blank" in caplog.text
+    assert "channel 2 is blank" in caplog.text
 
 
 def test_tiles_shrink_when_the_engine_runs_out_of_memory(packages, monkeypatch, caplog):

@@ -1,0 +1,68 @@
+"""The pixel type of a result."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from care_bridge.errors import ConfigError
+from care_bridge.normalization import Scale
+
+# Below this span of grey levels, rounding to integers costs more than 0.1 dB.
+SMALLEST_INTEGER_SPAN = 64
+
+log = logging.getLogger("care_bridge")
+
+
+def full_type(wanted: str, given: np.dtype[Any]) -> np.dtype[Any]:
+    """The type of a result in the range "full" for the option `wanted` (see RestoreOptions.dtype)
+    and a `given` input: an integer one."""
+    if wanted == "auto":
+        return given if given.kind == "u" else np.dtype(np.uint16)
+    if wanted == "input" and given.kind != "u":
+        raise ConfigError(
+            f"range full needs an integer dtype, the image is {given} and dtype input keeps that: "
+            "use dtype uint8 or uint16"
+        )
+    return given if wanted == "input" else np.dtype(wanted)
+
+
+def result_type(
+    wanted: str, given: np.dtype[Any], before: Sequence[Scale], after: Sequence[Scale]
+) -> np.dtype[Any]:
+    """The type of a result in grey levels for the option `wanted` (see RestoreOptions.dtype) and
+    a `given` input, whose scales `before` and `after` the network are all given."""
+    spans = [scale.span for scale in (*before, *after) if scale.span > 0]
+    span = min(spans, default=float(SMALLEST_INTEGER_SPAN))
+    narrow = span < SMALLEST_INTEGER_SPAN
+    if wanted == "auto":
+        if given.kind == "u" and narrow:
+            log.info(
+                "result is float32: the image spans %.4g grey levels only, and rounding to %s "
+                "would cost precision (dtype=input keeps %s)",
+                span,
+                given,
+                given,
+            )
+            return np.dtype(np.float32)
+        return given
+    dtype = given if wanted == "input" else np.dtype(wanted)
+    brightest = max(scale.offset + scale.gain for scale in after)
+    if dtype.kind == "u" and brightest > np.iinfo(dtype).max:
+        log.warning(
+            "grey levels reach %.4g, more than %s holds: brighter ones become %d",
+            brightest,
+            dtype,
+            np.iinfo(dtype).max,
+        )
+    if dtype.kind == "u" and narrow:
+        log.warning(
+            "the image spans %.4g grey levels only: rounding to %s costs precision "
+            "(dtype=float32 does not)",
+            span,
+            dtype,
+        )
+    return dtype
