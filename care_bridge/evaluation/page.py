@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
@@ -13,15 +14,16 @@ from PIL import Image as Picture
 
 from care_bridge.images.picture import to_grey
 
-_LARGEST = 384
+_LARGEST, _SMALL = 384, 320
+_NUMBER = re.compile(r"-?[\d.]+( %)?|inf|all")
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1c2530; margin: 2rem auto; max-width: 1240px;
   padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; } h3 { font-size: 1rem; }
 table { border-collapse: collapse; margin: .6rem 0; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #d8dee6; text-align: right; }
-th:first-child, td:first-child { text-align: left; } .words td, .words th { text-align: left; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid #d8dee6; text-align: left; }
+.number { text-align: right; }
 .panels { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; }
 figcaption { font-size: .85rem; color: #46525f; }
 img { display: block; image-rendering: pixelated; background: #000; }
@@ -46,26 +48,33 @@ def page(title: str, parts: Sequence[str]) -> str:
 
 
 def picture(label: str, plane: NDArray[np.float64], limits: tuple[float, float]) -> str:
-    """A grey picture of a plane (Y, X), `limits` as black and white, at most 384 pixels wide."""
+    """A grey picture of a plane (Y, X), `limits` as black and white, at most 384 pixels wide; a
+    small one is shown in larger pixels."""
     shown = Picture.fromarray(to_grey(plane, limits))
     if max(shown.size) > _LARGEST:
         shown.thumbnail((_LARGEST, _LARGEST), Picture.Resampling.BOX)
     file = io.BytesIO()
     shown.save(file, format="PNG", optimize=True)
+    times = max(_SMALL // max(shown.size), 1)
     data = b64encode(file.getvalue()).decode("ascii")
     return (
-        f'<figure><img alt="{escape(label)}" width="{shown.width}" height="{shown.height}" '
+        f'<figure><img alt="{escape(label)}" width="{times * shown.width}" '
+        f'height="{times * shown.height}" '
         f'src="data:image/png;base64,{data}"><figcaption>{escape(label)}</figcaption></figure>'
     )
 
 
-def table_of(table: Sequence[Sequence[str]], *, words: bool = False) -> str:
-    """An HTML table of a header and lines; words: texts, to the left."""
+def table_of(table: Sequence[Sequence[str]]) -> str:
+    """An HTML table of a header and lines; columns of numbers to the right, others to the left."""
     head, *lines = table
-    rows = "".join(f"<tr>{_cells('td', line)}</tr>" for line in lines)
-    kind = ' class="words"' if words else ""
-    return f"<table{kind}><thead><tr>{_cells('th', head)}</tr></thead><tbody>{rows}</tbody></table>"
+    numbers = [all(map(_NUMBER.fullmatch, cells)) for cells in zip(*lines, strict=True)]
+    rows = "".join(f"<tr>{_cells('td', line, numbers)}</tr>" for line in lines)
+    top = _cells("th", head, numbers)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _cells(tag: str, texts: Sequence[str]) -> str:
-    return "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts)
+def _cells(tag: str, texts: Sequence[str], numbers: Sequence[bool]) -> str:
+    return "".join(
+        f"<{tag}{' class=number' if number else ''}>{escape(text)}</{tag}>"
+        for text, number in zip(texts, numbers, strict=True)
+    )

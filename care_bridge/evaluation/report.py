@@ -29,7 +29,7 @@ def as_html(assessments: Sequence[Assessment], title: str) -> str:
         parts.append(table_of(mean_table(assessments)))
         parts += [f'<p class="said">{escape(sentence)}</p>' for sentence in CONDITIONS]
     for heading, table in findings(assessments):
-        parts.append(f"<h2>{escape(heading)}</h2>{table_of(table, words=True)}")
+        parts.append(f"<h2>{escape(heading)}</h2>{table_of(table)}")
     parts += [f"<h2>{name}</h2>{chart}" for name, chart in charts_over(assessments).items()]
     for assessment in assessments:
         parts += _one(assessment)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 from care_bridge.atomic import partial_beside
@@ -18,9 +22,11 @@ from care_bridge.images.picture import write_panels
 from care_bridge.simulation.preview import preview_panels
 from care_bridge.simulation.recipe import Recipe
 from care_bridge.simulation.recipe_file import dump_recipe
-from care_bridge.simulation.simulated_pair import shared_psf, simulate_pair
+from care_bridge.simulation.simulated_pair import SimulatedPair, shared_psf, simulate_pair
 
 _PSF_NAME = "psf.tif"
+# A pair in the making holds some ten single-precision arrays of its size: 2.5 GB together.
+_PIXELS_AT_ONCE = 1 << 26
 
 
 def write_dataset(recipe: Recipe, folder: Path, on_pair: Callable[[], object]) -> None:
@@ -37,8 +43,7 @@ def write_dataset(recipe: Recipe, folder: Path, on_pair: Callable[[], object]) -
         if psf is not None:
             write_image(Image(psf, Axes("ZYX"[3 - psf.ndim :])), partial / _PSF_NAME)
         drawn = []
-        for index in range(recipe.count):
-            pair = simulate_pair(recipe, index)
+        for index, pair in enumerate(_simulated(recipe)):
             name = f"{index:04d}.tif"
             for kind, image in zip(_source_names(recipe), pair.sources, strict=True):
                 write_image(image, partial / kind / name)
@@ -51,6 +56,18 @@ def write_dataset(recipe: Recipe, folder: Path, on_pair: Callable[[], object]) -
             recipe = replace(recipe, optics=replace(recipe.optics, psf=_PSF_NAME))
         (partial / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
         (partial / "pairs.json").write_text(json.dumps(drawn, indent=1) + "\n", encoding="utf-8")
+
+
+def _simulated(recipe: Recipe) -> Iterator[SimulatedPair]:
+    """All pairs in order, several at once where cores and memory allow it."""
+    pixels = recipe.movie.frames * prod(recipe.size)
+    at_once = max(min(os.cpu_count() or 1, _PIXELS_AT_ONCE // pixels, recipe.count), 1)
+    with ThreadPoolExecutor(at_once) as pool:
+        coming = deque(pool.submit(simulate_pair, recipe, index) for index in range(at_once))
+        for index in range(at_once, recipe.count + at_once):
+            yield coming.popleft().result()
+            if index < recipe.count:
+                coming.append(pool.submit(simulate_pair, recipe, index))
 
 
 @contextmanager

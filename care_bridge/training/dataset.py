@@ -53,7 +53,7 @@ class Dataset:
             self.config.patches.background,
             scaling=Scaling(self.config.normalization, self.intensities, vary=vary),
             batch_size=self.config.training.batch_size,
-            augment=vary and self.config.patches.augment,
+            augment=self.config.patches.augment if vary else False,
             seed=(self.config.seed, number),
         )
 
@@ -74,11 +74,13 @@ def open_dataset(
         try:
             opened = open_stacks(pair, axes, patch, config.normalization, config.data.axes, scratch)
         except (TrainingError, ImageError) as error:
-            refused.append(error)
-            if not leave_out or len(refused) == len(pairs):
+            if not leave_out:
                 raise
+            refused.append(error)
         else:
             stacks[pair] = opened
+    if not stacks:
+        raise refused[0]
     pairs = tuple(stacks)
     _check_channels([stack for opened in stacks.values() for stack in opened])
     for_training, for_validation = split_pairs(pairs, config.data.validation, config.seed)

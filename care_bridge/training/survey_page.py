@@ -66,7 +66,7 @@ def as_html(survey: Survey, title: str) -> str:
     parts += [f"<p>{escape(warning)}</p>" for warning in survey.warnings or ("none",)]
     parts += [
         "<h2>Images</h2>",
-        table_of(_table(survey.files), words=True),
+        table_of(_table(survey.files)),
         '<p class="said">From, to: the grey levels that prediction maps to 0 and 1. '
         "Foreground: share of the places that patches are drawn from. Shift: of the target against "
         f"the source; above {SHIFT_LIMIT:g} it is warned of.</p>",

@@ -156,6 +156,30 @@ def test_a_coarser_source_says_its_voxel_size(tmp_path: Path) -> None:
     assert target.calibration.voxel_size == pytest.approx({"Z": 0.3, "Y": 0.1, "X": 0.1})
 
 
+@pytest.mark.parametrize("image", ["expected", "average"])
+def test_the_target_of_bins_is_in_the_sources_grey_levels(image: str) -> None:
+    """A bin of 3 x 3 gathers nine times the light, the offset is added once."""
+    settings = ["sampling.binning=3", "sampling.upsample=false", "size=[240,240]"]
+    pair = simulate_pair(recipe("nuclei", *settings, f"target.image={image}"), 0)
+    target = pair.target.pixels.astype(float)
+    in_bins = target.reshape(80, 3, 80, 3).mean(axis=(1, 3))
+    assert pair.sources[0].pixels.shape == in_bins.shape
+    slope, ground = np.polyfit(in_bins.ravel(), pair.sources[0].pixels.ravel(), 1)
+    assert slope == pytest.approx(1, abs=0.02)
+    assert ground == pytest.approx(0, abs=2)
+
+
+def test_pairs_made_at_once_are_those_made_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recipe("membranes", "count=7")
+    found = []
+    for cores in (1, 4):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        found.append(written(made, tmp_path / str(cores)))
+    assert found[0] == found[1]
+
+
 def test_a_projection_is_the_brightest_of_each_column() -> None:
     stack = pair_of("size=[5,40,48]").target
     flat = pair_of("size=[5,40,48]", "target.projection=max").target
