@@ -10,15 +10,20 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.images.image import Calibration, Display, Image
+from care_bridge.errors import ImageError
+from care_bridge.images.image import Calibration, Display, ImageInfo
 from care_bridge.images.units import convert_length, to_seconds
 
 _UNCALIBRATED = ("", "pixel", "pixels")
+_METRIC = ("µm", "nm", "mm", "m", "pm")
+# Pixels per unit are a quotient of two numbers of 32 bits.
+_SMALLEST, _LARGEST = 1e-9, 1e9
 
 
 def read_calibration(
@@ -72,9 +77,9 @@ def read_history(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(metadata.get("Info", "")).splitlines())
 
 
-def write_metadata(image: Image, planes: int, channels: int) -> dict[str, Any]:
+def write_metadata(info: ImageInfo, planes: int, channels: int) -> dict[str, Any]:
     """What tifffile is to write into an ImageJ file, without axes, resolution and colour map."""
-    calibration, display = image.calibration, image.display
+    calibration, display = info.calibration, info.display
     # ImageJ shows several channels without a mode as unrelated grey planes
     metadata: dict[str, Any] = {"mode": (display.mode or "composite") if channels > 1 else ""}
     if calibration.unit:
@@ -83,9 +88,9 @@ def write_metadata(image: Image, planes: int, channels: int) -> dict[str, Any]:
         metadata["spacing"] = calibration.voxel_size["Z"]
     if calibration.frame_interval:
         metadata["finterval"] = calibration.frame_interval
-    if image.history:
-        metadata["Info"] = "\n".join(image.history)
-    if image.rgb:
+    if info.history:
+        metadata["Info"] = "\n".join(info.history)
+    if info.rgb:
         return metadata
     if len(display.channel_names) == channels:
         metadata["Labels"] = list(display.channel_names) * (planes // channels)
@@ -98,6 +103,25 @@ def write_metadata(image: Image, planes: int, channels: int) -> dict[str, Any]:
     if channels > 1 and len(display.luts) == channels:
         metadata["LUTs"] = [np.ascontiguousarray(table.T) for table in display.luts]
     return metadata
+
+
+def storable_calibration(calibration: Calibration) -> Calibration:
+    """The calibration in a unit in which TIFF's rational numbers hold the size of a pixel: its own
+    where that will do. ImageError where no unit will."""
+    for unit in (calibration.unit, *_METRIC):
+        sizes = {
+            axis: convert_length(size, calibration.unit, unit)
+            for axis, size in calibration.voxel_size.items()
+        }
+        known = {axis: size for axis, size in sizes.items() if size is not None}
+        if len(known) == len(sizes) and all(
+            _SMALLEST <= known.get(axis, 1) <= _LARGEST for axis in "XY"
+        ):
+            return replace(calibration, voxel_size=known, unit=unit)
+    raise ImageError(
+        f"a voxel size of {calibration.voxel_size} {calibration.unit} cannot be stored in an "
+        "ImageJ TIFF: correct the calibration, or write an OME-TIFF"
+    )
 
 
 def _channel_names(labels: list[str], channels: int, planes: int) -> tuple[str, ...]:

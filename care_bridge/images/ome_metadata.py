@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.images.image import Calibration, Display, Image
+from care_bridge.images.image import Calibration, Display, ImageInfo
 from care_bridge.images.units import convert_length, ome_length_unit, to_seconds
 
 # Control characters that no XML document may hold (XML 1.0, section 2.2)
@@ -52,13 +52,13 @@ def _read_calibration(pixels: ElementTree.Element) -> Calibration:
     return Calibration.from_file(voxel_size, unit, interval)
 
 
-def write_ome(image: Image) -> dict[str, Any]:
+def write_ome(info: ImageInfo) -> dict[str, Any]:
     """What tifffile is to write into the OME-XML, without axes and the file's UUID.
 
     A voxel size whose unit OME does not know is left out. Of a lookup table, OME keeps only the
     colour of the brightest pixels.
     """
-    calibration = image.calibration
+    calibration = info.calibration
     metadata: dict[str, Any] = {"Creator": "care_bridge"}
     unit = ome_length_unit(calibration.unit or "pixel")
     for letter, size in calibration.voxel_size.items():
@@ -69,15 +69,15 @@ def write_ome(image: Image) -> dict[str, Any]:
         metadata["TimeIncrement"] = calibration.frame_interval
         metadata["TimeIncrementUnit"] = "s"
     channel: dict[str, list[Any]] = {}
-    names, luts = image.display.channel_names, image.display.luts
-    if not image.rgb and len(names) == image.sizes.get("C", 1):
+    names, luts = info.display.channel_names, info.display.luts
+    if not info.rgb and len(names) == info.sizes.get("C", 1):
         channel["Name"] = [_FORBIDDEN.sub("", name) for name in names]
-    if not image.rgb and len(luts) == image.sizes.get("C", 1):
+    if not info.rgb and len(luts) == info.sizes.get("C", 1):
         channel["Color"] = [_brightest(lut) for lut in luts]
     if channel:
         metadata["Channel"] = channel
-    if image.history:
-        metadata["Description"] = _FORBIDDEN.sub("", "\n".join(image.history))
+    if info.history:
+        metadata["Description"] = _FORBIDDEN.sub("", "\n".join(info.history))
     return metadata
 
 

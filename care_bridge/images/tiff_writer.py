@@ -1,123 +1,136 @@
-"""Writing TIFF files: ImageJ hyperstacks and OME-TIFF."""
+"""Writing TIFF files box by box: ImageJ hyperstacks and OME-TIFF."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import uuid
+import io
+import os
+import shutil
+import zlib
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
-from care_bridge.axes import IMAGEJ
+from care_bridge.atomic import partial_beside, replacing
+from care_bridge.axes import CANONICAL, Axes
 from care_bridge.errors import ImageError
-from care_bridge.images.image import Image, ImageInfo
-from care_bridge.images.imagej_metadata import write_metadata
-from care_bridge.images.ome_metadata import write_ome
-from care_bridge.images.pixels import PIXEL_TYPES
-from care_bridge.images.source import ImageInMemory
+from care_bridge.images.image import ImageInfo
+from care_bridge.images.source import Box
 from care_bridge.images.storage import Storage
-from care_bridge.images.whole_file import whole_file
+from care_bridge.images.tiff_raw import RawPixels
+from care_bridge.images.tiff_tables import Tables
+from care_bridge.images.whole_file import check_target, writing
 
-# Classic TIFF counts bytes in 32 bits; leave room for the tables.
-_CLASSIC_BYTES = 2**32 - 2**25
+_STRIP = 1 << 18  # bytes that are compressed together, and read together by others
+_LEVEL = 1  # of zlib
+_THREADS = 8
+
+
+class TiffSink:
+    """The pixels of a TIFF file that is being written; see `ImageSink`."""
+
+    def __init__(self, info: ImageInfo, path: Path, tables: Tables, pixels: RawPixels) -> None:
+        self.info = info
+        self.memory = pixels.memory
+        self.checksum = 0
+        self._path, self._tables, self._pixels = path, tables, pixels
+        self._missing = prod(tables.shape)
+
+    def write(self, box: Box, pixels: NDArray[np.generic]) -> None:
+        """Take the pixels of a box."""
+        bounds = dict(zip(CANONICAL, box, strict=True))
+        stored = tuple(bounds[letter] for letter in self._tables.axes)
+        with writing(self._path):
+            self._pixels.write(stored, Axes(CANONICAL).to(pixels, self._tables.axes))
+        self._missing -= pixels.size
+        if self._tables.ome:
+            # a sum does not depend on how the image is cut into boxes
+            bits = pixels.view(f"u{pixels.itemsize}")
+            self.checksum = (self.checksum + int(bits.sum(dtype=np.uint64))) % 2**64
+
+    def check_complete(self) -> None:
+        """Raise ImageError where pixels were not given."""
+        if self._missing:
+            raise ImageError(f"{self._path} cannot be written: {self._missing} pixels are missing")
 
 
 @contextmanager
-def create_tiff(
-    info: ImageInfo, path: Path, storage: Storage, *, ome: bool
-) -> Iterator[ImageInMemory]:
-    """Create a TIFF file; see `create_image`."""
-    sink = ImageInMemory.empty(info)
-    with whole_file(path, overwrite=storage.overwrite) as partial:
-        yield sink
-        write_tiff(sink.image, partial, ome=ome)
-
-
-def write_tiff(image: Image, path: Path, *, ome: bool) -> None:
-    """Write an image as OME-TIFF or as ImageJ hyperstack, uncompressed.
+def create_tiff(info: ImageInfo, path: Path, storage: Storage, *, ome: bool) -> Iterator[TiffSink]:
+    """Create an OME-TIFF or an ImageJ hyperstack; see `create_image`.
 
     Above 4 GB, OME-TIFF becomes a BigTIFF, and an ImageJ hyperstack gets one page table for all
-    its planes, as ImageJ writes it. A colour picture of other than 8 bits becomes three channels.
-    Raises ImageError for pixels or axes that these formats cannot hold.
+    its planes, as ImageJ writes it. Compressed strips lie in reading order, which boxes need not
+    come in: the pixels are first written to a file of their own beside `path`.
     """
-    _check_writable(image)
-    rgb = image.rgb and image.pixels.dtype == np.uint8
-    image = image.replace(rgb=rgb)
-    order = "TZYXC" if rgb else IMAGEJ
-    pixels = image.axes.to(image.pixels, order)
-    axes = order.replace("C", "S") if rgb else order
-    if ome:
-        _write_ome(image, pixels, axes, path)
-    else:
-        _write_imagej(image, pixels, axes, path)
-
-
-def _check_writable(image: Image) -> None:
-    if image.pixels.dtype.name not in PIXEL_TYPES:
+    tables = Tables.of(info, ome=ome)
+    compressed = storage.compression != "none"
+    if compressed and tables.large and not ome:
         raise ImageError(
-            f"pixels of type {image.pixels.dtype} cannot be written: "
-            f"make them {', '.join(PIXEL_TYPES)}"
+            f"{path} cannot be compressed: ImageJ's TIFF above 4 GB has no room for it; write an "
+            "OME-TIFF, or leave it uncompressed"
         )
-    if image.pixels.size == 0:
-        raise ImageError(f"an image without pixels (shape {image.pixels.shape}) cannot be written")
-    if image.sizes.get("S", 1) > 1:
+    with ExitStack() as stack:
+        with writing(path):
+            check_target(path, overwrite=storage.overwrite)
+            partial = stack.enter_context(replacing(path))
+            _check_room(path, prod(tables.shape) * tables.dtype.itemsize)
+            if compressed:
+                raw, offset = partial_beside(path), 0
+                stack.callback(raw.unlink, missing_ok=True)
+                raw.touch()
+            else:
+                raw, offset = partial, tables.write(partial)
+            file = stack.enter_context(raw.open("r+b", buffering=0))
+            shape = tables.shape
+            pixels = RawPixels(file, np.array([offset]), shape, len(shape), tables.dtype)
+        sink = TiffSink(info, path, tables, pixels)
+        # errors of the block are not of this file: they pass as they are
+        yield sink
+        with writing(path):
+            sink.check_complete()
+            if compressed:
+                _compress(file, tables, partial)
+            file.close()
+            if ome:
+                tables.set_uuid(partial, sink.checksum)
+            stack.close()
+
+
+def _check_room(path: Path, needed: int) -> None:
+    """Raise ImageError where the disk is too small: better now than hours later."""
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
         raise ImageError(
-            f"an image of axes {image.axes} cannot be written as TIFF, which has no axis for "
-            "samples: write each sample to a file of its own"
+            f"{path} cannot be written: it needs {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} "
+            "GB are free on its disk"
         )
-    if image.rgb and image.sizes.get("C") != 3:
-        raise ImageError(f"a colour picture of axes {image.axes} needs 3 channels in C")
 
 
-def _write_imagej(image: Image, pixels: NDArray[np.generic], axes: str, path: Path) -> None:
-    channels = 1 if image.rgb else pixels.shape[IMAGEJ.index("C")]
-    planes = channels * pixels.shape[0] * pixels.shape[1]
-    luts = image.display.luts
-    lut = luts[0] if channels == 1 and len(luts) == 1 and not image.rgb else None
-    tifffile.imwrite(
-        path,
-        pixels,
-        imagej=True,
-        photometric="rgb" if image.rgb else None,
-        colormap=None if lut is None else lut.T.astype(np.uint16) * 257,
-        resolution=_resolution(image),
-        metadata={"axes": axes, **write_metadata(image, planes, channels)},
-        truncate=pixels.nbytes > _CLASSIC_BYTES,
-        software="",
-    )
+def _compress(file: io.FileIO, tables: Tables, path: Path) -> None:
+    """Write the file at `path` with the pixels that lie uncompressed in `file`."""
+    height, *row = tables.shape[len(tables.shape) - tables.page_axes :]
+    row_bytes = prod(row) * tables.dtype.itemsize
+    rows = min(max(_STRIP // row_bytes, 1), height)
+    pages = prod(tables.shape[: len(tables.shape) - tables.page_axes])
+    lengths = [min(rows, height - start) * row_bytes for start in range(0, height, rows)] * pages
+    file.seek(0)
+    tables.write_compressed(path, _deflated(file, lengths), rows)
 
 
-def _resolution(image: Image) -> tuple[float, float] | None:
-    """Pixels per unit in x and y; None where the image does not say."""
-    size = image.calibration.voxel_size
-    if "X" not in size or "Y" not in size:
-        return None
-    return 1 / size["X"], 1 / size["Y"]
-
-
-def _write_ome(image: Image, pixels: NDArray[np.generic], axes: str, path: Path) -> None:
-    metadata = {"axes": axes, **write_ome(image)}
-    tifffile.imwrite(
-        path,
-        pixels,
-        ome=True,
-        bigtiff=pixels.nbytes > _CLASSIC_BYTES,
-        photometric="rgb" if image.rgb else "minisblack",
-        metadata={**metadata, "UUID": str(_content_id(pixels, metadata))},
-        software="",
-    )
-
-
-def _content_id(pixels: NDArray[np.generic], metadata: dict[str, Any]) -> uuid.UUID:
-    """An id for the file that only its content decides, so that equal images give equal bytes."""
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(json.dumps(metadata, sort_keys=True).encode())
-    for plane in pixels.reshape(-1, *pixels.shape[2:]):
-        digest.update(np.ascontiguousarray(plane).data)
-    return uuid.UUID(bytes=digest.digest(), version=4)
+def _deflated(file: io.FileIO, lengths: list[int]) -> Iterator[bytes]:
+    """Parts of a file of these lengths, one after the other, each compressed; a few at a time, on
+    all cores."""
+    threads = min(_THREADS, os.cpu_count() or 1)
+    pending: deque[Future[bytes]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for length in lengths:
+            pending.append(pool.submit(zlib.compress, file.read(length), _LEVEL))
+            if len(pending) > 2 * threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

@@ -18,17 +18,25 @@ def whole_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     After any error the written part is removed and `path` is as before. Raises ImageError for
     what the file system refuses, and where `path` is there already and `overwrite` is not set.
     """
-    try:
-        _check_target(path, overwrite)
+    with writing(path):
+        check_target(path, overwrite=overwrite)
         with replacing(path) as partial:
             yield partial
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into ImageError; `path` is the result's final name."""
+    try:
+        yield
     except OSError as error:
         # numpy reports a short write without an error number
         reason = error.strerror or "only a part of it could be written, is the disk full?"
         raise ImageError(f"{path} cannot be written: {reason}") from error
 
 
-def _check_target(path: Path, overwrite: bool) -> None:
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Raise ImageError where `path` is a folder, or is there already and not to be overwritten."""
     if path.is_dir():
         raise ImageError(f"{path} cannot be written: it is a folder, give a file name")
     if path.exists() and not overwrite:
