@@ -72,6 +72,19 @@ def test_folders_are_paired_and_averaged(folders: Path, capsys: pytest.CaptureFi
         assert means[method]["ssim"] == pytest.approx(ssim, abs=1e-6)
 
 
+@pytest.mark.parametrize(("slope", "shift"), [(2.5, -40.0), (-0.375, 7.0)])
+def test_brightness_and_contrast_are_no_error(
+    slope: float, shift: float, folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both maps of whole numbers are exact in float32, so nothing is left but double rounding."""
+    truth = folders / "truth" / "b1.tif"
+    mapped = slope * tifffile.imread(truth).astype(np.float64) + shift
+    save(tmp_path / "mapped.tif", mapped.astype(np.float32))
+    said = as_json(capsys, "--truth", truth, "--restored", tmp_path / "mapped.tif")
+    assert said["means"][0]["nrmse"] < 1e-12
+    assert said["means"][0]["ssim"] == pytest.approx(1, abs=1e-12)
+
+
 def test_the_text_says_what_the_figures_depend_on(
     folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
