@@ -11,11 +11,15 @@ from care_bridge.errors import ConfigError, MissingExtraError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
-    parser.add_argument("data", type=Path, metavar="DATA", help="folder with source/ and GT/")
+    parser.add_argument(
+        "data", type=Path, metavar="DATA", help="folder with source/ and GT/, or with noisy images"
+    )
     parser.add_argument(
         "--out", required=True, type=Path, metavar="RUN", help="new folder for the run"
     )
-    parser.add_argument("--task", help="what to learn: care (the default), n2n")
+    parser.add_argument(
+        "--task", help="what to learn: care (the default), n2n, n2v, n2v2, structn2v"
+    )
     parser.add_argument(
         "--preset", help="what pairs are for: denoise, deconvolve, aberration, resolution"
     )

@@ -33,6 +33,9 @@ class _TaskWords:
 _TASKS = {
     "care": _TaskWords("CARE", "pairs of images (content-aware image restoration)"),
     "n2n": _TaskWords("N2N", "pairs of noisy images of the same scenes (Noise2Noise)", True),
+    "n2v": _TaskWords("N2V", "noisy images alone (Noise2Void)"),
+    "n2v2": _TaskWords("N2V2", "noisy images alone (N2V2)"),
+    "structn2v": _TaskWords("structN2V", "images with correlated noise alone (structured N2V)"),
 }
 
 
@@ -159,9 +162,8 @@ def _validation(checkpoint: Checkpoint) -> list[str]:
     return [
         "# Validation",
         "",
-        f"Measured {source}, while training; PSNR in dB after percentile normalisation and an "
-        "affine fit to the target (Weigert et al. 2018).",
-        *_noisy_targets(checkpoint),
+        f"Measured {source}, while training.",
+        *_meaning(checkpoint),
         "",
         *_table(("figure", "value"), [(k, f"{v:.4g}") for k, v in checkpoint.validation.items()]),
         "",
@@ -171,10 +173,17 @@ def _validation(checkpoint: Checkpoint) -> list[str]:
     ]
 
 
-def _noisy_targets(checkpoint: Checkpoint) -> list[str]:
-    if not _TASKS[checkpoint.config.task].noisy_targets:
-        return []
-    return ["The targets are noisy themselves, so the PSNR against the truth is higher."]
+def _meaning(checkpoint: Checkpoint) -> list[str]:
+    """What the figures are."""
+    if "psnr" not in checkpoint.validation:
+        return ["The loss is that of guessing noisy pixels: there was no truth to compare with."]
+    lines = [
+        "PSNR in dB after percentile normalisation and an affine fit to the target (Weigert et "
+        "al. 2018)."
+    ]
+    if _TASKS[checkpoint.config.task].noisy_targets:
+        lines.append("The targets are noisy themselves, so the truth is nearer than the PSNR says.")
+    return lines
 
 
 def _training(checkpoint: Checkpoint) -> list[str]:

@@ -29,4 +29,6 @@ def structural_halo(
                 module.weight.fill_(1 / math.prod(module.weight.shape[1:]))
                 if module.bias is not None:
                     module.bias.zero_()
+            elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+                module.reset_parameters()  # it passes everything on as it is
     return measure_halo(lambda x: run_torch(averaging, x), f"BC{axes}", channels, limits)

@@ -80,6 +80,9 @@ def build_network(config: TrainConfig, channels_in: int, channels_out: int) -> U
             n_first=network.n_first,
             convolutions=network.convolutions,
             residual=network.residual,
+            batch_norm=network.batch_norm,
+            blur_pool=network.blur_pool,
+            top_skip=network.top_skip,
         )
 
 

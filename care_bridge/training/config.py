@@ -13,16 +13,22 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from care_bridge.errors import ConfigError
 from care_bridge.plain_yaml import read_yaml_file, set_key
-from care_bridge.training.defaults import PRESET_TASKS, PRESETS, TASKS, laid_over
+from care_bridge.training.defaults import (
+    ALONE_PATCHES,
+    PAIR_TASKS,
+    PATCHES,
+    PRESETS,
+    TASKS,
+    laid_over,
+)
 
 Percent = Annotated[float, Field(ge=0, le=100)]
-_PATCHES = {"YX": (128, 128), "ZYX": (16, 64, 64)}
 _KERNELS = {"YX": 5, "ZYX": 3}
 
 
 def _odd(pixels: int) -> int:
     if pixels % 2 == 0:
-        raise ValueError("a kernel needs an odd size, so that it has a middle")
+        raise ValueError("an odd number is needed, so that there is a middle")
     return pixels
 
 
@@ -33,13 +39,13 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """Where the pairs lie.
 
-    source, target: folders inside DATA (or absolute paths) whose files carry the same names.
-    axes: of plain TIFF files that do not say their own. validation: share of the images kept for
-    validation, at least one.
+    source, target: folders inside DATA (or absolute paths) whose files carry the same names;
+    target None: noisy images alone. axes: of plain TIFF files that do not say their own.
+    validation: share of the images kept for validation, at least one.
     """
 
     source: str = "source"
-    target: str = "GT"
+    target: str | None = "GT"
     axes: str | None = None
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
@@ -76,16 +82,31 @@ class NormalizationConfig(_Section):
 class PatchConfig(_Section):
     """What the network is shown.
 
-    size: pixels along [Z,] Y, X, multiples of 2**network.depth; None: 128,128 or 16,64,64.
+    size: pixels along [Z,] Y, X, multiples of 2**network.depth; None: by task and axes.
     background: patches are kept where the brightest target pixel around their centre exceeds this
     share of the target's 99.9th percentile; 0 keeps all that is not black. augment: flips and
-    quarter turns in the YX plane. validation_batches: batches that validation looks at.
+    quarter turns in the YX plane, or "flips" alone. validation_batches: batches that validation
+    looks at.
     """
 
     size: tuple[Annotated[int, Field(gt=0)], ...] | None = None
     background: Annotated[float, Field(ge=0, lt=1)] = 0.4
-    augment: bool = True
+    augment: bool | Literal["flips"] = True
     validation_batches: Annotated[int, Field(gt=0)] = 8
+
+
+class BlindSpotConfig(_Section):
+    """What is hidden from a network that learns from noisy images alone (masking.py).
+
+    masked_percentage: of the pixels of each channel of a patch, in percent. radius: pixels around
+    a masked one among which its replacement is found. axis, span: along which the noise is
+    correlated, and over how many pixels in all, the masked one in the middle; structn2v only.
+    """
+
+    masked_percentage: Annotated[float, Field(gt=0, le=10)] = 1.5
+    radius: Annotated[int, Field(ge=1)] = 5
+    axis: Literal["X", "Y", "Z"] = "X"
+    span: Annotated[int, Field(ge=3), AfterValidator(_odd)] = 5
 
 
 class NetworkConfig(_Section):
@@ -93,7 +114,8 @@ class NetworkConfig(_Section):
 
     axes: "YX" (slices and frames are images of their own), "ZYX", or "auto" by what the images
     have. kernel: pixels, odd; None: 5 in 2D, 3 in 3D. residual: learn the difference to the input
-    where both have as many channels.
+    where both have as many channels. batch_norm: after each convolution but the last. blur_pool:
+    pooling that does not alias. top_skip: hand the first level's features to the last one.
     """
 
     axes: Literal["auto", "YX", "ZYX"] = "auto"
@@ -102,6 +124,9 @@ class NetworkConfig(_Section):
     n_first: Annotated[int, Field(ge=1)] = 32
     convolutions: Annotated[int, Field(ge=1)] = 2
     residual: bool = True
+    batch_norm: bool = False
+    blur_pool: bool = False
+    top_skip: bool = True
 
 
 class TrainingConfig(_Section):
@@ -133,15 +158,16 @@ class _Kind(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    task: Literal["care", "n2n"] = "care"
+    task: Literal["care", "n2n", "n2v", "n2v2", "structn2v"] = "care"
     preset: Literal["denoise", "deconvolve", "aberration", "resolution"] | None = None
 
 
 class TrainConfig(_Kind):
     """All that a run is told; written beside it as config.yaml.
 
-    task: "care" learns from pairs of a degraded and a good image, "n2n" from pairs of noisy ones.
-    preset: the problem that the pairs are to solve. Both change defaults (defaults.py).
+    task: "care" learns from pairs of a degraded and a good image, "n2n" from pairs of noisy ones,
+    "n2v", "n2v2" and "structn2v" from noisy ones alone. preset: the problem that pairs are to
+    solve. Both change defaults (defaults.py).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -150,15 +176,23 @@ class TrainConfig(_Kind):
     data: DataConfig = DataConfig()
     normalization: NormalizationConfig = NormalizationConfig()
     patches: PatchConfig = PatchConfig()
+    n2v: BlindSpotConfig = BlindSpotConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
 
     def resolved(self, axes: str) -> TrainConfig:
         """This configuration with what depends on the network's axes ("YX" or "ZYX") filled in.
 
-        ConfigError where the patch does not suit the axes or the depth.
+        ConfigError where the patch does not suit the axes or the depth, or there is no such axis
+        as that of the noise.
         """
-        size = self.patches.size or _PATCHES[axes]
+        if self.task == "structn2v" and self.n2v.axis not in axes:
+            raise ConfigError(
+                f"n2v.axis has the value {self.n2v.axis}, the network has the axes {axes}: name "
+                "the one of them along which the noise is correlated"
+            )
+        sizes = PATCHES if self.task in PAIR_TASKS else ALONE_PATCHES
+        size = self.patches.size or sizes[axes]
         step = 2**self.network.depth
         if len(size) != len(axes) or any(pixels % step for pixels in size):
             raise ConfigError(
@@ -195,11 +229,7 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
         config = TrainConfig.model_validate(laid_over(below, given))
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
-    if config.preset and config.task not in PRESET_TASKS:
-        raise ConfigError(
-            f"preset has the value {config.preset}, which is for the tasks "
-            f"{' and '.join(PRESET_TASKS)}, not for {config.task}: leave it out"
-        )
+    _check_task(config)
     return config
 
 
@@ -215,6 +245,23 @@ def dump_config(config: TrainConfig) -> str:
     """The configuration as YAML that `load_config` reads again."""
     text: str = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     return text
+
+
+def _check_task(config: TrainConfig) -> None:
+    """ConfigError where keys are not for the task."""
+    learns_from_pairs = config.task in PAIR_TASKS
+    keys = {
+        "preset": not config.preset or learns_from_pairs,
+        "data.target": (config.data.target is not None) == learns_from_pairs,
+        "training.loss": config.training.loss != "mae+ssim" or learns_from_pairs,
+    }
+    for key, fits in keys.items():
+        if not fits:
+            given = "pairs" if learns_from_pairs else "noisy images alone"
+            raise ConfigError(
+                f"{key} has the value {attrgetter(key)(config)}, which does not suit the task "
+                f"{config.task}, learned from {given}: leave it out"
+            )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,6 +11,20 @@ from typing import Any
 
 Values = Mapping[str, Any]
 
+PAIR_TASKS = ("care", "n2n")
+"""The tasks that learn from pairs of images; the others learn from noisy images alone."""
+
+PATCHES: Mapping[str, tuple[int, ...]] = {"YX": (128, 128), "ZYX": (16, 64, 64)}
+ALONE_PATCHES: Mapping[str, tuple[int, ...]] = {"YX": (64, 64), "ZYX": (16, 64, 64)}
+"""Sizes of the patches of pairs and of noisy images alone, by the network's axes."""
+
+_ALONE: Values = {
+    "data": {"source": ".", "target": None},
+    "patches": {"background": 0.0},
+    "network": {"residual": False, "batch_norm": True},
+    "training": {"loss": "mse"},
+}
+
 TASKS: Mapping[str, Values] = {
     "care": {},
     # The mean of the noise is the signal, its median is not: hence the squared error.
@@ -19,6 +33,13 @@ TASKS: Mapping[str, Values] = {
         "normalization": {"target": "source"},
         "training": {"loss": "mse"},
     },
+    "n2v": _ALONE,
+    "n2v2": {
+        **_ALONE,
+        "network": {**_ALONE["network"], "blur_pool": True, "top_skip": False},
+    },
+    # Quarter turns would turn the noise's axis too.
+    "structn2v": {**_ALONE, "patches": {**_ALONE["patches"], "augment": "flips"}},
 }
 """By task."""
 
@@ -36,9 +57,6 @@ PRESETS: Mapping[str, Values] = {
     },
 }
 """By the problem that pairs are to solve: lengths and sizes as in "AI in Microscopy", chapter 6."""
-
-PRESET_TASKS = ("care", "n2n")
-"""The tasks that learn from pairs."""
 
 
 def laid_over(below: Values, above: Values) -> dict[str, Any]:

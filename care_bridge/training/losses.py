@@ -40,6 +40,16 @@ def absolute_and_structure(output: Tensor, target: Tensor) -> Tensor:
     return l1_loss(output, target) + 1 - structural_similarity(output, target)
 
 
+def over_known(loss: Loss) -> Loss:
+    """`loss` over the pixels whose target is known: it is NaN at the others."""
+
+    def over_known_pixels(output: Tensor, target: Tensor) -> Tensor:
+        known = ~torch.isnan(target)
+        return loss(output[known], target[known])
+
+    return over_known_pixels
+
+
 LOSSES: Mapping[str, Loss] = {
     "mae": l1_loss,
     "mse": mse_loss,

@@ -16,7 +16,8 @@ from care_bridge.training.config import DataConfig
 
 @dataclass(frozen=True)
 class Pair:
-    """A degraded image and the good image of the same field of view."""
+    """A degraded image and the good image of the same field of view; the same file twice where a
+    task learns from noisy images alone."""
 
     source: Path
     target: Path
@@ -28,20 +29,30 @@ class Pair:
 
     def fingerprints(self) -> dict[str, str]:
         """BLAKE2b of the bytes of both files, by side and name."""
+        sides = {"source": self.source}
+        if not self.alone:
+            sides["target"] = self.target
         found = {}
-        for side, path in (("source", self.source), ("target", self.target)):
+        for side, path in sides.items():
             with path.open("rb") as stream:
                 found[f"{side} {self.name}"] = hashlib.file_digest(stream, "blake2b").hexdigest()
         return found
+
+    @property
+    def alone(self) -> bool:
+        """Is the image its own target?"""
+        return self.source == self.target
 
 
 def find_pairs(folder: Path, config: DataConfig) -> tuple[Pair, ...]:
     """The pairs in `folder`/source and `folder`/target (names of `config`), in natural order.
 
-    TrainingError where a folder is missing or an image has no partner, ImageError where a folder
-    has no images.
+    Without a target folder every image is a pair with itself. TrainingError where a folder is
+    missing or an image has no partner, ImageError where a folder has no images.
     """
     sources = _images(folder, "source", config)
+    if config.target is None:
+        return tuple(Pair(path, path) for path in sources.values())
     targets = _images(folder, "target", config)
     for ours, theirs in ((sources, targets), (targets, sources)):
         alone = [name for name in ours if name not in theirs]
@@ -73,8 +84,9 @@ def split_pairs(
 def _images(data: Path, side: str, config: DataConfig) -> dict[str, Path]:
     folder = data / getattr(config, side)
     if not folder.is_dir():
+        folders = " and ".join(filter(None, (config.source, config.target)))
         raise TrainingError(
-            f"there is no folder {folder}: {data} needs the folders {config.source} and "
-            f"{config.target} with images of the same names, or name yours with data.{side}"
+            f"there is no folder {folder}: {data} needs {folders} with images, of the same names "
+            f"on both sides, or name yours with data.{side}"
         )
     return {path.name: path for path in list_images(folder)}

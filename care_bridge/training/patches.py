@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,12 @@ from care_bridge.training.stacks import FOREGROUND_PERCENTILE, Stack
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Source (B, C_in, [Z,] Y, X) and target (B, C_out, [Z,] Y, X), normalised."""
+
+Augment = bool | Literal["flips"]
+"""Flips and quarter turns of the YX plane, or flips alone (in Y, in X, in both), or neither."""
+
+_MOVES = tuple(range(8))
+_FLIPS = (0, 2, 4, 6)
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ class PatchSource:
     foregrounds: tuple[Foreground, ...]
     scaling: Scaling
     batch_size: int
-    augment: bool
+    augment: Augment
     seed: tuple[int, ...]
 
     @classmethod
@@ -105,7 +112,7 @@ class PatchSource:
         *,
         scaling: Scaling,
         batch_size: int,
-        augment: bool,
+        augment: Augment,
         seed: tuple[int, ...],
     ) -> PatchSource:
         """The source over the stacks that have foreground; TrainingError where none has."""
@@ -132,7 +139,8 @@ class PatchSource:
         before, after = self.scaling.draw(stack, generator)
         source, target = before.apply(stack.source[area]), after.apply(stack.target[area])
         if self.augment:
-            move = int(generator.integers(8))
+            moves = _FLIPS if self.augment == "flips" else _MOVES
+            move = moves[int(generator.integers(len(moves)))]
             source, target = turned(source, move), turned(target, move)
         return source, target
 

@@ -96,12 +96,12 @@ class RunLog:
             {f"validation/{name}": figure for name, figure in figures.items()}, step
         )
         log.info(
-            "step %d of %d: loss %.4f, validation loss %.4f, PSNR %.2f dB",
+            "step %d of %d: loss %.4f, validation loss %.4f%s",
             step,
             self._steps,
             row["loss"],
             figures["loss"],
-            figures["psnr"],
+            f", PSNR {figures['psnr']:.2f} dB" if "psnr" in figures else "",
         )
         self._losses = []
         self._waited = 0.0

@@ -90,7 +90,8 @@ def open_stacks(
     TrainingError where the two do not fit together or to the network's axes, hold NaN, have no
     contrast, or are smaller than the patch.
     """
-    source, target = open_image(pair.source, file_axes), open_image(pair.target, file_axes)
+    source = open_image(pair.source, file_axes)
+    target = source if pair.alone else open_image(pair.target, file_axes)
     for image, path in ((source, pair.source), (target, pair.target)):
         if "Z" in axes and image.sizes.get("Z", 1) == 1:
             raise TrainingError(
@@ -100,17 +101,17 @@ def open_stacks(
     _check_shapes(pair, source, target, axes, patch)
     percents = _percents(normalization)
     source_statistics = _statistics(source, pair.source, percents)
-    target_statistics = _statistics(target, pair.target, percents)
+    target_statistics = source_statistics
+    if not pair.alone:
+        target_statistics = _statistics(target, pair.target, percents)
     if normalization.mode == "percentile":
         _check_contrast(source_statistics, pair.source, normalization)
         if normalization.target == "own":
             _check_contrast(target_statistics, pair.target, normalization)
     several = len(source_statistics) > 1
-    frames = zip(
-        _frames(_mapped(source, scratch / f"source-{pair.name}.npy"), axes),
-        _frames(_mapped(target, scratch / f"target-{pair.name}.npy"), axes),
-        strict=True,
-    )
+    sources = _mapped(source, scratch / f"source-{pair.name}.npy")
+    targets = sources if pair.alone else _mapped(target, scratch / f"target-{pair.name}.npy")
+    frames = zip(_frames(sources, axes), _frames(targets, axes), strict=True)
     return [
         Stack(
             f"{pair.name}, sample {sample}" if several else pair.name,

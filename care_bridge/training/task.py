@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+import numpy as np
+from torch import nn
 
-from care_bridge.training.checkpoint import Example
+from care_bridge.training.checkpoint import Example, build_network
 from care_bridge.training.config import TrainConfig
-from care_bridge.training.patches import Batch
+from care_bridge.training.dataset import EXAMPLE, Dataset
+from care_bridge.training.losses import Loss
+from care_bridge.training.patches import Batch, Foreground
 from care_bridge.training.scales import Intensities
+
+_EXAMPLE_SIZES = {"Z": 64, "Y": 256, "X": 256}
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class Task:
     """Everything the trainer needs to know of what is learned.
 
     config: resolved. batch: batch k, a pure function of k. validation: the batches that are
-    validated on. loss: of (output, target). example, images: kept in the run (checkpoint.py).
+    validated on. loss: of (output, target). whole_targets: the target is known at every pixel, so
+    that outputs can be compared with it. example, images: kept in the run (checkpoint.py).
     files: a hash of every file by side and name, so that a resumed run knows its images again.
     """
 
@@ -27,9 +33,57 @@ class Task:
     channels_out: int
     intensities: Intensities
     network: nn.Module
-    loss: Callable[[Tensor, Tensor], Tensor]
+    loss: Loss
     batch: Callable[[int], Batch]
     validation: tuple[Batch, ...]
+    whole_targets: bool
     example: Example
     images: Mapping[str, list[str]]
     files: Mapping[str, str]
+
+
+def make_task(
+    dataset: Dataset,
+    loss: Loss,
+    *,
+    batch: Callable[[int], Batch],
+    validation: Callable[[int], Batch],
+    example: Foreground,
+    whole_targets: bool,
+) -> Task:
+    """The task of learning from `dataset`: batch and validation give batch k of each part, the
+    example is taken from the stack of `example`."""
+    config = dataset.config
+    first = dataset.training[0]
+    channels_in, channels_out = len(first.source), len(first.target)
+    return Task(
+        config=config,
+        channels_in=channels_in,
+        channels_out=channels_out,
+        intensities=dataset.intensities,
+        network=build_network(config, channels_in, channels_out),
+        loss=loss,
+        batch=batch,
+        validation=tuple(validation(k) for k in range(config.patches.validation_batches)),
+        whole_targets=whole_targets,
+        example=_example(example, config.network.axes, config.seed),
+        images={
+            "training": sorted({stack.name for stack in dataset.training}),
+            "validation": sorted({stack.name for stack in dataset.validation}),
+        },
+        files={key: value for pair in dataset.pairs for key, value in pair.fingerprints().items()},
+    )
+
+
+def _example(foreground: Foreground, axes: str, seed: int) -> Example:
+    """A part of a stack with something to see in it, at most 64 x 256 x 256."""
+    stack = foreground.stack
+    patch = foreground.draw(np.random.default_rng([seed, EXAMPLE]))
+    area = []
+    for axis, size, part in zip(axes, stack.shape, patch, strict=True):
+        extent = min(size, _EXAMPLE_SIZES[axis])
+        middle = (part.start + part.stop) // 2
+        start = min(max(middle - extent // 2, 0), size - extent)
+        area.append(slice(start, start + extent))
+    part_of_it = stack.crop(tuple(area))
+    return Example(np.array(part_of_it.source), np.array(part_of_it.target))

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -166,19 +167,21 @@ class Trainer:
                 output = self.network(source)
                 losses.append(float(self.task.loss(output, target)))
                 restored.append(output.float().cpu().numpy())
-        targets = np.concatenate([target for _, target in self.task.validation])
-        self.validation = {
-            "loss": sum(losses) / len(losses),
-            "psnr": care_psnr(np.concatenate(restored), targets),
-        }
-        if self.task.channels_in == self.task.channels_out:
-            sources = np.concatenate([source for source, _ in self.task.validation])
-            self.validation["psnr_input"] = care_psnr(sources, targets)
+        self.validation = {"loss": sum(losses) / len(losses)}
+        if self.task.whole_targets:
+            self._compare(np.concatenate(restored))
         if self.config.schedule == "plateau":
             self.plateau.step(self.validation["loss"])
         if self.validation["loss"] < self.best_loss:
             self.best_loss = self.validation["loss"]
             self._save(BEST)
+
+    def _compare(self, restored: NDArray[np.float32]) -> None:
+        """Add how near to the validation patches' targets the output and the input are."""
+        sources, targets = map(np.concatenate, zip(*self.task.validation, strict=True))
+        self.validation["psnr"] = care_psnr(restored, targets)
+        if self.task.channels_in == self.task.channels_out:
+            self.validation["psnr_input"] = care_psnr(sources, targets)
 
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         source, target = (torch.from_numpy(array).to(self.fabric.device) for array in batch)

@@ -61,6 +61,12 @@ class Case:
 CASES = {
     "n2n-2d": Case("n2n", "YX", 1, ("source", "target")),
     "n2n-3d-two-channels": Case("n2n", "ZYX", 2, ("source", "target")),
+    "n2v-2d-two-channels": Case("n2v", "YX", 2, ("",)),
+    "n2v-3d": Case("n2v", "ZYX", 1, ("",)),
+    "n2v2-2d": Case("n2v2", "YX", 1, ("",)),
+    "n2v2-3d-two-channels": Case("n2v2", "ZYX", 2, ("",)),
+    "structn2v-2d": Case("structn2v", "YX", 1, ("",)),
+    "structn2v-3d": Case("structn2v", "ZYX", 1, ("",)),
 }
 
 
@@ -88,7 +94,7 @@ def test_a_task_from_images_to_restored_images(name: str, tmp_path: Path) -> Non
     assert np.isfinite(after).all()
 
 
-@pytest.mark.parametrize("task", ["n2n"])
+@pytest.mark.parametrize("task", ["n2n", "n2v", "n2v2", "structn2v"])
 def test_an_interrupted_run_ends_as_if_it_had_not_been(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

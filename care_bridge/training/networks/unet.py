@@ -8,6 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from care_bridge.training.networks.pooling import MaxBlurPool
+
+_BATCH_NORM_EPS = 1e-3  # Keras's, so that csbdeep's weights mean the same here
+
 
 class UNet(nn.Module):
     """A residual U-Net in 2D or 3D: (B, C_in, [Z,] Y, X) to (B, C_out, [Z,] Y, X).
@@ -17,6 +21,9 @@ class UNet(nn.Module):
     by 2, nearest upsampling and concatenation. The last convolution of the bottleneck and of each
     decoder level halves the filters, as in csbdeep. The input is added to the output where
     `residual` is set and C_in == C_out. Weights start Glorot uniform, biases at zero.
+
+    batch_norm: after each convolution but the last, as csbdeep does it. blur_pool: MaxBlurPool
+    instead of max-pooling. top_skip: concatenate the first level's features too.
     """
 
     def __init__(
@@ -30,11 +37,15 @@ class UNet(nn.Module):
         n_first: int,
         convolutions: int,
         residual: bool,
+        batch_norm: bool = False,
+        blur_pool: bool = False,
+        top_skip: bool = True,
     ) -> None:
         super().__init__()
 
         def block(n_in: int, n_out: int, n_last: int) -> nn.Sequential:
-            return _block(dimensions, kernel, [n_in, *[n_out] * (convolutions - 1), n_last])
+            channels = [n_in, *[n_out] * (convolutions - 1), n_last]
+            return _block(dimensions, kernel, channels, batch_norm)
 
         filters = [n_first * 2**level for level in range(depth + 1)]
         narrowed = [n_first, *filters[:-1]]
@@ -44,12 +55,18 @@ class UNet(nn.Module):
         )
         self.bottleneck = block(([channels_in, *filters])[depth], filters[depth], narrowed[depth])
         self.decoder = nn.ModuleList(
-            block(2 * filters[level], filters[level], narrowed[level])
+            block(
+                2 * filters[level] if level or top_skip else filters[0],
+                filters[level],
+                narrowed[level],
+            )
             for level in reversed(range(depth))
         )
-        self.pool = (nn.MaxPool2d if dimensions == 2 else nn.MaxPool3d)(2)
+        max_pool = nn.MaxPool2d if dimensions == 2 else nn.MaxPool3d
+        self.pool = MaxBlurPool(dimensions) if blur_pool else max_pool(2)
         self.last = _convolution(dimensions)(narrowed[0], channels_out, 1)
         self.residual = residual and channels_in == channels_out
+        self.top_skip = top_skip
         self.apply(_glorot)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,7 +84,9 @@ class UNet(nn.Module):
             # the memory). In 3D, where it has no such layout, Expand is faster.
             expand = features.ndim == 5 and not self.training
             wide = upsample(features) if expand else interpolate(features, scale_factor=2.0)
-            features = level(torch.cat([wide, skipped.pop()], dim=1))
+            beside = skipped.pop()
+            joined = torch.cat([wide, beside], dim=1) if skipped or self.top_skip else wide
+            features = level(joined)
         restored: Tensor = self.last(features)
         return restored + x if self.residual else restored
 
@@ -91,10 +110,14 @@ def _convolution(dimensions: int) -> type[nn.Conv2d] | type[nn.Conv3d]:
     return nn.Conv2d if dimensions == 2 else nn.Conv3d
 
 
-def _block(dimensions: int, kernel: int, channels: list[int]) -> nn.Sequential:
+def _block(dimensions: int, kernel: int, channels: list[int], batch_norm: bool) -> nn.Sequential:
+    normalize = nn.BatchNorm2d if dimensions == 2 else nn.BatchNorm3d
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(channels):
-        layers += [_convolution(dimensions)(n_in, n_out, kernel, padding="same"), nn.ReLU()]
+        layers.append(_convolution(dimensions)(n_in, n_out, kernel, padding="same"))
+        if batch_norm:
+            layers.append(normalize(n_out, eps=_BATCH_NORM_EPS))
+        layers.append(nn.ReLU())
     return nn.Sequential(*layers)
 
 
