@@ -104,7 +104,7 @@ class _Search:
             self._count(chunk[chunk != 0] if self.ignore_zeros else chunk)
 
     def _count(self, chunk: NDArray[np.generic]) -> None:
-        digits = chunk.view(self.digit).reshape(chunk.size, -1)[:, ::-1]  # little-endian
+        digits = chunk.view(self.digit).reshape(-1, _digits(self.dtype))[:, ::-1]  # little-endian
         known = len(next(iter(self.counts), ()))
         leading = [np.ascontiguousarray(digits[:, place]) for place in range(known)]
         for prefix, counts in self.counts.items():

@@ -129,6 +129,7 @@ def boxes_of(box: Box, pieces: tuple[int, ...], most_pixels: int) -> Iterator[Bo
 
 def _cut(bounds: slice, step: int, piece: int) -> list[slice]:
     """`bounds` cut into slices of `step`, a multiple of `piece` unless it is all."""
-    first = bounds.start // piece * piece
-    edges = [bounds.start, *range(first + step, bounds.stop, step), bounds.stop]
+    first = bounds.start // piece * piece + step
+    cuts = range(first, bounds.stop, step) if step % piece == 0 else range(0)
+    edges = [bounds.start, *cuts, bounds.stop]
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]

@@ -148,7 +148,7 @@ def _normalization(spec: ModelSpec, options: RestoreOptions) -> Percentiles | Fi
     asked = [
         name
         for name, given in (
-            (f"normalize {options.normalize}", options.normalize != RestoreOptions.normalize),
+            ("normalize", options.normalize != RestoreOptions.normalize),
             ("a percentile", (low, high) != (None, None)),
             ("ignore_zeros", options.ignore_zeros),
             ("range 0-1", options.range == "0-1"),

@@ -26,15 +26,36 @@ def test_percentiles_equal_numpys(pixels, percents):
     np.testing.assert_allclose(percentiles(pixels, percents), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_percentiles_of_floats_take_little_more_than_a_copy():
-    pixels = RANDOM.normal(3, 5, (2000, 1000)).astype(np.float32)
+@pytest.mark.parametrize("dtype", ["int64", "float64", "bool"])
+def test_percentiles_of_other_types_are_numpys(dtype):
+    pixels = RANDOM.poisson(3, (50, 60)).astype(dtype)
+    assert percentiles(pixels, (2, 99.8)) == tuple(np.percentile(pixels.astype(float), (2, 99.8)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("shape", [(400, 500), (3, 5), (0, 4)], ids=str)
+def test_normalising_in_chunks_is_the_formula_in_float64(dtype, shape):
+    pixels = RANDOM.uniform(0, 255, shape).astype(dtype)
+    scale = Scale(gain=123.456, offset=-7.89)
+    for view in (pixels, pixels[::2, ::-3]):
+        expected = ((view.astype(np.float64) + 7.89) / 123.456).astype(np.float32)
+        into = np.full((view.shape[0], 2 * view.shape[1]), 5, np.float32)[:, ::2]
+        np.testing.assert_array_equal(scale.apply(view), expected)
+        assert scale.apply(view, into) is into
+        np.testing.assert_array_equal(into, expected)
+
+
+def test_normalising_takes_little_memory_besides_its_result():
+    pixels = RANDOM.integers(0, 60000, (2000, 1000), np.uint16)
+    scale = Percentiles(2, 99.8, 1e-6).fit(pixels)
+    into = np.empty(pixels.shape, np.float32)
     tracemalloc.start()
     try:
-        percentiles(pixels, (2, 99.8))
+        scale.apply(pixels, into)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 1.5 * pixels.nbytes
+    assert peak < pixels.size
 
 
 def test_percentiles_of_a_view_with_strides():
@@ -61,7 +82,11 @@ def test_a_constant_image_has_no_span_and_stays_finite():
     pixels = np.full((8, 8), 500, np.uint16)
     scale = Percentiles(2, 99.8, 1e-6).fit(pixels)
     assert scale.span == 0
+    pixels[0, 0] = 60000
     assert np.all(scale.apply(pixels) == 0)
+    into = np.full((8, 8), np.nan, np.float32)
+    assert np.all(scale.apply(pixels, into) == 0)
+    assert np.all(into == 0)
 
 
 def test_not_a_number_is_counted():
