@@ -11,6 +11,7 @@
     │  └ PackageCheckError                 carries the report
     ├ BatchError                           carries the files that failed
     ├ TrainingError, ExportError
+    ├ ClusterError                         the workers cannot be reached, or cannot do the work
     ├ InferenceError, DeviceError, OutOfMemoryError (carries the tile)
     └ FijiError
        └ MacroError                        macro name and line
@@ -113,6 +114,10 @@ class OutOfMemoryError(CareBridgeError):
     def __init__(self, message: str, tile: Mapping[str, int]) -> None:
         super().__init__(message)
         self.tile: dict[str, Any] = dict(tile)
+
+
+class ClusterError(CareBridgeError):
+    """The workers of a cluster cannot be reached, or cannot do their part."""
 
 
 class FijiError(CareBridgeError):

@@ -142,7 +142,8 @@ class TileGrid:
     def computed_share(self) -> float:
         """Computed over useful pixels, at least 1."""
         computed = len(self) * math.prod(self.tile.values())
-        return computed / math.prod(kept.stop - kept.start for kept in self.window.values())
+        useful: int = math.prod(kept.stop - kept.start for kept in self.window.values())
+        return computed / useful
 
     def __len__(self) -> int:
         return math.prod(self.counts.values())

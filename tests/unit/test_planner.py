@@ -1,10 +1,15 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 
+from care_bridge.axes import Axes
 from care_bridge.errors import OutOfMemoryError
-from care_bridge.runtime.planner import GIB, plan_tiles
+from care_bridge.images.image import Image
+from care_bridge.images.source import ImageInMemory
+from care_bridge.package.package import load_package
+from care_bridge.runtime.planner import GIB, MIB, plan_tiles, tile_memory
 from care_bridge.tiling import AxisLimits, TileGrid
 
 CARE_2D = {"Y": AxisLimits(4, 4, 40), "X": AxisLimits(4, 4, 40)}
@@ -42,3 +47,20 @@ def test_memory_below_the_smallest_tile_is_an_error_that_says_what_is_needed():
     with pytest.raises(OutOfMemoryError, match=r"smallest tile .* needs") as caught:
         plan_tiles({"Y": 1000, "X": 1000}, CARE_2D, 735, 1 << 20)
     assert caught.value.tile == {"Y": 84, "X": 84}
+
+
+@pytest.mark.parametrize(
+    ("told", "budget"),
+    [("10000", 5000 * MIB), ("[N/A]", 2 * GIB), ("", 2 * GIB)],
+    ids=["free", "not told", "nothing"],
+)
+def test_on_a_gpu_half_of_what_its_driver_says_is_free(tmp_path, monkeypatch, told, budget):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f'#!/bin/sh\n[ "$4" = 1 ] && echo "{told}"\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    spec = load_package("denoise-2d").spec
+    source = ImageInMemory(Image(np.zeros((9, 9), np.uint8), Axes("YX")))
+    memory = tile_memory(spec, "cuda:1", None, source, source.info)
+    assert memory.budget == budget
+    assert tile_memory(spec, "cuda:1", GIB, source, source.info).budget == GIB

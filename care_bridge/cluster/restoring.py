@@ -1,0 +1,173 @@
+"""Restoring one image on the workers of a dask cluster, each region straight into one OME-Zarr.
+
+All machines have to see the image, the result and the package under the same paths, and to have
+the same version of care_bridge. The percentiles are taken once, by the client. A region's pixels
+do not depend on who restores it, and each is written whole into chunks of its own; so one whose
+worker was lost is done again by another.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+import care_bridge
+from care_bridge.axes import CANONICAL
+from care_bridge.cluster.regions import Region, cut_into_regions
+from care_bridge.errors import CareBridgeError, ClusterError, ImageError
+from care_bridge.images import open_source
+from care_bridge.images.source import Box, ImageSink
+from care_bridge.images.storage import ZARR_SUFFIX, Storage
+from care_bridge.images.zarr_folder import discard
+from care_bridge.images.zarr_sink import finish_zarr, open_for_regions, prepare_zarr
+from care_bridge.package.package import load_package
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.plan import Plan
+from care_bridge.runtime.restorer import Progress, Restorer
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# The engine uses all of a worker's cores: a second region at the same time would gain nothing
+# and need its memory again.
+_one_region_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ClusterJob:
+    """What a worker needs to know of the image that it restores regions of."""
+
+    source: Path
+    target: Path
+    package: Path
+    rdf_sha256: str
+    options: RestoreOptions
+    plan: Plan
+    version: str = care_bridge.__version__
+
+
+def restore_on_cluster(
+    client: Client,
+    restorer: Restorer,
+    source: Path,
+    target: Path,
+    storage: Storage,
+    progress: Progress | None = None,
+) -> Plan:
+    """Restore the image file `source` into the OME-Zarr `target`, whole or not at all.
+
+    `progress` is called with the regions done and all regions. Returns what was planned. Raises
+    ImageError where the target is no OME-Zarr or cannot be written, ClusterError where the workers
+    cannot do it, and what `Restorer.plan` raises.
+    """
+    if not target.name.lower().endswith(ZARR_SUFFIX):
+        raise ImageError(
+            f"{target} cannot be written by several workers: use format zarr, or a name in .zarr"
+        )
+    with open_source(source, restorer.options.axes) as image:
+        plan = restorer.plan(image)
+    package = restorer.package
+    job = ClusterJob(
+        source.absolute(),
+        target.absolute(),
+        package.source.absolute(),
+        package.spec.rdf_sha256,
+        restorer.options,
+        plan,
+    )
+    try:
+        prepare_zarr(plan.info, job.target, storage)
+        with open_for_regions(job.target) as sink:
+            regions = cut_into_regions(plan.info, sink.pieces, plan.grid)
+        _run(client, job, regions, progress)
+        finish_zarr(plan.info, job.target, storage)
+    finally:
+        discard(job.target)
+    return plan
+
+
+def _run(client: Client, job: ClusterJob, regions: list[Region], progress: Progress | None) -> None:
+    from distributed import KilledWorker, as_completed
+
+    # A task's result, unlike scattered data, is made anew when the worker that holds it is lost.
+    shared = client.submit(_known_to_workers, job, pure=False)
+    futures = [client.submit(restore_region, shared, region, pure=False) for region in regions]
+    try:
+        for done, future in enumerate(as_completed(futures), 1):
+            future.result()
+            if progress:
+                progress(done, len(futures))
+    except KilledWorker as error:
+        raise ClusterError(
+            f"workers were lost again and again while they restored {job.source.name}: look into "
+            "their logs; if their memory ran out, give a smaller --memory"
+        ) from error
+    finally:
+        client.cancel(futures)
+
+
+def _known_to_workers(job: ClusterJob) -> ClusterJob:
+    return job
+
+
+def restore_region(job: ClusterJob, region: Region) -> None:
+    """Restore one region; runs on a worker. ClusterError where it cannot."""
+    if care_bridge.__version__ != job.version:
+        raise ClusterError(
+            f"a worker has care_bridge {care_bridge.__version__}, the client {job.version}: "
+            "install the same version on all machines"
+        )
+    try:
+        with (
+            _one_region_at_a_time,
+            open_source(job.source, job.options.axes) as source,
+            open_for_regions(job.target) as sink,
+        ):
+            options = job.options
+            model = _load(
+                job.package, job.rdf_sha256, options.device, options.precision, options.memory
+            )
+            restorer = model.with_options(options)
+            restorer.restore(source, job.plan.part(region), _RegionSink(sink, region))
+    except CareBridgeError as error:
+        # Not every error of ours survives the way to the client.
+        raise ClusterError(f"a worker failed: {error}") from None
+
+
+class _RegionSink:
+    """A region of a larger sink, as one of its own."""
+
+    def __init__(self, sink: ImageSink, region: Region) -> None:
+        self.info = sink.info
+        self.memory = sink.memory
+        self._sink = sink
+        self._region = region
+
+    def write(self, box: Box, pixels: NDArray[np.generic]) -> None:
+        """Take the pixels of a box of the region."""
+        starts = [self._region[axis].start if axis in self._region else 0 for axis in CANONICAL]
+        moved = [
+            slice(bounds.start + start, bounds.stop + start)
+            for bounds, start in zip(box, starts, strict=True)
+        ]
+        self._sink.write(tuple(moved), pixels)
+
+
+@lru_cache(maxsize=1)
+def _load(
+    package: Path, rdf_sha256: str, device: str, precision: str, memory: int | None
+) -> Restorer:
+    """This worker's model, loaded once."""
+    loaded = load_package(package)
+    if loaded.spec.rdf_sha256 != rdf_sha256:
+        raise ClusterError(
+            f"{package} is another package on a worker than on the client: keep it where all "
+            "machines see it under the same path"
+        )
+    return Restorer(loaded, RestoreOptions(device=device, precision=precision, memory=memory))

@@ -1,0 +1,110 @@
+"""Restoring on the workers of a local dask cluster, in processes of their own."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from care_bridge import Restorer
+from care_bridge.axes import Axes
+from care_bridge.cluster.connection import connect
+from care_bridge.cluster.regions import cut_into_regions
+from care_bridge.cluster.restoring import restore_on_cluster
+from care_bridge.errors import ClusterError, ConfigError, ImageError
+from care_bridge.images import Storage, open_image, write_image
+from care_bridge.images.image import Calibration, Image, ImageInfo
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.tiling import AxisLimits, TileGrid
+from tests.packages import tiny_package
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with connect("local:2") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory):
+    """Frames and channels of a volume of more than one chunk (512 x 512), on disk."""
+    rng = np.random.default_rng(0)
+    pixels = rng.poisson(rng.uniform(20, 900, (2, 2, 3, 700, 1100))).astype(np.uint16)
+    calibration = Calibration({"Z": 2.0, "Y": 0.5, "X": 0.5}, "µm")
+    path = tmp_path_factory.mktemp("cluster") / "volume.tif"
+    write_image(Image(pixels, Axes("TCZYX"), calibration), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_package(tmp_path_factory.mktemp("package") / "2d")
+
+
+def on_cluster(client, model, source, target, progress=None, **options):
+    restorer = Restorer(model, RestoreOptions(tile={"Y": 300, "X": 400}, **options))
+    restore_on_cluster(client, restorer, source, target, Storage(), progress)
+    return open_image(target)
+
+
+def test_the_result_is_that_of_a_single_process(workers, model, volume, tmp_path):
+    told = []
+    image = on_cluster(workers, model, volume, tmp_path / "a.zarr", lambda *now: told.append(now))
+    alone = Restorer(model).restore_image(open_image(volume))
+    np.testing.assert_array_equal(image.axes.to(image.pixels, alone.axes), alone.pixels)
+    assert image.calibration == alone.calibration
+    assert told[-1][0] == told[-1][1] > 2
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_the_part_of_a_worker_that_is_lost_is_done_again(model, volume, tmp_path):
+    with connect("local:2") as client:
+        [first, _] = client.run(os.getpid).values()
+        killed = []
+
+        def kill_one(done, regions):
+            if not killed and done >= regions // 2:
+                os.kill(first, signal.SIGKILL)
+                killed.append(done)
+
+        image = on_cluster(client, model, volume, tmp_path / "a.zarr", kill_one)
+    assert killed
+    alone = Restorer(model).restore_image(open_image(volume))
+    np.testing.assert_array_equal(image.axes.to(image.pixels, alone.axes), alone.pixels)
+
+
+def test_a_worker_that_sees_another_package_says_so_and_nothing_is_left(workers, volume, tmp_path):
+    model = tiny_package(tmp_path / "model")
+    restorer = Restorer(model)
+    tiny_package(model, percentiles=(1.0, 99.0))
+    with pytest.raises(ClusterError, match="another package"):
+        restore_on_cluster(workers, restorer, volume, tmp_path / "a.zarr", Storage())
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_result_that_workers_cannot_share_is_refused(workers, model, volume, tmp_path):
+    with pytest.raises(ImageError, match="format zarr"):
+        on_cluster(workers, model, volume, tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("address", "error"),
+    [("local:none", ConfigError), ("local:0", ConfigError), ("nonsense", ClusterError)],
+)
+def test_a_cluster_that_cannot_be_used_is_one_line(address, error):
+    with pytest.raises(error, match="cluster") as caught, connect(address):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_regions_cover_all_and_end_where_pieces_end():
+    info = ImageInfo(Axes("TCZYX"), (2, 3, 10, 1000, 700), np.dtype(np.uint16))
+    limits = {"Y": AxisLimits(4, 4, 40), "X": AxisLimits(4, 4, 40)}
+    grid = TileGrid.fit({"Y": 1000, "X": 700}, limits, {"Y": 400, "X": 700})
+    pieces = (1, 1, 1, 4, 128, 256)
+    seen = np.zeros((2, 10, 1000, 700), int)
+    for region in cut_into_regions(info, pieces, grid):
+        seen[tuple(region[axis] for axis in "TZYX")] += 1
+        for axis, piece in zip("TZYX", (1, 4, 128, 256), strict=True):
+            assert region[axis].start % piece == 0
+    assert (seen == 1).all()
