@@ -1,4 +1,4 @@
-"""Chunks of a Zarr array that are gathered until they are whole, and then written once."""
+"""Chunks of a Zarr array: decoded ones that are kept, and those that wait to be whole."""
 
 from __future__ import annotations
 
@@ -20,6 +20,44 @@ if TYPE_CHECKING:
     from care_bridge.images.zarr_library import ZarrArray
 
 _Index = tuple[int, ...]
+
+
+class ChunkReader:
+    """Reads boxes of an array; the chunks that boxes take parts of are kept for the next boxes.
+
+    At most `LIMIT` bytes of them are (but always one): with chunks as written here that is a layer
+    of them, so reading slice by slice, or tile by tile with the tiles' margins, decodes each once.
+    """
+
+    LIMIT = SLAB_BYTES
+
+    def __init__(self, array: ZarrArray) -> None:
+        self._array = array
+        self._kept: OrderedDict[_Index, NDArray[Any]] = OrderedDict()
+        self._bytes = 0
+
+    def read(self, box: Box) -> NDArray[Any]:
+        """The pixels of a box in the array's own dimensions."""
+        chunks, shape = self._array.chunks, self._array.shape
+        if aligned(box, chunks, shape) == box:
+            return np.asarray(self._array[box])
+        pixels = np.empty([bounds.stop - bounds.start for bounds in box], self._array.dtype)
+        for index in itertools.product(*touched(box, chunks)):
+            extent = chunk_box(index, chunks, shape)
+            part = _common(extent, box)
+            pixels[_within(part, box)] = self._chunk(index, extent)[_within(part, extent)]
+        return pixels
+
+    def _chunk(self, index: _Index, extent: Box) -> NDArray[Any]:
+        if index in self._kept:
+            self._kept.move_to_end(index)
+            return self._kept[index]
+        chunk = np.asarray(self._array[extent])
+        self._kept[index] = chunk
+        self._bytes += chunk.nbytes
+        while self._bytes > self.LIMIT and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return chunk
 
 
 class ChunkWriter:
@@ -64,10 +102,7 @@ class ChunkWriter:
 
     def _add(self, index: _Index, box: Box, pixels: NDArray[np.generic]) -> None:
         extent = chunk_box(index, self._array.chunks, self._array.shape)
-        part = tuple(
-            slice(max(a.start, b.start), min(a.stop, b.stop))
-            for a, b in zip(extent, box, strict=True)
-        )
+        part = _common(extent, box)
         chunk = self._take(index, extent)
         chunk[_within(part, extent)] = pixels[_within(part, box)]
         missing = self._missing.pop(index, chunk.size) - _pixels(part)
@@ -101,6 +136,12 @@ class ChunkWriter:
         if self._spilled is None:
             self._spilled = Path(tempfile.mkdtemp(prefix=".waiting-", dir=self._folder))
         return self._spilled / f"{'.'.join(map(str, index))}.npy"
+
+
+def _common(one: Box, other: Box) -> Box:
+    return tuple(
+        slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True)
+    )
 
 
 def _within(part: Box, box: Box) -> Box:

@@ -6,6 +6,7 @@ A translation (where an image lies in its specimen) is not kept: images here hav
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,7 @@ _TIMES = {
     "hour": "h",
     "day": "d",
 }
+_HEX = re.compile("[0-9A-Fa-f]{6}")
 _UNNAMED = "Q"  # what tiff_axes.settle_axes takes for a dimension that nobody named
 
 
@@ -81,7 +83,8 @@ def read_multiscale(attributes: Mapping[str, Any], name: object) -> Multiscale |
     if not (datasets and axes and all(isinstance(axis, dict) for axis in axes)):
         version = ome.get("version", multiscales[0].get("version", "unknown"))
         raise ImageError(
-            f"{name} has OME-Zarr metadata of version {version}, expected 0.4 or 0.5: write it anew"
+            f"{name} has OME-Zarr metadata (version {version}) that do not describe its axes as "
+            "0.4 and 0.5 do: write it anew"
         )
     letters = "".join(map(_letter, axes))
     scale = _scale(datasets[0], len(axes)) * _scale(multiscales[0], len(axes))
@@ -168,7 +171,7 @@ def _display(omero: Mapping[str, Any]) -> Display:
     )
     model = omero.get("rdefs", {}).get("model", "")
     return Display(
-        luts=tuple(map(_lut_to, colors)) if all(len(color) == 6 for color in colors) else (),
+        luts=tuple(map(_lut_to, colors)) if all(map(_HEX.fullmatch, colors)) else (),
         ranges=ranges if len(ranges) == len(channels) and _finite(ranges) else (),
         channel_names=names if all(names) else (),
         mode=MODELS.get(model, "") if len(channels) > 1 else "",

@@ -97,12 +97,18 @@ def open_for_regions(path: Path) -> Iterator[ZarrSink]:
 
 
 def finish_zarr(info: ImageInfo, path: Path, storage: Storage) -> None:
-    """Make the smaller copies if they are asked for, and give the image its name."""
+    """Make the smaller copies if they are asked for, and give the image its name.
+
+    ImageError where chunks were never written.
+    """
     zarr = load_zarr()
     stored = _as_stored(info)
     version = _version(info)
     with writing(path):
         group = zarr.open_group(partial_of(path), mode="r+")
+        absent = group["0"].nchunks - group["0"].nchunks_initialized
+        if absent:
+            raise _lacks(path, absent)
         levels = (
             level_factors(stored.sizes, stored.calibration.voxel_size) if storage.multiscale else []
         )
@@ -143,13 +149,15 @@ class ZarrSink:
     def check_whole(self) -> None:
         """Raise ImageError where only a part of a chunk's pixels came."""
         if self._chunks.incomplete:
-            raise ImageError(
-                f"{self._path} lacks pixels in {self._chunks.incomplete} chunks: write all of them"
-            )
+            raise _lacks(self._path, self._chunks.incomplete)
 
     def close(self) -> None:
         """Let go of what waits to be whole."""
         self._chunks.close()
+
+
+def _lacks(path: Path, chunks: int) -> ImageError:
+    return ImageError(f"{path} lacks pixels in {chunks} chunks: write all of them")
 
 
 def _as_stored(info: ImageInfo) -> ImageInfo:
@@ -218,6 +226,8 @@ def _ranges(info: ImageInfo, array: ZarrArray) -> tuple[tuple[float, float], ...
     channels = info.sizes.get("C", 1)
     if len(info.display.ranges) == channels:
         return info.display.ranges
+    if info.rgb and info.dtype.kind == "u":
+        return ((0.0, float(np.iinfo(info.dtype).max)),) * channels
     return tuple(_sampled_range(info, array, channel) for channel in range(channels))
 
 

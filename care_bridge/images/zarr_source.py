@@ -17,6 +17,8 @@ from care_bridge.images.image import ImageInfo
 from care_bridge.images.pixels import check_pixel_type, to_pixel_type
 from care_bridge.images.source import Box, ImageSource
 from care_bridge.images.tiff_axes import settle_axes
+from care_bridge.images.zarr_chunks import ChunkReader
+from care_bridge.images.zarr_folder import holds_zarr
 from care_bridge.images.zarr_library import load_zarr, reading
 from care_bridge.images.zarr_metadata import Multiscale, read_multiscale
 
@@ -37,6 +39,8 @@ def open_zarr(path: Path, axes: str | None) -> Iterator[ImageSource]:
     file; MissingExtraError without zarr-python.
     """
     zarr = load_zarr()
+    if not holds_zarr(path):
+        raise ImageError(f"{path} is no folder of Zarr data: copy it again from its source")
     with reading(path):
         node = zarr.open(store=path, mode="r")
         if isinstance(node, zarr.Array):
@@ -104,14 +108,15 @@ class _ZarrSource:
 
     def __init__(self, array: ZarrArray, info: ImageInfo, path: Path) -> None:
         self.info = info
-        self._array = array
+        self._chunks = ChunkReader(array)
         self._path = path
         self._stored = _stored_letters(array.shape, info)
         chunks = dict(zip(self._stored, array.chunks, strict=True))
         self.pieces = tuple(chunks.get(axis, 1) for axis in CANONICAL)
-        # each chunk that is decoded at a time, compressed and not
-        at_a_time = load_zarr().config.get("async.concurrency")
-        self.memory = 2 * at_a_time * prod(array.chunks) * array.dtype.itemsize
+        chunk = prod(array.chunks) * array.dtype.itemsize
+        self.memory = (
+            max(ChunkReader.LIMIT, chunk) + 2 * load_zarr().config.get("async.concurrency") * chunk
+        )
 
     def read(self, box: Box) -> NDArray[np.generic]:
         """The pixels of a box."""
@@ -119,7 +124,7 @@ class _ZarrSource:
         index = tuple(bounds[letter] if letter else slice(0, 1) for letter in self._stored)
         shape = [bounds[letter].stop - bounds[letter].start for letter in self.info.axes]
         with reading(self._path):
-            stored = np.asarray(self._array[index]).reshape(shape)
+            stored = self._chunks.read(index).reshape(shape)
             return to_pixel_type(self.info.axes.to(stored, CANONICAL), self._path)
 
 

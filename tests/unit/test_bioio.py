@@ -7,8 +7,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-pytest.importorskip("bioio_lif")
-
 from care_bridge.errors import AxesError, ImageError, MissingExtraError
 from care_bridge.images import bioio_source
 from care_bridge.images.bioio_source import open_with_bioio
