@@ -10,6 +10,8 @@ from care_bridge.errors import ConfigError, ImageError
 from care_bridge.evaluation.samples import Sample
 from care_bridge.simulation.lowlight import dim_exposure
 
+_HIGHEST_LEVEL = 1e9
+
 
 def exposed(sample: Sample, photons: float, seed: int, black: float = 0.0) -> Sample:
     """The sample's truth with a simulated exposure of it as input (`lowlight.dim_exposure`).
@@ -20,6 +22,8 @@ def exposed(sample: Sample, photons: float, seed: int, black: float = 0.0) -> Sa
     """
     if photons <= 0:
         raise ConfigError(f"{photons:g} photons make no image: give more than 0")
+    if not abs(black) <= _HIGHEST_LEVEL:
+        raise ConfigError(f"the black level {black:g} is no grey level: give the truth's own")
     truth = sample.blocks["truth"]
     light = truth.astype(np.float64) - black
     if light.min() < 0:

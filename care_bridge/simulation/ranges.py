@@ -57,7 +57,8 @@ def check_limits(section: object, where: str = "") -> None:
 def _check(name: str, value: Any, field: dataclasses.Field[Any]) -> None:
     numbers = value if isinstance(value, tuple) else (value,)
     least, most = field.metadata["least"], field.metadata["most"]
-    told = " … ".join(f"{number:.12g}" for number in dict.fromkeys(numbers))
+    between = " … " if is_range(field) else ", "
+    told = between.join(f"{number:.12g}" for number in dict.fromkeys(numbers))
     if not all(least <= number <= most for number in numbers):
         raise ConfigError(
             f"{name} has the value {told}: give a number from {least:.12g} to {most:.12g}"

@@ -300,6 +300,8 @@ def bad(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("--truth T --doses 2,many", "numbers like", id="doses"),
         pytest.param("--truth T --doses nan", "numbers like", id="doses-nan"),
         pytest.param("--truth T --doses 1e30", "numbers like", id="doses-huge"),
+        pytest.param("--truth T --doses 2 --black nan", "no grey level", id="black-nan"),
+        pytest.param("--truth T --doses 2 --black=-1e300", "no grey level", id="black-huge"),
         pytest.param("--truth T --doses 0", "more than 0", id="no-photons"),
         pytest.param("--truth T --restored R --doses 2", "leave --restored out", id="both"),
         pytest.param("--truth T --restored R --line 0,0,900,9", "outside the image", id="line"),
