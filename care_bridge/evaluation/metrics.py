@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.errors import ImageError, MissingExtraError
+from care_bridge.evaluation.least_squares import Moments
 from care_bridge.normalization import percentiles
 
 _TRUTH_PERCENTILES = (0.1, 99.9)
@@ -75,11 +76,8 @@ def fit_to_truth(
             "nothing can be compared with it"
         )
     scaled = (truth.astype(np.float64) - low) / (high - low)
-    pixels = image.astype(np.float64)
-    centred = pixels - pixels.mean()
-    variance = float(np.mean(centred**2))
-    alpha = float(np.mean(centred * scaled)) / variance if variance > 0 else 0.0
-    return alpha * centred + scaled.mean(), scaled
+    moments = Moments.of(image, scaled)
+    return moments.gain * image.astype(np.float64) + moments.offset, scaled
 
 
 def structural_similarity(fitted: NDArray[np.float64], scaled: NDArray[np.float64]) -> float:
