@@ -1,21 +1,27 @@
-"""Restore images with a model: files, folders or patterns like *.tif."""
+"""Restore images with a model: files, folders or patterns like *.tif.
+
+Results go into a folder, with a manifest (care_bridge_manifest.jsonl) that says what was restored
+from what: the same command again goes on where it was interrupted.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from care_bridge.cli import restore_lines as lines
 from care_bridge.cli.restore_arguments import add_restore_options, restore_options
+from care_bridge.cli.restore_progress import bars
+from care_bridge.errors import BatchError, ConfigError
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
+    from care_bridge.runtime.batch import Work
     from care_bridge.runtime.jobs import Job
     from care_bridge.runtime.one_file import Restored
+    from care_bridge.runtime.options import RestoreOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,90 +40,162 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER|FILE",
         help="where results go; for a single image it may be a file",
     )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only say what would be done to each file, with how much memory and how long",
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="go on with what comes into the folders, each file when it is complete, until Ctrl-C",
+    )
+    parser.add_argument(
+        "--watch-idle",
+        type=_seconds,
+        metavar="SECONDS",
+        help="watch, and end when nothing was new for so long",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the results as JSON: one document at the end, or a line each when watching",
+    )
     add_restore_options(parser)
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Restore, and print a line for each result."""
     options = restore_options(arguments)
-    from care_bridge.errors import BatchError
+    watched = arguments.watch or arguments.watch_idle is not None
+    if arguments.dry_run and watched:
+        raise ConfigError("dry-run and watch were both given: use one of the two")
+    if arguments.dry_run:
+        _foretell(arguments, options)
+    elif watched:
+        _watch(arguments, options)
+    else:
+        _restore(arguments, options)
+    return 0
+
+
+def _restore(arguments: argparse.Namespace, options: RestoreOptions) -> None:
     from care_bridge.runtime.batch import restore_files
 
-    bar = _Bar()
     restored: list[Restored] = []
+    skipped: tuple[Job, ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
+    with bars() as shown:
 
-    def tell(result: Restored) -> None:
-        bar.close()
-        restored.append(result)
+        def planned(work: Work) -> None:
+            nonlocal skipped
+            skipped = work.done
+            shown.planned(work)
+
+        def tell(result: Restored) -> None:
+            shown.restored(result)
+            restored.append(result)
+            if not arguments.json:
+                shown.write(lines.restored_line(result))
+
+        try:
+            restore_files(
+                arguments.images,
+                arguments.model,
+                arguments.out,
+                options,
+                on_planned=planned,
+                on_progress=shown.update,
+                on_restored=tell,
+            )
+        except BatchError as error:
+            failed = error.failures
+            raise
+        finally:
+            shown.close()
+            if arguments.json:
+                document = lines.document(
+                    restored=map(lines.restored_entry, restored),
+                    skipped=map(lines.skipped_entry, skipped),
+                    failed=(lines.failed_entry(*failure) for failure in failed),
+                )
+                print(document)
+
+
+def _foretell(arguments: argparse.Namespace, options: RestoreOptions) -> None:
+    from care_bridge.runtime.forecast import Forecast, forecast_files
+
+    foreseen = forecast_files(arguments.images, arguments.model, arguments.out, options)
+    work = foreseen.work
+    forecasts: list[Forecast] = []
+    failures: list[tuple[str, str]] = []
+    if not arguments.json:
+        for job in work.done:
+            print(f"{job.source} -> {job.target}  is restored already")
+    for job, forecast in foreseen.forecasts:
+        if isinstance(forecast, Forecast):
+            forecasts.append(forecast)
+            told = lines.forecast_line(forecast)
+        else:
+            failures.append((str(job.source), str(forecast)))
+            told = f"would fail: {forecast}"
         if not arguments.json:
-            print(_as_line(result), flush=True)
+            print(told, flush=True)
+    if arguments.json:
+        print(
+            lines.document(
+                restored=map(lines.forecast_entry, forecasts),
+                skipped=map(lines.skipped_entry, work.done),
+                failed=(lines.failed_entry(*failure) for failure in failures),
+            )
+        )
+    else:
+        print(lines.forecast_summary(forecasts, work.total, foreseen.device))
+    if failures:
+        names = ", ".join(Path(source).name for source, _ in failures)
+        raise BatchError(f"{len(failures)} of {work.total} files would fail: {names}", failures)
 
-    failed: Sequence[tuple[str, str]] = ()
-    try:
-        restore_files(
+
+def _watch(arguments: argparse.Namespace, options: RestoreOptions) -> None:
+    from care_bridge.runtime.watch import Pace, watch_files
+
+    idle = math.inf if arguments.watch_idle is None else arguments.watch_idle
+    with bars() as shown:
+
+        def tell(result: Restored) -> None:
+            shown.restored(result)
+            told = (
+                lines.json_line("restored", lines.restored_entry(result))
+                if arguments.json
+                else lines.restored_line(result)
+            )
+            shown.write(told)
+
+        def tell_failure(job: Job, error: str) -> None:
+            if arguments.json:
+                shown.write(lines.json_line("failed", lines.failed_entry(str(job.source), error)))
+            print(error, file=sys.stderr)
+
+        watched = watch_files(
             arguments.images,
             arguments.model,
             arguments.out,
             options,
-            on_progress=bar.update,
+            Pace(idle=idle),
+            on_progress=shown.update,
             on_restored=tell,
+            on_failed=tell_failure,
         )
-    except BatchError as error:
-        failed = error.failures
-        raise
-    finally:
-        bar.close()
-        if arguments.json:
-            print(_as_json(restored, failed))
-    return 0
+    failed = f", {len(watched.failures)} could not be" if watched.failures else ""
+    were = "was" if watched.restored == 1 else "were"
+    print(f"watched: {watched.restored} {were} restored{failed}", file=sys.stderr)
+    if watched.failures and not watched.interrupted:
+        names = ", ".join(Path(source).name for source, _ in watched.failures)
+        raise BatchError(f"could not be restored: {names}", watched.failures)
 
 
-class _Bar:
-    """A progress bar over the tiles of a file on stderr; silent where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        self._job: Job | None = None
-        self._bar: tqdm[NoReturn] | None = None
-
-    def update(self, job: Job, done: int, total: int) -> None:
-        """Show that `done` of `total` tiles of the job's image are done."""
-        if not sys.stderr.isatty():
-            return
-        from tqdm import tqdm
-
-        if job != self._job or self._bar is None:
-            self.close()
-            self._job = job
-            self._bar = tqdm(desc=job.source.name, total=total, unit="tile")
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        """Leave the last bar as it is."""
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _as_line(result: Restored) -> str:
-    shape = " x ".join(map(str, result.shape))
-    return f"{result.job.target}  {shape} {result.dtype}  {result.seconds:.1f} s"
-
-
-def _as_json(restored: Sequence[Restored], failed: Sequence[tuple[str, str]]) -> str:
-    return json.dumps(
-        {
-            "restored": [
-                {
-                    "source": str(result.job.source),
-                    "target": str(result.job.target),
-                    "shape": result.shape,
-                    "dtype": result.dtype,
-                    "seconds": round(result.seconds, 3),
-                }
-                for result in restored
-            ],
-            "failed": [{"source": source, "error": error} for source, error in failed],
-        },
-        indent=2,
-    )
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError
+    return seconds

@@ -120,9 +120,9 @@ def _restore_all(
     overwrite = files.restorer.options.overwrite
 
     def so_far() -> str:
-        again = "starts again" if overwrite else "goes on with the rest"
+        again = "starts all over" if overwrite else "goes on with the rest"
         done = len(restored) + len(work.done)
-        return f"{done} of {work.total} are restored, the same command {again}"
+        return f"{done} of {work.total} are restored, the same command again {again}"
 
     try:
         for job in work.jobs:

@@ -42,11 +42,6 @@ class Output:
         return output
 
 
-def storage_of(options: RestoreOptions) -> Storage:
-    """How results are stored."""
-    return Storage(options.format, options.compression, options.multiscale, options.overwrite)
-
-
 def find_jobs(
     sources: Sequence[str | Path],
     output: Output,
@@ -73,7 +68,7 @@ def find_jobs(
             )
         jobs = [Job(image, relative.name, output.file) for image, relative in found.values()]
     else:
-        storage = storage_of(options)
+        storage = options.storage
         jobs = [
             Job(image, relative.as_posix(), _target(image, relative, output.folder, storage))
             for image, relative in found.values()

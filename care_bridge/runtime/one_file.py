@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import logging
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from care_bridge.errors import CareBridgeError
-from care_bridge.images import open_image, write_image
+from care_bridge.images import create_image, open_source
 from care_bridge.runtime.jobs import Job, Output
 from care_bridge.runtime.manifest import (
     FAILED,
@@ -24,6 +25,7 @@ from care_bridge.runtime.manifest import (
     SourceState,
     unexplained,
 )
+from care_bridge.runtime.plan import Plan
 from care_bridge.runtime.restorer import Restorer
 
 BatchProgress = Callable[[Job, int, int], None]
@@ -61,7 +63,7 @@ class FileRestorer:
         try:
             result = self._restore(job, state, overwrite)
         except CareBridgeError as error:
-            _name(error, job)
+            name_file(error, job)
             raise
         more = {
             "seconds": round(result.seconds, 3),
@@ -73,25 +75,37 @@ class FileRestorer:
         return result
 
     def record_failure(self, job: Job, error: CareBridgeError) -> None:
-        """Write down that a file failed."""
+        """Write down that a file failed, unless it was removed."""
+        if not job.source.exists():
+            return
         state = SourceState.of(job.source, job.name)
         self._record(FAILED, job, state, {"error": str(error)})
 
     def _restore(self, job: Job, state: SourceState, overwrite: bool) -> Restored:
         started = time.perf_counter()
+        options = self.restorer.options
+        tiles = 0
 
         def progress(done: int, total: int) -> None:
+            nonlocal tiles
+            tiles = total
             if self.on_progress:
                 self.on_progress(job, done, total)
 
-        image = open_image(job.source, self.restorer.options.axes)
-        with _named(job.source.name):
-            result = self.restorer.restore_image(image, progress)
-        self._record(STARTED, job, state, {})
-        write_image(result, job.target, overwrite=overwrite)
+        with open_source(job.source, options.axes) as source, named(job):
+            plan = self.restorer.plan(source)
+            self._record(STARTED, job, state, {})
+            storage = dataclasses.replace(options.storage, overwrite=overwrite)
+            with create_image(plan.info, job.target, storage) as sink:
+                self.restorer.restore(source, plan, sink, progress)
         seconds = time.perf_counter() - started
-        figures = {"device": self.restorer.device}
-        return Restored(job, str(result.pixels.dtype), result.pixels.shape, seconds, figures)
+        figures = {
+            "tiles": tiles,
+            "tile": plan.grid.tile,
+            "levels": _levels(plan),
+            "device": self.restorer.device,
+        }
+        return Restored(job, str(plan.info.dtype), plan.info.shape, seconds, figures)
 
     def _record(self, status: str, job: Job, state: SourceState, more: Mapping[str, Any]) -> None:
         if self.manifest is None:
@@ -128,18 +142,25 @@ def is_disk_full(error: BaseException) -> bool:
     return False
 
 
-def _name(error: CareBridgeError, job: Job) -> None:
+def _levels(plan: Plan) -> list[list[float]]:
+    """The grey levels that the network took as 0 and 1: of each channel, in each sample and in
+    each frame that has its own."""
+    scales = [scale for sample in plan.scales.all() for scale in sample.before]
+    return [[scale.offset, scale.offset + scale.gain] for scale in scales]
+
+
+def name_file(error: CareBridgeError, job: Job) -> None:
     """Make the message name the file, if it does not yet."""
     if str(job.source) not in str(error):
         error.args = (f"{job.source}: {error}",)
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Begin what is logged of a file with its name."""
+def named(job: Job) -> Iterator[None]:
+    """Begin what is logged of a job's image with its name."""
 
     def prefix(record: logging.LogRecord) -> bool:
-        record.msg, record.args = f"{name}: {record.getMessage()}", ()
+        record.msg, record.args = f"{job.source.name}: {record.getMessage()}", ()
         return True
 
     log.addFilter(prefix)

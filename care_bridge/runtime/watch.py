@@ -1,0 +1,220 @@
+"""Restoring what an acquisition writes: each file once, when it is complete.
+
+A file is taken for complete when it has not changed for a while and can be restored. One that
+changes afterwards was not complete: it is restored again, and its result replaced. One that cannot
+be restored is tried again when it changes, and reported when it has not for long. An OME-Zarr
+folder counts as one file, whose parts are looked at together.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from care_bridge.errors import CareBridgeError, ConfigError, ImageError
+from care_bridge.package.package import Package, load_package
+from care_bridge.runtime.batch import remove_leftovers_of
+from care_bridge.runtime.jobs import Job, Output, conflicts, find_jobs
+from care_bridge.runtime.manifest import (
+    Recipe,
+    Record,
+    Records,
+    SourceState,
+    open_manifest,
+    unexplained,
+)
+from care_bridge.runtime.one_file import (
+    BatchProgress,
+    FileRestorer,
+    Restored,
+    is_disk_full,
+    target_name,
+)
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.restorer import Restorer
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds: from one look to the next; without a change until a file is complete; without a
+    change until one that cannot be restored is reported; and without any news until the end."""
+
+    look: float = 1.0
+    settle: float = 5.0
+    patience: float = 60.0
+    idle: float = math.inf
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What came of it: how many files were restored, which could not be, and whether it was
+    Ctrl-C that ended it."""
+
+    restored: int
+    failures: tuple[tuple[str, str], ...]
+    interrupted: bool
+
+
+def watch_files(
+    sources: Sequence[str | Path],
+    package: Package | str | Path,
+    out: Path,
+    options: RestoreOptions,
+    pace: Pace = Pace(),
+    *,
+    on_progress: BatchProgress | None = None,
+    on_restored: Callable[[Restored], None] | None = None,
+    on_failed: Callable[[Job, str], None] | None = None,
+) -> Watched:
+    """Restore into the folder `out` what is in the sources (folders, patterns, files) and what
+    comes into them, until Ctrl-C or until nothing was new for `pace.idle` seconds.
+
+    The manifest in `out` says what was restored by an earlier run; it is not restored again,
+    unless options.overwrite. `on_failed` gets a file that could not be restored, and why. Raises
+    the errors of `restore_files`, besides those of single files.
+    """
+    output = Output.of(out)
+    if output.file is not None:
+        raise ConfigError(f"{out} is a file: name a folder for the results of what is watched")
+    package = package if isinstance(package, Package) else load_package(package)
+    recipe = Recipe.of(package.spec, options)
+    present = find_jobs(sources, output, options, may_be_empty=True)
+    with open_manifest(output.folder) as manifest:
+        remove_leftovers_of(present)
+        files = FileRestorer(Restorer(package, options), output, recipe, manifest, on_progress)
+        watch = _Watch(sources, files, manifest.records, pace, on_restored, on_failed)
+        try:
+            watch.run()
+        except KeyboardInterrupt:
+            return watch.end(interrupted=True)
+        return watch.end(interrupted=False)
+
+
+@dataclass
+class _Seen:
+    """A source as it was last seen: since when (in seconds of a clock), whether it is done with,
+    and why it could not be restored."""
+
+    state: SourceState
+    since: float
+    finished: bool = False
+    error: CareBridgeError | None = None
+
+
+class _Watch:
+    def __init__(
+        self,
+        sources: Sequence[str | Path],
+        files: FileRestorer,
+        records: Records,
+        pace: Pace,
+        on_restored: Callable[[Restored], None] | None,
+        on_failed: Callable[[Job, str], None] | None,
+    ) -> None:
+        self._sources = sources
+        self._files = files
+        self._records = records
+        self._options = files.restorer.options
+        self._pace = pace
+        self._on_restored = on_restored
+        self._on_failed = on_failed
+        self._seen: dict[Job, _Seen] = {}
+        self._restored = 0
+        self._news = time.monotonic()
+
+    def run(self) -> None:
+        """Look and restore until nothing was new for the pace's idle time."""
+        while self._has_news():
+            started = time.monotonic()
+            jobs = find_jobs(self._sources, self._files.output, self._options, may_be_empty=True)
+            wrong = conflicts(jobs)
+            for job in jobs:
+                self._look_at(job, wrong.get(job))
+            # To look at very many files may take long: rest for as long, at least.
+            time.sleep(max(self._pace.look, time.monotonic() - started))
+
+    def _has_news(self) -> bool:
+        untried = (seen for seen in self._seen.values() if not (seen.finished or seen.error))
+        return any(untried) or time.monotonic() - self._news < self._pace.idle
+
+    def end(self, *, interrupted: bool) -> Watched:
+        """What came of it; what is still to be reported is reported."""
+        for job, seen in self._seen.items():
+            if seen.error and not seen.finished:
+                self._report(job, seen, seen.error)
+        failures = tuple(
+            (str(job.source), str(seen.error)) for job, seen in self._seen.items() if seen.error
+        )
+        return Watched(self._restored, failures, interrupted)
+
+    def _look_at(self, job: Job, conflict: ImageError | None) -> None:
+        try:
+            state = SourceState.of(job.source, job.name)
+        except ImageError:
+            return  # removed since the folder was listed
+        now = time.monotonic()
+        seen = self._seen.get(job)
+        if seen is None or seen.state != state:
+            self._seen[job] = _Seen(state, now)
+            self._news = now
+        elif seen.finished or now - seen.since < self._pace.settle:
+            return
+        elif seen.error is None:
+            self._attempt(job, seen, conflict)
+        elif now - seen.since >= self._pace.patience:
+            self._report(job, seen, seen.error)
+
+    def _attempt(self, job: Job, seen: _Seen, conflict: ImageError | None) -> None:
+        """Restore a file that seems complete, unless it was restored before."""
+        try:
+            if conflict:
+                raise conflict
+            overwrite = self._options.overwrite or self._is_ours(job, seen.state)
+        except ImageError as error:
+            self._report(job, seen, error)
+            return
+        if not self._options.overwrite and self._is_done(job, seen.state):
+            seen.finished = True
+            return
+        try:
+            result = self._files.restore(job, overwrite=overwrite)
+        except CareBridgeError as error:
+            if is_disk_full(error):
+                raise
+            seen.error = error
+            return
+        seen.finished = True
+        self._restored += 1
+        self._news = time.monotonic()
+        if self._on_restored:
+            self._on_restored(result)
+
+    def _is_ours(self, job: Job, state: SourceState) -> bool:
+        """Whether the target was restored from this source by this recipe, in whatever state the
+        source was. ImageError where it is there and was not."""
+        record = self._record(job)
+        if record and record.recipe == self._files.recipe and record.state.source == job.name:
+            return True
+        if job.target.exists():
+            if record is None:
+                raise unexplained(job.target)
+            record.accounts_for(job.target, state, self._files.recipe)
+        return False
+
+    def _is_done(self, job: Job, state: SourceState) -> bool:
+        record = self._record(job)
+        return bool(
+            record and job.target.exists() and record.state == state and not record.replaces
+        )
+
+    def _record(self, job: Job) -> Record | None:
+        return self._records.of(target_name(job, self._files.output))
+
+    def _report(self, job: Job, seen: _Seen, error: CareBridgeError) -> None:
+        seen.finished, seen.error = True, error
+        self._files.record_failure(job, error)
+        if self._on_failed:
+            self._on_failed(job, str(error))
