@@ -11,6 +11,7 @@ from pathlib import Path
 from care_bridge.atomic import remove_leftovers
 from care_bridge.errors import BatchError, CareBridgeError
 from care_bridge.package.package import Package, load_package
+from care_bridge.runtime.file_restoring import Way, restore_in_this_process
 from care_bridge.runtime.jobs import Job, Output, check_jobs, find_jobs
 from care_bridge.runtime.manifest import Manifest, Recipe, Records, open_manifest
 from care_bridge.runtime.one_file import (
@@ -45,6 +46,7 @@ def restore_files(
     out: Path,
     options: RestoreOptions,
     *,
+    way: Way = restore_in_this_process,
     on_planned: Callable[[Work], None] | None = None,
     on_progress: BatchProgress | None = None,
     on_restored: Callable[[Restored], None] | None = None,
@@ -55,6 +57,7 @@ def restore_files(
     Results keep their names, with "_restored" added where they land beside their source. What the
     manifest in `out` says was restored from the same file by the same model with the same options
     is left out, so that the same call goes on where one was interrupted. The model is loaded once.
+    way: how a file is restored.
 
     `on_planned` is called with what is to be done, `on_progress` with the job, its tiles done and
     its tiles in all, `on_restored` after each file that is written. A file that fails is reported
@@ -75,7 +78,8 @@ def restore_files(
             on_planned(work)
         if not work.jobs:
             return ()
-        files = FileRestorer(Restorer(package, options), output, recipe, manifest, on_progress)
+        restorer = Restorer(package, options)
+        files = FileRestorer(restorer, output, recipe, manifest, on_progress, way)
         return _restore_all(files, work, on_restored)
 
 

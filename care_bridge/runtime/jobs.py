@@ -18,11 +18,12 @@ SUFFIX_IN_SAME_FOLDER = "_restored"
 @dataclass(frozen=True)
 class Job:
     """An image to restore, the name it has in the output folder's manifest (its path below the
-    folder that was named), and the image to write."""
+    folder that was named), the image to write, and the one whose grey levels it is to have."""
 
     source: Path
     name: str
     target: Path
+    rescale_to: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,19 @@ def find_jobs(
                 f"{len(found)} images cannot be restored into the one file {output.file}: name a "
                 "folder"
             )
-        jobs = [Job(image, relative.name, output.file) for image, relative in found.values()]
+        jobs = [
+            Job(image, relative.name, output.file, _partner(relative, options))
+            for image, relative in found.values()
+        ]
     else:
         storage = options.storage
         jobs = [
-            Job(image, relative.as_posix(), _target(image, relative, output.folder, storage))
+            Job(
+                image,
+                relative.as_posix(),
+                _target(image, relative, output.folder, storage),
+                _partner(relative, options),
+            )
             for image, relative in found.values()
         ]
         # What an earlier run left beside its source is no image to be restored again.
@@ -86,7 +95,8 @@ def check_jobs(jobs: Sequence[Job]) -> None:
 
 
 def conflicts(jobs: Sequence[Job]) -> dict[Job, ImageError]:
-    """Jobs that would write what an earlier job writes, or replace an image to be restored."""
+    """Jobs that would write what an earlier job writes, or replace an image to be restored, or
+    have no image to rescale to."""
     sources = {job.source.resolve() for job in jobs}
     taken: dict[Path, Path] = {}
     found: dict[Job, ImageError] = {}
@@ -100,6 +110,11 @@ def conflicts(jobs: Sequence[Job]) -> dict[Job, ImageError]:
             found[job] = ImageError(
                 f"{job.target} is an image to be restored, and would be replaced: use another "
                 "output"
+            )
+        elif job.rescale_to and not job.rescale_to.exists():
+            found[job] = ImageError(
+                f"{job.rescale_to} is not there, to which {job.source} is to be rescaled: put it "
+                "there, or name another folder"
             )
         taken.setdefault(job.target, job.source)
     return found
@@ -145,6 +160,15 @@ def _target(source: Path, relative: Path, folder: Path, storage: Storage) -> Pat
         "".join(target.suffixes[-2:]) if target.stem.lower().endswith(".ome") else target.suffix
     )
     return target.with_name(target.name.removesuffix(ending) + SUFFIX_IN_SAME_FOLDER + ending)
+
+
+def _partner(relative: Path, options: RestoreOptions) -> Path | None:
+    """The image to rescale to: the one that was named, or the one of the same name in the folder
+    that was named."""
+    given = options.rescale_to
+    if given is None or not given.is_dir() or is_image_name(given.name):
+        return given
+    return given / relative
 
 
 def _is_beside(source: Path, target: Path) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from care_bridge.errors import CareBridgeError
-from care_bridge.images import create_image, open_source
+from care_bridge.runtime.file_restoring import FileTask, Way, restore_in_this_process
 from care_bridge.runtime.jobs import Job, Output
 from care_bridge.runtime.manifest import (
     FAILED,
@@ -48,14 +48,15 @@ class Restored:
 
 @dataclass(frozen=True)
 class FileRestorer:
-    """A loaded model, and the manifest of the folder that results go into (None: there is none,
-    as for a single file)."""
+    """A loaded model, the manifest of the folder that results go into (None: there is none, as
+    for a single file), and the way in which a file is restored."""
 
     restorer: Restorer
     output: Output
     recipe: Recipe
     manifest: Manifest | None
     on_progress: BatchProgress | None = None
+    way: Way = restore_in_this_process
 
     def restore(self, job: Job, *, overwrite: bool) -> Restored:
         """Restore one file; its result appears whole or not at all. CareBridgeError names it."""
@@ -83,8 +84,10 @@ class FileRestorer:
 
     def _restore(self, job: Job, state: SourceState, overwrite: bool) -> Restored:
         started = time.perf_counter()
-        options = self.restorer.options
         tiles = 0
+
+        def begin() -> None:
+            self._record(STARTED, job, state, {})
 
         def progress(done: int, total: int) -> None:
             nonlocal tiles
@@ -92,20 +95,18 @@ class FileRestorer:
             if self.on_progress:
                 self.on_progress(job, done, total)
 
-        with open_source(job.source, options.axes) as source, named(job):
-            plan = self.restorer.plan(source)
-            self._record(STARTED, job, state, {})
-            storage = dataclasses.replace(options.storage, overwrite=overwrite)
-            with create_image(plan.info, job.target, storage) as sink:
-                self.restorer.restore(source, plan, sink, progress)
+        storage = dataclasses.replace(self.restorer.options.storage, overwrite=overwrite)
+        task = FileTask(job.source, job.target, storage, job.rescale_to)
+        with named(job):
+            outcome = self.way(self.restorer, task, begin, progress)
         seconds = time.perf_counter() - started
         figures = {
             "tiles": tiles,
-            "tile": plan.grid.tile,
-            "levels": _levels(plan),
+            "tile": outcome.plan.grid.tile,
+            "levels": _levels(outcome.plan),
             "device": self.restorer.device,
         }
-        return Restored(job, str(plan.info.dtype), plan.info.shape, seconds, figures)
+        return Restored(job, str(outcome.result.dtype), outcome.result.shape, seconds, figures)
 
     def _record(self, status: str, job: Job, state: SourceState, more: Mapping[str, Any]) -> None:
         if self.manifest is None:

@@ -317,6 +317,11 @@ def _check_together(options: RestoreOptions) -> None:
         raise ConfigError(f"range 0-1 needs dtype float32, {options.dtype} was given")
     if options.range == "full" and options.dtype == "float32":
         raise ConfigError("range full needs an integer dtype, float32 was given")
+    if options.rescale_to is not None and options.with_raw:
+        raise ConfigError(
+            "rescale_to and with_raw were both given: the raw channels cannot be fitted, use one "
+            "of the two"
+        )
     if options.rescale_to is not None and options.range != "input":
         raise ConfigError(
             f"rescale_to gives the result the other image's grey levels, range {options.range} "

@@ -233,6 +233,53 @@ def test_results_below_the_images_are_not_restored_again(tmp_path, package, caps
     assert [path.relative_to(out) for path in out.rglob("*.tif")] == [Path("day1/a.tif")]
 
 
+def test_results_are_fitted_to_the_image_of_the_same_name(tmp_path, package, capsys):
+    source, truths, out = tmp_path / "in", tmp_path / "truth", tmp_path / "out"
+    truths.mkdir()
+    for number in range(2):
+        write_cells(source / f"{number}.tif", number)
+        pixels = tifffile.imread(source / f"{number}.tif").astype(np.float32)
+        tifffile.imwrite(truths / f"{number}.tif", pixels * (3 + number) + 5000)
+    plain = (source, "--model", package, "--dtype", "float32")
+    assert run(*plain, "--out", tmp_path / "plain") == 0
+    assert run(source, "--model", package, "--out", out, "--rescale-to", truths) == 0
+    for name in ("0.tif", "1.tif"):
+        truth = tifffile.imread(truths / name).ravel()
+        restored = tifffile.imread(tmp_path / "plain" / name).ravel()
+        gain, offset = np.polyfit(restored.astype(float), truth.astype(float), 1)
+        np.testing.assert_allclose(
+            tifffile.imread(out / name).ravel(), restored * gain + offset, rtol=1e-5
+        )
+    assert {path.name for path in out.iterdir()} == {"0.tif", "1.tif", MANIFEST}
+    (truths / "1.tif").unlink()
+    capsys.readouterr()
+    again = (source, "--model", package, "--out", tmp_path / "o2", "--rescale-to", truths)
+    assert run(*again) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{truths / '1.tif'} is not there" in line
+    assert not (tmp_path / "o2").exists()
+
+
+RESCALED = {
+    "wide": (20.0, "uint16"),
+    # 2 to 99.8 percent of a Poisson image of mean 200 are about 70 levels: below 64 of the truth.
+    "narrow": (0.2, "float32"),
+}
+
+
+@pytest.mark.parametrize("case", RESCALED)
+def test_a_rescaled_result_has_the_type_that_its_levels_ask_for(tmp_path, package, case):
+    gain, dtype = RESCALED[case]
+    write_cells(tmp_path / "a.tif")
+    pixels = tifffile.imread(tmp_path / "a.tif") * gain + 100
+    tifffile.imwrite(tmp_path / "truth.tif", pixels.astype(np.uint16))
+    arguments = (tmp_path / "a.tif", "--model", package, "--out", tmp_path / "b.tif")
+    assert run(*arguments, "--rescale-to", tmp_path / "truth.tif") == 0
+    written = tifffile.imread(tmp_path / "b.tif")
+    assert written.dtype == dtype
+    assert abs(written.mean() - pixels.mean()) < 0.01 * pixels.mean()
+
+
 OPTIONS = {
     "list": ("tile: [64, 64]\ndtype: float32\n", [], "float32"),
     "text": ("tile: 64,64\noverwrite: false\n", [], "uint16"),
