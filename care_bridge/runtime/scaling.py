@@ -109,6 +109,10 @@ def fit_scales(
             f"the image has {nonfinite} pixels that are NaN or infinite: replace them, or keep "
             "them as they are with ignore_nonfinite"
         )
+    if nonfinite:
+        log.warning(
+            "%d pixels are NaN or infinite: they stay so, in integers as 0 and the ends", nonfinite
+        )
     samples = tuple(fit.sample(frames) for frames in levels)
     _tell_blanks(samples, channels)
     everything = list(itertools.chain.from_iterable(samples))
