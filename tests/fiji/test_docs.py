@@ -1,4 +1,4 @@
-"""What is written for macro users names every option there is."""
+"""What is written for macro users names every option, command, function and macro there is."""
 
 from pathlib import Path
 
@@ -7,12 +7,18 @@ import pytest
 from care_bridge.bundled import bundled_folder
 from care_bridge.runtime.options import RestoreOptions
 
-NAMES = [option.name for option in RestoreOptions.all()]
-DOCS = Path(__file__).parents[2] / "docs" / "fiji.md"
-BATCH = bundled_folder("fiji_macros") / "Batch_Restore.ijm"
+DOCS = (Path(__file__).parents[2] / "docs" / "fiji.md").read_text("utf-8")
+OPTIONS = [option.name for option in RestoreOptions.all()]
+MACROS = [path.stem for path in bundled_folder("fiji_macros").glob("*.ijm")]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_option_is_in_the_docs_and_in_the_batch_macro(name):
-    assert f"| `{name}` |" in DOCS.read_text("utf-8")
-    assert name in BATCH.read_text("utf-8")
+@pytest.mark.parametrize("name", [*OPTIONS, *MACROS])
+def test_every_option_and_macro_has_a_row_in_the_docs(name):
+    assert f"| `{name}` |" in DOCS
+
+
+@pytest.mark.parametrize("name", MACROS)
+def test_every_macro_tells_its_parameters_and_an_example(name):
+    code = (bundled_folder("fiji_macros") / f"{name}.ijm").read_text("utf-8")
+    assert "// Parameters" in code
+    assert "// Example, from" in code

@@ -1,0 +1,74 @@
+"""CARE Evaluate: how near an open image is to the truth, in ImageJ's Results table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+
+from jpype import JClass
+
+from care_bridge.errors import ImageError, MissingExtraError
+from care_bridge.evaluation.figures import FullFigures, full_figures
+from care_bridge.evaluation.samples import as_block
+from care_bridge.fiji.open_images import active_image, find_image
+from care_bridge.fiji.parameters import Command, Parameter
+from care_bridge.images.image import Image
+
+_COLUMNS = {
+    "PSNR": "psnr",
+    "SSIM": "ssim",
+    "NRMSE": "nrmse",
+    "plain PSNR": "plain_psnr",
+    "plain SSIM": "plain_ssim",
+    "plain NRMSE": "plain_nrmse",
+}
+
+
+def figures_of(restored: str, truth: str) -> Iterator[FullFigures]:
+    """Figures of each channel; both are titles of open images, or files.
+
+    Raises ImageError where their shapes differ, and MissingExtraError without scikit-image.
+    """
+    if not find_spec("skimage") or not find_spec("scipy"):
+        raise MissingExtraError("evaluating", "evaluate")
+    images = [find_image(name) for name in (restored, truth)]
+    image, good = (as_block(each.axes, each.pixels) for each in images)
+    if image.shape != good.shape:
+        raise ImageError(
+            f"{restored} ({_sizes(images[0])}) and {truth} ({_sizes(images[1])}) differ in size: "
+            "give two images of the same field of view"
+        )
+    for channel, truth_of_channel in zip(image, good, strict=True):
+        yield full_figures(channel, truth_of_channel)
+
+
+def evaluate(given: Mapping[str, str]) -> None:
+    """Add a row for each channel to the Results table."""
+    restored, truth = given.get("restored") or str(active_image().getTitle()), given["truth"]
+    table = JClass("ij.measure.ResultsTable").getResultsTable()
+    for channel, figures in enumerate(figures_of(restored, truth), 1):
+        table.incrementCounter()
+        table.addLabel(f"{restored} against {truth}")
+        table.addValue("Channel", channel)
+        for column, name in _COLUMNS.items():
+            table.addValue(column, getattr(figures, name))
+    table.show("Results")
+
+
+def _sizes(image: Image) -> str:
+    return ", ".join(f"{axis} {size}" for axis, size in image.sizes.items())
+
+
+EVALUATE = Command(
+    "CARE Evaluate",
+    "Compares an image with the truth: the figures go into the Results table.",
+    evaluate,
+    (
+        Parameter("truth", "the good image: title of an open image, or a file", kind="file"),
+        Parameter(
+            "restored",
+            "what is judged: title of an open image, or a file; empty: the active image",
+            "",
+        ),
+    ),
+)

@@ -1,0 +1,98 @@
+"""What a command can be given: the keys of its macro options and the fields of its dialog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass
+from typing import Any, Literal
+
+from care_bridge.errors import ConfigError
+from care_bridge.runtime.options import RestoreOptions, check_names
+
+Kind = Literal["text", "choice", "flag", "file", "folder"]
+
+# Alternatives that stand for themselves; capitals stand for something to be filled in.
+_LITERAL = re.compile(r"[a-z0-9-]+")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One key. default: what holds where it is not given, None where it must be given; suggested:
+    what a dialog then begins with. choices: the values of the kind choice."""
+
+    name: str
+    help: str
+    default: str | None = None
+    kind: Kind = "text"
+    choices: tuple[str, ...] = ()
+    suggested: str = ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the menu Plugins > CARE Bridge and of run("name", "options").
+
+    run gets the given values by key; check raises a CareBridgeError where they cannot be used,
+    before anything is done.
+    """
+
+    name: str
+    about: str
+    run: Callable[[Mapping[str, str]], None]
+    parameters: tuple[Parameter, ...] = ()
+    check: Callable[[Mapping[str, str]], None] | None = None
+
+    def checked(self, given: Mapping[str, str]) -> dict[str, str]:
+        """`given`, where all keys are known and none is missing; ConfigError otherwise, which
+        names the nearest key."""
+        check_names(given, [each.name for each in self.parameters])
+        for each in self.parameters:
+            if each.default is None and not given.get(each.name):
+                raise ConfigError(f'the option "{each.name}" is missing: add {each.name}=[…]')
+            if each.choices and given.get(each.name, each.default) not in each.choices:
+                raise ConfigError(
+                    f'{each.name} "{given[each.name]}" is unknown: use one of '
+                    f"{', '.join(each.choices)}"
+                )
+        if self.check:
+            self.check(given)
+        return dict(given)
+
+    def told(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Those of `values` that are not the default, as a recorded macro needs them."""
+        defaults = {each.name: each.default for each in self.parameters}
+        flags = {each.name for each in self.parameters if each.kind == "flag"}
+        return {
+            name: "" if name in flags else text
+            for name, text in values.items()
+            if text != defaults[name]
+        }
+
+
+def restoring(*, files: bool) -> tuple[Parameter, ...]:
+    """The options of a restoration; without those about files for an open image."""
+    return tuple(
+        _parameter(option)
+        for option in RestoreOptions.all()
+        if files or not option.metadata["files"]
+    )
+
+
+def restore_options(given: Mapping[str, str]) -> RestoreOptions:
+    """RestoreOptions of those values that belong to it."""
+    names = {option.name for option in RestoreOptions.all()}
+    return RestoreOptions.parse({name: text for name, text in given.items() if name in names})
+
+
+def _parameter(option: Field[Any]) -> Parameter:
+    about = option.metadata["help"]
+    if option.default is False:
+        return Parameter(option.name, about, "false", "flag")
+    alternatives = option.metadata["value"].split("|")
+    literal = tuple(word for word in alternatives if _LITERAL.fullmatch(word))
+    unset = literal[0] if literal else ""
+    default = unset if option.default is None else str(option.default)
+    if len(literal) == len(alternatives):
+        return Parameter(option.name, about, default, "choice", literal)
+    return Parameter(option.name, about, default)

@@ -1,0 +1,132 @@
+"""How a restored image appears in ImageJ: as a new image, in place of the old one, or beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jpype import JClass
+from numpy.typing import NDArray
+
+from care_bridge.errors import FijiError
+from care_bridge.fiji.images import to_imageplus
+from care_bridge.images import is_image_name
+from care_bridge.images.image import Image
+
+RESULTS = ("new", "replace", "composite")
+SUFFIX = "_restored"
+
+_MAGENTA, _GREEN = (1, 0, 1), (0, 1, 0)
+
+
+def selected_window(imp: Any) -> dict[str, slice] | None:
+    """The rectangle that is selected in an ij.ImagePlus, by axis; None where the whole image is
+    meant: nothing, everything or another shape is selected."""
+    roi = imp.getRoi()
+    if roi is None or roi.getType() != JClass("ij.gui.Roi").RECTANGLE:
+        return None
+    width, height = int(imp.getWidth()), int(imp.getHeight())
+    bounds = roi.getBounds().intersection(JClass("java.awt.Rectangle")(0, 0, width, height))
+    if bounds.isEmpty() or (bounds.width, bounds.height) == (width, height):
+        return None
+    return {
+        "Y": slice(int(bounds.y), int(bounds.y + bounds.height)),
+        "X": slice(int(bounds.x), int(bounds.x + bounds.width)),
+    }
+
+
+def check_replacement(imp: Any, window: Mapping[str, slice] | None) -> None:
+    """Raise FijiError where the pixels of `imp` cannot be replaced."""
+    if window is not None:
+        raise FijiError(
+            "result=replace restores the whole image, and a part of it is selected: remove the "
+            "selection, or use result=new"
+        )
+    if imp.getStack().isVirtual():
+        raise FijiError(
+            "result=replace cannot change a virtual stack, which lies on the disk: use result=new"
+        )
+
+
+def show_result(
+    imp: Any, restored: Image, how: str, suffix: str, window: Mapping[str, slice] | None
+) -> Any:
+    """Show what was made of `imp` and return it; it is the active image afterwards.
+
+    how: one of RESULTS. Overlays and slice labels are kept. FijiError where `imp` was closed, or
+    its dimensions are not the result's, and is to be replaced.
+    """
+    if how == "replace":
+        _replace(imp, restored)
+        return imp
+    if how == "composite":
+        restored = _as_composite(restored)
+    result = to_imageplus(restored, _title(str(imp.getTitle()), suffix))
+    _keep(imp, result, window)
+    result.changes = True
+    result.show()
+    return result
+
+
+def _replace(imp: Any, restored: Image) -> None:
+    if imp.getProcessor() is None:
+        raise FijiError(
+            "the image was closed while it was restored, so that there is nothing to replace: "
+            "keep it open, or use result=new"
+        )
+    result = to_imageplus(restored, imp.getTitle())
+    if tuple(result.getDimensions()) != tuple(imp.getDimensions()):
+        raise FijiError(
+            f"result=replace needs a result of the image's own dimensions, {imp.getTitle()} has "
+            f"{_sizes(imp)}, its result {_sizes(result)}: use result=new"
+        )
+    JClass("ij.Undo").setup(JClass("ij.Undo").TRANSFORM, imp)
+    _keep(imp, result, None)
+    result.setFileInfo(imp.getOriginalFileInfo())
+    result.setCalibration(imp.getCalibration())
+    place = imp.getChannel(), imp.getSlice(), imp.getFrame()
+    imp.setImage(result)
+    imp.setPosition(*place)
+    imp.changes = True
+    imp.updateAndDraw()
+
+
+def _keep(imp: Any, result: Any, window: Mapping[str, slice] | None) -> None:
+    """Give `result` the overlay and, where it has as many slices, the slice labels of `imp`."""
+    overlay = imp.getOverlay()
+    if overlay is not None and window is not None:
+        y, x = window["Y"], window["X"]
+        rectangle = JClass("java.awt.Rectangle")(
+            x.start, y.start, x.stop - x.start, y.stop - y.start
+        )
+        result.setOverlay(overlay.crop(rectangle))
+    elif overlay is not None:
+        result.setOverlay(overlay.duplicate())
+    old, new = imp.getStack(), result.getStack()
+    # A single plane's label is made of its title.
+    if old is not None and 1 < old.getSize() == new.getSize():
+        for number in range(1, old.getSize() + 1):
+            new.setSliceLabel(old.getSliceLabel(number), number)
+
+
+def _title(title: str, suffix: str) -> str:
+    stem, dot, ending = title.rpartition(".") if is_image_name(title) else (title, "", "")
+    return f"{stem}{suffix}{dot}{ending}"
+
+
+def _sizes(imp: Any) -> str:
+    return " x ".join(str(size) for size in imp.getDimensions())
+
+
+def _as_composite(image: Image) -> Image:
+    """Channels over each other; a raw and a restored one in magenta and green."""
+    tables = image.display.luts
+    if image.sizes.get("C") == 2:
+        tables = (_table(_MAGENTA), _table(_GREEN))
+    return image.replace(display=replace(image.display, luts=tables, mode="composite"))
+
+
+def _table(color: tuple[int, int, int]) -> NDArray[np.uint8]:
+    return np.outer(np.arange(256), color).astype(np.uint8)

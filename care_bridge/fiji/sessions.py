@@ -1,0 +1,46 @@
+"""Models that were loaded, kept for the images that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from care_bridge.fiji.parameters import Parameter, restore_options
+from care_bridge.package.package import load_package
+from care_bridge.package.store import bundled_models
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.restorer import Restorer
+
+_MODELS_KEPT = 4
+_OPTIONS_KEPT = 16
+
+
+def restorer_for(given: Mapping[str, str]) -> Restorer:
+    """The restorer of the model and the options that a macro gave; the model is loaded once for
+    each device, precision and memory."""
+    version = load_package(given["model"]).spec.rdf_sha256
+    return _restorer(given["model"], version, tuple(sorted(given.items())))
+
+
+def model_parameter() -> Parameter:
+    """The key that names a model."""
+    names = list(bundled_models())
+    return Parameter(
+        "model",
+        f"a bundled model ({', '.join(names)}), or a package's folder, .zip or rdf.yaml",
+        kind="file",
+        suggested=names[0] if names else "",
+    )
+
+
+@lru_cache(maxsize=_OPTIONS_KEPT)
+def _restorer(model: str, version: str, given: tuple[tuple[str, str], ...]) -> Restorer:
+    options = restore_options(dict(given))
+    loaded = _loaded(model, version, options.device, options.precision, options.memory)
+    return loaded.with_options(options)
+
+
+@lru_cache(maxsize=_MODELS_KEPT)
+def _loaded(model: str, _version: str, device: str, precision: str, memory: int | None) -> Restorer:
+    """A package that was replaced has another version."""
+    return Restorer(model, RestoreOptions(device=device, precision=precision, memory=memory))

@@ -1,0 +1,21 @@
+// Restores a rectangle of an image, with the whole image's percentiles and the pixels around it.
+//
+// Parameters (key=value; a value with blanks in brackets):
+//   model                name of a bundled model, or a package's folder or .zip
+//   input                image file; without it, the active image
+//   x, y, width, height  the rectangle in pixels; without them, what is selected
+//   output               TIFF file to write; without it, the result stays open
+//   options              more options of CARE Restore (docs/fiji.md)
+//
+// Example, from a terminal:
+//   care-bridge fiji run Restore_Selection input=/data/cell.tif x=100 y=80 width=256 height=256 model=denoise-2d output=/data/part.tif
+
+if (value("input") != "") open(value("input"));
+if (value("width") != "") makeRectangle(value("x"), value("y"), value("width"), value("height"));
+if (selectionType() != 0) exit("Select a rectangle first, or give x, y, width and height.");
+run("CARE Restore", "model=[" + value("model") + "] " + value("options"));
+if (value("output") != "") saveAs("Tiff", value("output"));
+
+function value(key) {
+    return call("ij.Macro.getValue", getArgument(), key, "");
+}
