@@ -44,25 +44,38 @@ class TileMemory:
         return self.base + round(self.per_pixel * math.prod(grid.tile.values()))
 
 
+def program_memory() -> int:
+    """Bytes that this program holds."""
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
 def tile_memory(
-    spec: ModelSpec, device: str, most: int | None, source: ImageSource, result: ImageInfo
+    spec: ModelSpec,
+    device: str,
+    most: int | None,
+    source: ImageSource,
+    result: ImageInfo,
+    used: int,
 ) -> TileMemory:
     """What a tile may cost on `device`, so that the program uses at most `most` bytes (None: half
     of what is free, so that the user's other programs go on).
 
-    On an NVIDIA GPU None takes half of what is free on it, on others a cautious constant.
+    used: bytes that the program held before the model's first tile. What it holds more now is
+    what the engine keeps for the next tile, so that the tiles of a second image are those of the
+    first. On an NVIDIA GPU None takes half of what is free on it, on others a cautious constant.
     """
     import psutil
 
     engine = spec.memory_per_pixel or _UNKNOWN_MEMORY_PER_PIXEL
     if device != "cpu":
         return TileMemory(engine, most or _free_on_gpu(device) // 2 or _GPU_BUDGET, 0)
-    used = psutil.Process().memory_info().rss
     base = used + source.memory + _RESERVE
     # Two tiles are in memory as they are read and normalised, two as they come and are written.
     read = spec.channels_in * (source.info.dtype.itemsize + _FLOAT)
     written = spec.channels_out * (result.dtype.itemsize + _FLOAT)
-    free = psutil.virtual_memory().available // 2
+    free = (psutil.virtual_memory().available + max(program_memory() - used, 0)) // 2
     budget = min(free, _LARGEST_BUDGET) if most is None else most - base
     return TileMemory(engine + read + written, budget, base)
 

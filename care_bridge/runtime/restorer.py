@@ -21,7 +21,7 @@ from care_bridge.package.package import Package, load_package
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.pipeline import overlapped
 from care_bridge.runtime.plan import Plan, check_model, chosen_channels, full_window, result_info
-from care_bridge.runtime.planner import plan_tiles, tile_memory
+from care_bridge.runtime.planner import plan_tiles, program_memory, tile_memory
 from care_bridge.runtime.scaling import ImageScales, fit_scales
 from care_bridge.runtime.session import Session
 from care_bridge.runtime.tiles import TileRunner
@@ -54,6 +54,7 @@ class Restorer:
         )
         self.device = self.session.device
         self._device_told = False
+        self._used: int | None = None
 
     def with_options(self, options: RestoreOptions) -> Restorer:
         """The same loaded model with other options; the device and the precision stay as they
@@ -153,7 +154,10 @@ class Restorer:
         spec = self.package.spec
         sizes = {axis: source.info.sizes[axis] for axis in spec.tiling}
         window = {axis: kept[axis] for axis in spec.tiling}
-        memory = tile_memory(spec, self.device, self.options.memory, source, result)
+        if self._used is None:
+            self._used = program_memory()
+        most = self.options.memory
+        memory = tile_memory(spec, self.device, most, source, result, self._used)
         if self.options.tile is not None:
             grid = TileGrid.fit(sizes, spec.tiling, self.options.tile, window)
         else:
