@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from care_bridge.images.pixels import pixel_type, to_pixel_type
 from care_bridge.images.source import Box
 
-_CACHE = 64 << 20  # bytes of decoded segments
+_CACHE = 32 << 20  # bytes of decoded segments
 _THREADS = 4
+_THREADED = 1 << 15  # bytes: smaller segments are decoded sooner than handed to a thread
 _JPEG = (6, 7, 34892, 33007)  # compressions whose tables may lie beside the segments
 
 
@@ -60,8 +61,10 @@ class SegmentedPixels:
         self._decoded: OrderedDict[tuple[int, int], NDArray[np.generic]] = OrderedDict()
         self._held = 0
         self._lock = Lock()
-        self._threads = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1))
         segment = prod(self._segment) * self._page_shape[4] * self._dtype.itemsize
+        worth = keyframe.compression != tifffile.COMPRESSION.NONE and segment >= _THREADED
+        threads = min(_THREADS, os.cpu_count() or 1)
+        self._threads = ThreadPoolExecutor(threads) if worth else None
         everything = prod(shape) * self._dtype.itemsize
         self._cache = max(_CACHE, segment)
         self.memory = min(self._cache, everything) + 3 * _THREADS * segment
@@ -73,7 +76,8 @@ class SegmentedPixels:
 
     def close(self) -> None:
         """End the threads that decode."""
-        self._threads.shutdown()
+        if self._threads:
+            self._threads.shutdown()
 
     def read(self, box: Box, name: Path) -> NDArray[np.generic]:
         """The pixels of a box, in a type that is worked with; `name` is the image's in errors."""
@@ -93,7 +97,7 @@ class SegmentedPixels:
             page, target, grid = job
             self._copy(page, grid, page_box, target, name)
 
-        for _ in self._threads.map(copy, jobs):
+        for _ in self._threads.map(copy, jobs) if self._threads else map(copy, jobs):
             pass
         return pixels
 

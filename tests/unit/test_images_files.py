@@ -51,6 +51,11 @@ def test_other_types_are_refused(dtype):
         ("tif", False),
         (".a.tif", False),
         (".a.tif.17.partial", False),
+        ("a.ome.zarr", True),
+        ("a.CZI", True),
+        ("a.nd2", True),
+        (".a.zarr", False),
+        (".a.zarr.partial", False),
     ],
 )
 def test_image_names(name, expected):
@@ -67,6 +72,17 @@ def test_listing_a_folder(tmp_path):
     assert [path.name for path in list_images(tmp_path)] == ["IMG1.tif", "img2.tif", "img10.tif"]
     everything = [str(path.relative_to(tmp_path)) for path in list_images(tmp_path, True)]
     assert everything == ["b/2.tif", "b/10.tif", "IMG1.tif", "img2.tif", "img10.tif"]
+
+
+def test_zarr_folders_are_images_and_not_looked_into(tmp_path):
+    for name in ("b.ome.zarr", "day/c.zarr", ".d.zarr.partial", ".e.zarr"):
+        (tmp_path / name / "0").mkdir(parents=True)
+        (tmp_path / name / "0" / "inner.tif").touch()
+    for name in ("a.tif", "c.czi", "file.zarr"):
+        (tmp_path / name).touch()
+    assert [path.name for path in list_images(tmp_path)] == ["a.tif", "b.ome.zarr", "c.czi"]
+    everything = [str(path.relative_to(tmp_path)) for path in list_images(tmp_path, True)]
+    assert everything == ["a.tif", "b.ome.zarr", "c.czi", "day/c.zarr"]
 
 
 @pytest.mark.parametrize(
