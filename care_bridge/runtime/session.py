@@ -9,6 +9,7 @@ import contextlib
 import io
 import platform
 import sys
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -131,6 +132,20 @@ class Session:
         return np.asarray(result, np.float32)
 
 
+@lru_cache(maxsize=1)
+def _share_exact_arena(runtime: ModuleType) -> None:
+    """Let all sessions of this process take main memory as they need it.
+
+    By default an arena grows by powers of two, up to half more than a network needs, by no rule
+    that a plan of its tiles could follow.
+    """
+    place = runtime.OrtMemoryInfo(
+        "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
+    )
+    exact = runtime.OrtArenaCfg({"arena_extend_strategy": 1})  # kSameAsRequested
+    runtime.create_and_register_allocator(place, exact)
+
+
 def _onnxruntime() -> ModuleType:
     try:
         import onnxruntime
@@ -180,6 +195,8 @@ def _try(runtime: ModuleType, weights: bytes, engine: Engine) -> tuple[Any, str]
     # With the memory pattern on, the engine's peak is up to twice as high and depends on the
     # shapes it saw before.
     options.enable_mem_pattern = False
+    _share_exact_arena(runtime)
+    options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         # Without its own fallback, which prints on stdout.
         session = runtime.InferenceSession(weights, options, providers=providers, enable_fallback=0)
