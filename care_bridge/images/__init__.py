@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from care_bridge.images.files import (
         create_image,
+        is_image,
         is_image_name,
         list_images,
         open_image,
@@ -29,6 +30,7 @@ _HOMES = {
     "Storage": "care_bridge.images.storage",
     "cast_pixels": "care_bridge.images.pixels",
     "create_image": "care_bridge.images.files",
+    "is_image": "care_bridge.images.files",
     "is_image_name": "care_bridge.images.files",
     "list_images": "care_bridge.images.files",
     "open_image": "care_bridge.images.files",
@@ -44,6 +46,7 @@ __all__ = [
     "Storage",
     "cast_pixels",
     "create_image",
+    "is_image",
     "is_image_name",
     "list_images",
     "open_image",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from care_bridge.axes import CANONICAL
 from care_bridge.errors import ImageError
 from care_bridge.images.storage import TIFF_SUFFIXES, ZARR_SUFFIX, Storage
+from care_bridge.images.zarr_folder import holds_zarr
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -38,6 +39,12 @@ def is_image_name(name: str) -> bool:
     or a format of microscopes; hidden names are not."""
     endings = (*TIFF_SUFFIXES, ZARR_SUFFIX, *MICROSCOPE_SUFFIXES)
     return name.lower().endswith(endings) and not name.startswith(".")
+
+
+def is_image(path: Path) -> bool:
+    """Whether a path is taken for one image: by its name, or as a folder of Zarr data, like a
+    plate's field, which has no ending."""
+    return is_image_name(path.name) or holds_zarr(path)
 
 
 def list_images(folder: Path, include_subfolders: bool = False) -> list[Path]:
@@ -79,7 +86,7 @@ def open_source(path: Path, axes: str | None = None) -> AbstractContextManager[I
     path = Path(path)
     if not path.exists():
         raise ImageError(f"{path} does not exist: give the name of an image file")
-    if _is_zarr(path.name):
+    if _is_zarr(path.name) or holds_zarr(path):
         from care_bridge.images.zarr_source import open_zarr
 
         return open_zarr(path, axes)

@@ -85,8 +85,8 @@ class Image:
 
     pixels: an array of uint8, uint16 or float32 whose dimensions `axes` name. rgb: the channels
     are the red, green and blue of one colour picture, not measured channels. container: the file
-    format it came in ("imagej", "ome" or "plain"), kept when it is written. history: lines that
-    say what was done to it, written into the file's metadata.
+    format it came in ("imagej", "ome", "plain", "zarr0.4" or "zarr0.5"), kept when it is written.
+    history: lines that say what was done to it, written into the file's metadata.
     """
 
     pixels: NDArray[np.generic]

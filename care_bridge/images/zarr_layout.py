@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from care_bridge.images.source import Box
 
 CHUNK_BYTES = 4 << 20
-SLAB_BYTES = 64 << 20
+SLAB_BYTES = 32 << 20
 _SIDE = 512  # of a chunk in Y and X, and of an image that needs no smaller copies
 
 
@@ -16,7 +16,7 @@ def chunk_shape(sizes: Mapping[str, int], itemsize: int) -> tuple[int, ...]:
     """Chunks of at most 4 MiB for an image of these sizes, in the order of `sizes`.
 
     About 512 x 512 pixels of several slices. Where a layer of such chunks would be more than
-    64 MiB, which a writer of single slices has to hold, and for images without Z: about 1024 x 1024
+    32 MiB, which a writer of single slices has to hold, and for images without Z: about 1024 x 1024
     of one. Chunks are as equal as can be: each is stored whole, also where the image ends in it.
     """
     depth = min(

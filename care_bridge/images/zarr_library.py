@@ -1,7 +1,8 @@
-"""The seam to zarr-python: it is loaded here, and its errors become ours here."""
+"""The seam to zarr-python: it is loaded and set up here, and its errors become ours here."""
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +18,20 @@ if TYPE_CHECKING:
     ZarrArray: TypeAlias = zarr.Array[Any]
 
 
+# Chunks that are decoded or encoded at a time. Each thread keeps memory of its own, some chunks'
+# worth; more threads than these gain little beside a network that computes.
+THREADS = min(4, os.cpu_count() or 1)
+
+
 def load_zarr() -> Any:
     """The module zarr; MissingExtraError where it is not installed."""
     try:
-        return import_module("zarr")
+        zarr = import_module("zarr")
     except ModuleNotFoundError as error:
         raise MissingExtraError("OME-Zarr", "zarr") from error
+    if zarr.config.get("threading.max_workers") is None:
+        zarr.config.set({"threading.max_workers": THREADS})
+    return zarr
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from care_bridge.images.source import Box, ImageSource
 from care_bridge.images.tiff_axes import settle_axes
 from care_bridge.images.zarr_chunks import ChunkReader
 from care_bridge.images.zarr_folder import holds_zarr
-from care_bridge.images.zarr_library import load_zarr, reading
+from care_bridge.images.zarr_library import THREADS, load_zarr, reading
 from care_bridge.images.zarr_metadata import Multiscale, read_multiscale
 
 if TYPE_CHECKING:
@@ -114,9 +114,8 @@ class _ZarrSource:
         chunks = dict(zip(self._stored, array.chunks, strict=True))
         self.pieces = tuple(chunks.get(axis, 1) for axis in CANONICAL)
         chunk = prod(array.chunks) * array.dtype.itemsize
-        self.memory = (
-            max(ChunkReader.LIMIT, chunk) + 2 * load_zarr().config.get("async.concurrency") * chunk
-        )
+        # what is kept, and what each thread has at a time, encoded and decoded
+        self.memory = max(ChunkReader.LIMIT, chunk) + 2 * THREADS * chunk
 
     def read(self, box: Box) -> NDArray[np.generic]:
         """The pixels of a box."""

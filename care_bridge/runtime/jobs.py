@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from care_bridge.errors import ImageError
-from care_bridge.images import Storage, is_image_name, list_images
+from care_bridge.images import Storage, is_image, is_image_name, list_images
 from care_bridge.runtime.options import RestoreOptions
 
 SUFFIX_IN_SAME_FOLDER = "_restored"
@@ -125,7 +125,7 @@ def _expand(
 ) -> list[tuple[Path, Path]]:
     """Images of a source, each with the path it gets below the output folder."""
     path = Path(source)
-    if path.is_dir() and not is_image_name(path.name):
+    if path.is_dir() and not is_image(path):
         images = _images_in(path, options, may_be_empty)
         if path.resolve() in output.folder.resolve().parents:
             # Results below the images are not restored again.

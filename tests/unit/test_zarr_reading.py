@@ -11,6 +11,8 @@ from care_bridge.errors import AxesError, ImageError, MissingExtraError
 from care_bridge.images import open_image, zarr_library
 from care_bridge.images.source import boxes_of, whole
 from care_bridge.images.zarr_source import open_zarr
+from care_bridge.runtime.jobs import Output, find_jobs
+from care_bridge.runtime.options import RestoreOptions
 
 PIXELS = np.random.default_rng(0).integers(0, 4000, (2, 3, 5, 20, 30)).astype("<u2")
 CHUNKS = (1, 1, 2, 16, 16)
@@ -344,6 +346,15 @@ def test_what_bioformats2raw_makes(tmp_path, version):
     write_image(path / "1", MICRONS, scaled(1, 1, 1, 1, 1), version)
     with pytest.raises(ImageError, match=r"2 images \(0, 1\).*converted.zarr/0"):
         open_image(path)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_field_of_a_plate_is_an_image_of_its_own(tmp_path, version):
+    field = tmp_path / "plate.zarr" / "A" / "1" / "0"
+    write_image(field, MICRONS, scaled(1, 1, 1, 1, 1), version)
+    np.testing.assert_array_equal(open_image(field).pixels, PIXELS)
+    (job,) = find_jobs([field], Output.of(tmp_path / "out"), RestoreOptions())
+    assert (job.source, job.target) == (field, tmp_path / "out" / "0.ome.tif")
 
 
 def test_a_folder_that_is_no_zarr(tmp_path):
