@@ -19,6 +19,7 @@ VERBS = (
     "prepare",
     "train",
     "export",
+    "import-csbdeep",
     "check",
     "evaluate",
     "inspect",
@@ -81,7 +82,7 @@ def _parser_of(verb: str) -> argparse.ArgumentParser:
 
 
 def _module(verb: str) -> ModuleType:
-    return import_module(f"care_bridge.cli.{verb}")
+    return import_module(f"care_bridge.cli.{verb.replace('-', '_')}")
 
 
 def _summary(module: ModuleType) -> str:

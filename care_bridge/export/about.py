@@ -157,6 +157,13 @@ def _use(spec: ModelSpec) -> list[str]:
 
 
 def _validation(checkpoint: Checkpoint) -> list[str]:
+    if checkpoint.imported:
+        return [
+            "# Validation",
+            "",
+            "Not known: csbdeep trained the model. Compare with your own data before trusting it.",
+            "",
+        ]
     images = checkpoint.images["validation"]
     source = f"on {len(images)} image{'s' * (len(images) != 1)} that training did not see"
     return [
@@ -188,6 +195,9 @@ def _meaning(checkpoint: Checkpoint) -> list[str]:
 
 def _training(checkpoint: Checkpoint) -> list[str]:
     config = checkpoint.config
+    if checkpoint.imported:
+        settings = [(key, f"{value}") for key, value in checkpoint.imported.items()]
+        return ["# Training", "", *_table(("csbdeep's setting", "value"), settings), ""]
     rows = [
         ("batches", str(checkpoint.step)),
         ("batch size", str(config.training.batch_size)),

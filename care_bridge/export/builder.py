@@ -117,6 +117,8 @@ def _normalization(checkpoint: Checkpoint) -> Percentiles | FixedScale:
 
 def _training(checkpoint: Checkpoint) -> dict[str, Any]:
     """What the package keeps of its training; no paths of the machine it was trained on."""
+    if checkpoint.imported:
+        return {"csbdeep": dict(checkpoint.imported)}
     settings = checkpoint.config.model_dump(mode="json", exclude={"data"}, exclude_none=True)
     return {
         "steps": checkpoint.step,

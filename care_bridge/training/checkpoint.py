@@ -48,7 +48,9 @@ class Checkpoint:
     network: in eval mode, float32, on the CPU. axes: "YX" or "ZYX". step: batches it has learned
     from. validation: figures on the validation patches (loss, psnr, psnr_input; dB in the paper's
     metric). intensities: of the training images, for the fixed mode. images: names of the files
-    trained and validated on. versions: of the libraries it was trained with.
+    trained and validated on. versions: of the libraries it was trained with. imported: what
+    another program's configuration says, where that trained it: then the config knows of the
+    network alone, and validation and images are empty.
     """
 
     config: TrainConfig
@@ -62,6 +64,7 @@ class Checkpoint:
     intensities: Intensities
     images: Mapping[str, list[str]]
     versions: Mapping[str, str]
+    imported: Mapping[str, Any] | None = None
 
 
 def build_network(config: TrainConfig, channels_in: int, channels_out: int) -> UNet:

@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, softplus
 
 from care_bridge.training.networks.pooling import MaxBlurPool
 
 _BATCH_NORM_EPS = 1e-3  # Keras's, so that csbdeep's weights mean the same here
+_LEAST_SCALE = 1e-3  # csbdeep's
 
 
 class UNet(nn.Module):
@@ -23,7 +24,8 @@ class UNet(nn.Module):
     `residual` is set and C_in == C_out. Weights start Glorot uniform, biases at zero.
 
     batch_norm: after each convolution but the last, as csbdeep does it. blur_pool: MaxBlurPool
-    instead of max-pooling. top_skip: concatenate the first level's features too.
+    instead of max-pooling. top_skip: concatenate the first level's features too. probabilistic:
+    besides the output, the mean of a Laplace distribution, there is its scale (`distribution`).
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class UNet(nn.Module):
         batch_norm: bool = False,
         blur_pool: bool = False,
         top_skip: bool = True,
+        probabilistic: bool = False,
     ) -> None:
         super().__init__()
 
@@ -65,14 +68,29 @@ class UNet(nn.Module):
         max_pool = nn.MaxPool2d if dimensions == 2 else nn.MaxPool3d
         self.pool = MaxBlurPool(dimensions) if blur_pool else max_pool(2)
         self.last = _convolution(dimensions)(narrowed[0], channels_out, 1)
+        if probabilistic:
+            self.scale = _convolution(dimensions)(narrowed[0], channels_out, 1)
         self.residual = residual and channels_in == channels_out
         self.top_skip = top_skip
         self.apply(_glorot)
 
     def forward(self, x: Tensor) -> Tensor:
         """Restore a batch."""
+        return self._restored(x, self._features(x))
+
+    def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean and the scale (> 0) of each pixel's Laplace distribution."""
+        features = self._features(x)
+        scale: Tensor = softplus(self.scale(features)) + _LEAST_SCALE
+        return self._restored(x, features), scale
+
+    def _restored(self, x: Tensor, features: Tensor) -> Tensor:
+        restored: Tensor = self.last(features)
+        return restored + x if self.residual else restored
+
+    def _features(self, x: Tensor) -> Tensor:
         skipped = []
-        features = x
+        features: Tensor = x
         for level in self.encoder:
             features = level(features)
             skipped.append(features)
@@ -87,8 +105,7 @@ class UNet(nn.Module):
             beside = skipped.pop()
             joined = torch.cat([wide, beside], dim=1) if skipped or self.top_skip else wide
             features = level(joined)
-        restored: Tensor = self.last(features)
-        return restored + x if self.residual else restored
+        return features
 
 
 def upsample(x: Tensor) -> Tensor:
