@@ -9,16 +9,22 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from care_bridge.cli import restore_lines as lines
 from care_bridge.cli.restore_arguments import add_restore_options, restore_options
 from care_bridge.cli.restore_progress import bars
+from care_bridge.cli.restore_way import way_of
 from care_bridge.errors import BatchError, ConfigError
 
 if TYPE_CHECKING:
     from care_bridge.runtime.batch import Work
+    from care_bridge.runtime.file_restoring import Way
     from care_bridge.runtime.jobs import Job
     from care_bridge.runtime.one_file import Restored
     from care_bridge.runtime.options import RestoreOptions
@@ -57,6 +63,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="watch, and end when nothing was new for so long",
     )
     parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS|local|local:N",
+        help="restore on the workers of a dask cluster, into OME-Zarr: the address of its "
+        "scheduler, or N processes of this machine",
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS|local:N",
+        help="restore each image on the workers of a dask cluster (its scheduler's address), or on "
+        "N processes of this machine, into OME-Zarr",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
         help="print the results as JSON: one document at the end, or a line each when watching",
@@ -70,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
     watched = arguments.watch or arguments.watch_idle is not None
     if arguments.dry_run and watched:
         raise ConfigError("dry-run and watch were both given: use one of the two")
+    if arguments.cluster and (arguments.dry_run or watched):
+        raise ConfigError("a cluster restores what is there: leave out dry-run and watch")
     if arguments.dry_run:
         _foretell(arguments, options)
     elif watched:
@@ -85,7 +105,7 @@ def _restore(arguments: argparse.Namespace, options: RestoreOptions) -> None:
     restored: list[Restored] = []
     skipped: tuple[Job, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
-    with bars() as shown:
+    with bars() as shown, way_of(arguments.cluster) as way:
 
         def planned(work: Work) -> None:
             nonlocal skipped
@@ -104,6 +124,7 @@ def _restore(arguments: argparse.Namespace, options: RestoreOptions) -> None:
                 arguments.model,
                 arguments.out,
                 options,
+                way=way,
                 on_planned=planned,
                 on_progress=shown.update,
                 on_restored=tell,
@@ -120,6 +141,21 @@ def _restore(arguments: argparse.Namespace, options: RestoreOptions) -> None:
                     failed=(lines.failed_entry(*failure) for failure in failed),
                 )
                 print(document)
+
+
+@contextmanager
+def _way(cluster: str | None) -> Iterator[Way]:
+    """How files are restored."""
+    if cluster is None:
+        from care_bridge.runtime.file_restoring import restore_in_this_process
+
+        yield restore_in_this_process
+        return
+    from care_bridge.cluster.connection import connect
+    from care_bridge.cluster.restoring import restore_on_cluster
+
+    with connect(cluster) as client:
+        yield partial(restore_on_cluster, client)
 
 
 def _foretell(arguments: argparse.Namespace, options: RestoreOptions) -> None:
@@ -160,7 +196,7 @@ def _watch(arguments: argparse.Namespace, options: RestoreOptions) -> None:
     from care_bridge.runtime.watch import Pace, watch_files
 
     idle = math.inf if arguments.watch_idle is None else arguments.watch_idle
-    with bars() as shown:
+    with bars() as shown, way_of(arguments.cluster) as way:
 
         def tell(result: Restored) -> None:
             shown.restored(result)
@@ -182,6 +218,7 @@ def _watch(arguments: argparse.Namespace, options: RestoreOptions) -> None:
             arguments.out,
             options,
             Pace(idle=idle),
+            way=way,
             on_progress=shown.update,
             on_restored=tell,
             on_failed=tell_failure,

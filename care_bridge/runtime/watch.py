@@ -17,6 +17,7 @@ from pathlib import Path
 from care_bridge.errors import CareBridgeError, ConfigError, ImageError
 from care_bridge.package.package import Package, load_package
 from care_bridge.runtime.batch import remove_leftovers_of
+from care_bridge.runtime.file_restoring import Way, restore_in_this_process
 from care_bridge.runtime.jobs import Job, Output, conflicts, find_jobs
 from care_bridge.runtime.manifest import (
     Recipe,
@@ -65,6 +66,7 @@ def watch_files(
     options: RestoreOptions,
     pace: Pace = Pace(),
     *,
+    way: Way = restore_in_this_process,
     on_progress: BatchProgress | None = None,
     on_restored: Callable[[Restored], None] | None = None,
     on_failed: Callable[[Job, str], None] | None = None,
@@ -84,7 +86,8 @@ def watch_files(
     present = find_jobs(sources, output, options, may_be_empty=True)
     with open_manifest(output.folder) as manifest:
         remove_leftovers_of(present)
-        files = FileRestorer(Restorer(package, options), output, recipe, manifest, on_progress)
+        restorer = Restorer(package, options)
+        files = FileRestorer(restorer, output, recipe, manifest, on_progress, way)
         watch = _Watch(sources, files, manifest.records, pace, on_restored, on_failed)
         try:
             watch.run()

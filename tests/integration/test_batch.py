@@ -14,6 +14,7 @@ import pytest
 import tifffile
 
 from care_bridge.cli.main import main
+from care_bridge.images import open_image
 from care_bridge.runtime.manifest import MANIFEST
 from tests.packages import tiny_package
 
@@ -85,10 +86,10 @@ def command(source, package, out, *more):
 
 def test_a_batch_killed_at_five_moments_gives_the_bytes_of_an_undisturbed_one(tmp_path, package):
     source, out = tmp_path / "in", tmp_path / "out"
-    write_many(source, 24, (500, 600))
+    write_many(source, 16, (400, 500))
     subprocess.run(command(source, package, tmp_path / "calm"), check=True, capture_output=True)
     calm = contents(tmp_path / "calm")
-    assert len(calm) == 24
+    assert len(calm) == 16
     rng = random.Random(4)
     for _ in range(5):
         there = len(contents(out))
@@ -100,9 +101,9 @@ def test_a_batch_killed_at_five_moments_gives_the_bytes_of_an_undisturbed_one(tm
         assert process.wait() == -signal.SIGKILL
         for name, content in contents(out).items():
             assert content == calm[name]
-    assert len(contents(out)) < 24
+    assert len(contents(out)) < 16
     last = subprocess.run(command(source, package, out), check=True, capture_output=True, text=True)
-    assert "of 24 were restored already" in last.stderr
+    assert "of 16 were restored already" in last.stderr
     assert contents(out) == calm
     assert {path.name for path in out.iterdir()} == {*calm, MANIFEST}
 
@@ -299,6 +300,21 @@ def test_options_from_a_file(tmp_path, package, case):
     arguments = (tmp_path / "a.tif", "--model", package, "--out", out, "--options", options)
     assert run(*arguments, *flags) == 0
     assert tifffile.imread(out).dtype == dtype
+
+
+def test_a_batch_on_a_cluster_is_that_of_one_process_and_resumes(tmp_path, package, capsys):
+    source = tmp_path / "in"
+    write_many(source, 2, (120, 150))
+    arguments = (source, "--model", package, "--format", "zarr")
+    assert run(*arguments, "--out", tmp_path / "alone") == 0
+    out = (*arguments, "--out", tmp_path / "together", "--cluster", "local:1")
+    assert run(*out) == 0
+    for name in ("cells0.ome.zarr", "cells1.ome.zarr"):
+        alone, together = (open_image(tmp_path / place / name) for place in ("alone", "together"))
+        np.testing.assert_array_equal(alone.pixels, together.pixels)
+    capsys.readouterr()
+    assert run(*out) == 0
+    assert "2 of 2 were restored already" in capsys.readouterr().err
 
 
 BAD_OPTIONS = {

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from care_bridge import Restorer
+from care_bridge.axes import Axes
+from care_bridge.images import Image, open_image, write_image
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.watch import Pace, watch_files
 from tests.packages import tiny_package
@@ -107,6 +110,24 @@ def test_a_file_that_changes_afterwards_is_restored_again(tmp_path, package):
     assert watch.restored == ["a.tif", "a.tif"]
     assert first != (out / "a.tif").read_bytes()
     assert tifffile.imread(out / "a.tif").shape == (100, 90)
+
+
+def test_a_zarr_folder_that_is_written_chunk_by_chunk(tmp_path, package):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    write_image(Image(cells(), Axes("YX")), tmp_path / "a.ome.zarr")
+    files = (path for path in tmp_path.joinpath("a.ome.zarr").rglob("*") if path.is_file())
+    parts = sorted(files)
+    with watching(source, package, out) as watch:
+        for part in parts:
+            copy = source / part.relative_to(tmp_path)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(part.read_bytes())
+            time.sleep(0.1)
+    assert watch.restored == ["a.ome.zarr"]
+    assert watch.failed == []
+    whole = Restorer(package).restore_image(open_image(source / "a.ome.zarr"))
+    np.testing.assert_array_equal(open_image(out / "a.ome.zarr").pixels, whole.pixels)
 
 
 def test_a_result_of_unknown_origin_stays_and_is_named(tmp_path, package):
