@@ -20,7 +20,7 @@ def chunk_shape(sizes: Mapping[str, int], itemsize: int) -> tuple[int, ...]:
     of one. Chunks are as equal as can be: each is stored whole, also where the image ends in it.
     """
     depth = min(
-        CHUNK_BYTES // (_SIDE * _SIDE * itemsize),
+        CHUNK_BYTES // (min(sizes["Y"], _SIDE) * min(sizes["X"], _SIDE) * itemsize),
         SLAB_BYTES // (sizes["Y"] * sizes["X"] * itemsize),
         sizes.get("Z", 1),
     )
