@@ -3,13 +3,13 @@
 A pixel is a number of one digit (uint8, uint16), two (float32) or four (float64): digits of 16
 bits, of 8 for uint8. The first pass over the pixels counts their leading digit, whose counts say
 with which digit the pixel at a wanted rank begins; each further pass counts the next digit of
-those pixels alone that begin so. Counts are int64; nothing is sorted or sampled.
+those pixels alone that begin so, or sorts them where they are few. Counts are int64.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _CHUNK = 1 << 18
+_FEW = 1 << 17
 _SIGN = 0x8000
 _EXPONENTS = {"float32": 0x7F80, "float64": 0x7FF0}
 MEASURABLE = ("uint8", "uint16", *_EXPONENTS)
@@ -58,11 +59,14 @@ def measure(
             searches[group].count(pixels)
         for search in searches:
             search.narrow()
+        if not any(search.sought for search in searches):
+            break
     return tuple(search.levels() for search in searches)
 
 
 def passes(dtype: np.dtype[Any], percents: Sequence[float]) -> int:
-    """How many times `measure` reads all pixels: once for integers, twice for float32."""
+    """How many times `measure` reads all pixels: once for integers, twice for float32; at most
+    four times for float64."""
     return _digits(dtype) if percents else 1
 
 
@@ -74,8 +78,9 @@ class _Search:
     """The search for the pixels at the ranks of some percentiles.
 
     A prefix is the digits with which pixels begin, the leading one first, in the bits that they
-    have in memory. sought: for each rank, the prefix of its pixel as far as it is known, and its
-    rank among the pixels with that prefix.
+    have in memory. sought: by prefix, the ranks whose pixels begin so, each with its rank among
+    these pixels. Pixels of a sought prefix are counted by their next digit, or, where they are
+    few, kept and sorted. found: the pixel at each rank.
     """
 
     def __init__(self, dtype: np.dtype[Any], percents: Sequence[float], ignore_zeros: bool) -> None:
@@ -85,8 +90,10 @@ class _Search:
         self.counted = 0
         self.nonfinite = 0
         self.digit = np.dtype(np.uint8 if dtype == np.uint8 else np.uint16)
+        self.sought: dict[tuple[int, ...], list[tuple[int, int]]] = {(): []}
         self.counts: dict[tuple[int, ...], NDArray[np.int64]] = {(): self._nothing()}
-        self.sought: dict[int, tuple[tuple[int, ...], int]] = {}
+        self.kept: dict[tuple[int, ...], list[NDArray[np.generic]]] = {}
+        self.found: dict[int, float] = {}
 
     def _nothing(self) -> NDArray[np.int64]:
         return np.zeros(1 << (8 * self.digit.itemsize), np.int64)
@@ -105,31 +112,61 @@ class _Search:
 
     def _count(self, chunk: NDArray[np.generic]) -> None:
         digits = chunk.view(self.digit).reshape(-1, _digits(self.dtype))[:, ::-1]  # little-endian
-        known = len(next(iter(self.counts), ()))
+        known = len(next(iter(self.sought), ()))
         leading = [np.ascontiguousarray(digits[:, place]) for place in range(known)]
-        for prefix, counts in self.counts.items():
-            following = digits[:, known]
+        for prefix in self.sought:
+            begins: NDArray[np.bool_] | slice = slice(None)
             if prefix:
                 begins = leading[0] == prefix[0]
                 for place in range(1, known):
                     begins &= leading[place] == prefix[place]
-                following = following[begins]
+            if prefix in self.kept:
+                self.kept[prefix].append(chunk[begins])
+                continue
+            following = digits[begins, known]
             if following.size:
+                counts = self.counts[prefix]
                 counts += np.bincount(following, minlength=counts.size)
 
     def narrow(self) -> None:
         """Go one digit further, after all pixels were counted."""
-        if () in self.counts:
+        if () in self.sought:
             self._start(self.counts[()])
-        found = {}
-        for rank, (prefix, within) in self.sought.items():
+        longer: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        sizes = {}
+        for prefix, ranks in self.sought.items():
+            if prefix in self.kept:
+                ordered = np.sort(np.concatenate(self.kept[prefix]))
+                self.found.update((rank, float(ordered[within])) for rank, within in ranks)
+                continue
             digits = self._ascending(prefix)
-            cumulative = np.cumsum(self.counts[prefix][digits])
-            place = int(np.searchsorted(cumulative, within, side="right"))
-            before = int(cumulative[place - 1]) if place else 0
-            found[rank] = ((*prefix, int(digits[place])), within - before)
-        self.sought = found
-        self.counts = {prefix: self._nothing() for prefix, _ in found.values()}
+            counts = self.counts[prefix][digits]
+            ends = np.cumsum(counts)
+            for rank, within in ranks:
+                place = int(np.searchsorted(ends, within, side="right"))
+                size = int(counts[place])
+                found = (*prefix, int(digits[place]))
+                longer.setdefault(found, []).append((rank, within - int(ends[place]) + size))
+                sizes[found] = size
+        self._seek(longer, sizes)
+
+    def _seek(
+        self,
+        longer: Mapping[tuple[int, ...], list[tuple[int, int]]],
+        sizes: Mapping[tuple[int, ...], int],
+    ) -> None:
+        """Make ready for counting the pixels of `longer` prefixes, of which there are `sizes`."""
+        self.sought, self.counts, self.kept = {}, {}, {}
+        for prefix, ranks in longer.items():
+            if len(prefix) == _digits(self.dtype):
+                pixel = float(np.array(prefix[::-1], self.digit).view(self.dtype)[0])
+                self.found.update((rank, pixel) for rank, _ in ranks)
+                continue
+            self.sought[prefix] = ranks
+            if sizes[prefix] <= _FEW:
+                self.kept[prefix] = []
+            else:
+                self.counts[prefix] = self._nothing()
 
     def _start(self, counts: NDArray[np.int64]) -> None:
         exponent = _EXPONENTS.get(self.dtype.name)
@@ -140,7 +177,7 @@ class _Search:
         self.counted = int(counts.sum())
         if self.counted:
             ends = {end for rank in self._ranks() for end in self._neighbours(rank)}
-            self.sought = {end: ((), end) for end in ends}
+            self.sought[()] = [(end, end) for end in ends]
 
     def _ascending(self, prefix: tuple[int, ...]) -> NDArray[np.intp]:
         """The digits that may follow `prefix`, from the lowest pixel's to the highest one's:
@@ -164,13 +201,9 @@ class _Search:
             return Levels((0.0,) * len(self.percents), 0, self.nonfinite)
         found = []
         for rank in self._ranks():
-            below, above = (self._pixel(end) for end in self._neighbours(rank))
+            below, above = (self.found[end] + 0.0 for end in self._neighbours(rank))  # no -0.0
             found.append(_between(below, above, rank - math.floor(rank)))
         return Levels(tuple(found), self.counted, self.nonfinite)
-
-    def _pixel(self, rank: int) -> float:
-        prefix, _ = self.sought[rank]
-        return float(np.array(prefix[::-1], self.digit).view(self.dtype)[0]) + 0.0  # no -0.0
 
 
 def _between(below: float, above: float, share: float) -> float:

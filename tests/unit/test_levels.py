@@ -36,6 +36,7 @@ def measured(blocks, percents=PERCENTS, ignore_zeros=False):
         pytest.param(BITS[np.isfinite(BITS)], id="float32-all-bits"),
         pytest.param(np.array([0.0, -0.0, 1e-45, -1e-45], np.float32), id="float32-around-zero"),
         pytest.param(NORMAL, id="float64"),
+        pytest.param(NORMAL - NORMAL.max() - 1, id="float64-negative"),
         pytest.param(np.array([3.5], np.float32), id="one"),
     ],
 )
@@ -44,6 +45,14 @@ def test_percentiles_are_numpys_to_the_last_bit(pixels):
     for parts in (1, 7):
         blocks = [part for part in np.array_split(pixels, parts) if part.size]
         assert measured(blocks).percentiles == tuple(expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_percentiles_of_many_alike_are_numpys(dtype, sign):
+    """More pixels with the same leading digits than are kept to be sorted."""
+    pixels = (sign * (1000 + RANDOM.normal(0, 0.01, 400_000))).astype(dtype)
+    assert measured([pixels]).percentiles == tuple(np.percentile(pixels.astype(float), PERCENTS))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
