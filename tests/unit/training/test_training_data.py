@@ -11,6 +11,7 @@ import tifffile
 from care_bridge.axes import Axes
 from care_bridge.errors import ImageError, TrainingError
 from care_bridge.images import Image
+from care_bridge.images.source import ImageInMemory
 from care_bridge.normalization import Percentiles
 from care_bridge.package.package import load_package
 from care_bridge.runtime.restorer import Restorer
@@ -180,10 +181,11 @@ def test_samples_are_images_of_their_own_scaled_as_restoring_scales_them(tmp_pat
     assert [stack.name for stack in stacks] == [
         f"two.tif, sample {sample}" for sample in (0, 0, 0, 1, 1, 1)
     ]
-    plan = Restorer(tiny_package(tmp_path / "package")).plan(Image(samples, Axes("STYX")))
+    source = ImageInMemory(Image(samples, Axes("STYX")))
+    plan = Restorer(tiny_package(tmp_path / "package")).plan(source)
     spec = load_package(tmp_path / "package").spec.normalization
     assert isinstance(spec, Percentiles)
-    scales = [scales.before[0] for scales in plan.scales for _ in range(3)]
+    scales = [scales.before[0] for scales in plan.scales.all() for _ in range(3)]
     for stack, scale in zip(stacks, scales, strict=True):
         assert stack.source_statistics.level(spec.low) == pytest.approx(scale.lo)
         assert stack.source_statistics.level(spec.high) == pytest.approx(scale.hi)
