@@ -7,12 +7,9 @@ from what: the same command again goes on where it was interrupted.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +21,6 @@ from care_bridge.errors import BatchError, ConfigError
 
 if TYPE_CHECKING:
     from care_bridge.runtime.batch import Work
-    from care_bridge.runtime.file_restoring import Way
     from care_bridge.runtime.jobs import Job
     from care_bridge.runtime.one_file import Restored
     from care_bridge.runtime.options import RestoreOptions
@@ -69,12 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "scheduler, or N processes of this machine",
     )
     parser.add_argument(
-        "--cluster",
-        metavar="ADDRESS|local:N",
-        help="restore each image on the workers of a dask cluster (its scheduler's address), or on "
-        "N processes of this machine, into OME-Zarr",
-    )
-    parser.add_argument(
         "--json",
         action="store_true",
         help="print the results as JSON: one document at the end, or a line each when watching",
@@ -85,11 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Restore, and print a line for each result."""
     options = restore_options(arguments)
+    if arguments.cluster and options.format == "auto":
+        options = dataclasses.replace(options, format="zarr")
     watched = arguments.watch or arguments.watch_idle is not None
     if arguments.dry_run and watched:
         raise ConfigError("dry-run and watch were both given: use one of the two")
-    if arguments.cluster and (arguments.dry_run or watched):
-        raise ConfigError("a cluster restores what is there: leave out dry-run and watch")
     if arguments.dry_run:
         _foretell(arguments, options)
     elif watched:
@@ -141,21 +131,6 @@ def _restore(arguments: argparse.Namespace, options: RestoreOptions) -> None:
                     failed=(lines.failed_entry(*failure) for failure in failed),
                 )
                 print(document)
-
-
-@contextmanager
-def _way(cluster: str | None) -> Iterator[Way]:
-    """How files are restored."""
-    if cluster is None:
-        from care_bridge.runtime.file_restoring import restore_in_this_process
-
-        yield restore_in_this_process
-        return
-    from care_bridge.cluster.connection import connect
-    from care_bridge.cluster.restoring import restore_on_cluster
-
-    with connect(cluster) as client:
-        yield partial(restore_on_cluster, client)
 
 
 def _foretell(arguments: argparse.Namespace, options: RestoreOptions) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from care_bridge.errors import ConfigError
-
 if TYPE_CHECKING:
-    from care_bridge.runtime.file_restoring import FileTask, Outcome, Way
-    from care_bridge.runtime.restorer import Progress, Restorer
+    from care_bridge.runtime.file_restoring import Way
 
 
 @contextmanager
@@ -24,19 +22,6 @@ def way_of(cluster: str | None) -> Iterator[Way]:
         return
     from care_bridge.cluster.connection import connect
     from care_bridge.cluster.restoring import restore_on_cluster
-    from care_bridge.runtime.file_restoring import Outcome
 
     with connect(cluster) as client:
-
-        def restore(
-            restorer: Restorer, task: FileTask, begin: Callable[[], None], progress: Progress
-        ) -> Outcome:
-            if task.rescale_to is not None:
-                raise ConfigError("a cluster does not rescale to another image: leave one out")
-            begin()
-            plan = restore_on_cluster(
-                client, restorer, task.source, task.target, task.storage, progress
-            )
-            return Outcome(plan, plan.info)
-
-        yield restore
+        yield partial(restore_on_cluster, client)

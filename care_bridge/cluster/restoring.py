@@ -9,6 +9,7 @@ worker was lost is done again by another.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,13 +21,14 @@ from numpy.typing import NDArray
 import care_bridge
 from care_bridge.axes import CANONICAL
 from care_bridge.cluster.regions import Region, cut_into_regions
-from care_bridge.errors import CareBridgeError, ClusterError, ImageError
+from care_bridge.errors import CareBridgeError, ClusterError, ConfigError, ImageError
 from care_bridge.images import open_source
 from care_bridge.images.source import Box, ImageSink
-from care_bridge.images.storage import ZARR_SUFFIX, Storage
+from care_bridge.images.storage import ZARR_SUFFIX
 from care_bridge.images.zarr_folder import discard
 from care_bridge.images.zarr_sink import finish_zarr, open_for_regions, prepare_zarr
 from care_bridge.package.package import load_package
+from care_bridge.runtime.file_restoring import FileTask, Outcome
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.plan import Plan
 from care_bridge.runtime.restorer import Progress, Restorer
@@ -55,44 +57,50 @@ class ClusterJob:
 def restore_on_cluster(
     client: Client,
     restorer: Restorer,
-    source: Path,
-    target: Path,
-    storage: Storage,
-    progress: Progress | None = None,
-) -> Plan:
-    """Restore the image file `source` into the OME-Zarr `target`, whole or not at all.
+    task: FileTask,
+    begin: Callable[[], None],
+    progress: Progress,
+) -> Outcome:
+    """Restore an image file into an OME-Zarr, whole or not at all: a `Way` once it has a client.
 
-    `progress` is called with the regions done and all regions. Returns what was planned. Raises
-    ImageError where the target is no OME-Zarr or cannot be written, ClusterError where the workers
-    cannot do it, and what `Restorer.plan` raises.
+    `progress` is called with the regions done and all regions. Raises ImageError where the target
+    is no OME-Zarr or cannot be written, ClusterError where the workers cannot do it, and what
+    `Restorer.plan` raises.
     """
-    if not target.name.lower().endswith(ZARR_SUFFIX):
-        raise ImageError(
-            f"{target} cannot be written by several workers: use format zarr, or a name in .zarr"
+    if task.rescale_to is not None:
+        raise ConfigError(
+            "rescale_to needs the whole result, which no worker has: leave it out, or restore "
+            "without a cluster"
         )
-    with open_source(source, restorer.options.axes) as image:
+    if not task.target.name.lower().endswith(ZARR_SUFFIX):
+        raise ImageError(
+            f"{task.target} cannot be written by several workers: use format zarr, or a name in "
+            f"{ZARR_SUFFIX}"
+        )
+    with open_source(task.source, restorer.options.axes) as image:
         plan = restorer.plan(image)
     package = restorer.package
     job = ClusterJob(
-        source.absolute(),
-        target.absolute(),
+        task.source.absolute(),
+        task.target.absolute(),
         package.source.absolute(),
         package.spec.rdf_sha256,
         restorer.options,
         plan,
     )
+    begin()
     try:
-        prepare_zarr(plan.info, job.target, storage)
+        prepare_zarr(plan.info, job.target, task.storage)
         with open_for_regions(job.target) as sink:
             regions = cut_into_regions(plan.info, sink.pieces, plan.grid)
         _run(client, job, regions, progress)
-        finish_zarr(plan.info, job.target, storage)
+        finish_zarr(plan.info, job.target, task.storage)
     finally:
         discard(job.target)
-    return plan
+    return Outcome(plan, plan.info)
 
 
-def _run(client: Client, job: ClusterJob, regions: list[Region], progress: Progress | None) -> None:
+def _run(client: Client, job: ClusterJob, regions: list[Region], progress: Progress) -> None:
     from distributed import KilledWorker, as_completed
 
     # A task's result, unlike scattered data, is made anew when the worker that holds it is lost.
@@ -101,8 +109,7 @@ def _run(client: Client, job: ClusterJob, regions: list[Region], progress: Progr
     try:
         for done, future in enumerate(as_completed(futures), 1):
             future.result()
-            if progress:
-                progress(done, len(futures))
+            progress(done, len(futures))
     except KilledWorker as error:
         raise ClusterError(
             f"workers were lost again and again while they restored {job.source.name}: look into "

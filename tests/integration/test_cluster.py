@@ -8,12 +8,14 @@ import pytest
 
 from care_bridge import Restorer
 from care_bridge.axes import Axes
+from care_bridge.cli.main import main
 from care_bridge.cluster.connection import connect
 from care_bridge.cluster.regions import cut_into_regions
 from care_bridge.cluster.restoring import restore_on_cluster
 from care_bridge.errors import ClusterError, ConfigError, ImageError
 from care_bridge.images import Storage, open_image, write_image
 from care_bridge.images.image import Calibration, Image, ImageInfo
+from care_bridge.runtime.file_restoring import FileTask
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.tiling import AxisLimits, TileGrid
 from tests.packages import tiny_package
@@ -41,9 +43,10 @@ def model(tmp_path_factory):
     return tiny_package(tmp_path_factory.mktemp("package") / "2d")
 
 
-def on_cluster(client, model, source, target, progress=None, **options):
-    restorer = Restorer(model, RestoreOptions(tile={"Y": 300, "X": 400}, **options))
-    restore_on_cluster(client, restorer, source, target, Storage(), progress)
+def on_cluster(client, model, source, target, progress=lambda *_: None):
+    restorer = Restorer(model, RestoreOptions(tile={"Y": 300, "X": 400}))
+    task = FileTask(source, target, Storage())
+    restore_on_cluster(client, restorer, task, lambda: None, progress)
     return open_image(target)
 
 
@@ -77,8 +80,9 @@ def test_a_worker_that_sees_another_package_says_so_and_nothing_is_left(workers,
     model = tiny_package(tmp_path / "model")
     restorer = Restorer(model)
     tiny_package(model, percentiles=(1.0, 99.0))
+    task = FileTask(volume, tmp_path / "a.zarr", Storage())
     with pytest.raises(ClusterError, match="another package"):
-        restore_on_cluster(workers, restorer, volume, tmp_path / "a.zarr", Storage())
+        restore_on_cluster(workers, restorer, task, lambda: None, lambda *_: None)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -108,3 +112,26 @@ def test_regions_cover_all_and_end_where_pieces_end():
         for axis, piece in zip("TZYX", (1, 4, 128, 256), strict=True):
             assert region[axis].start % piece == 0
     assert (seen == 1).all()
+
+
+def test_the_command_line_gives_the_result_of_a_single_process(model, volume, tmp_path):
+    command = ["restore", str(volume), "--model", str(model), "--tile", "300,400"]
+    assert main([*command, "--out", str(tmp_path / "many"), "--cluster", "local:2"]) == 0
+    assert main([*command, "--out", str(tmp_path / "one")]) == 0
+    many = open_image(tmp_path / "many" / "volume.ome.zarr")
+    one = open_image(tmp_path / "one" / "volume.tif")
+    np.testing.assert_array_equal(many.axes.to(many.pixels, one.axes), one.pixels)
+    assert many.history == one.history
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [(["--rescale-to", "truth.tif"], "rescale_to"), (["--format", "ome"], "format zarr")],
+)
+def test_what_a_cluster_cannot_do_is_one_line(model, volume, tmp_path, capsys, more, says):
+    write_image(open_image(volume), tmp_path / "truth.tif")
+    command = ["restore", str(volume), "--model", str(model), "--out", str(tmp_path / "out")]
+    more = [str(tmp_path / word) if word.endswith(".tif") else word for word in more]
+    assert main([*command, *more, "--cluster", "local:1"]) == 1
+    assert says in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not list((tmp_path / "out").glob("*.zarr"))
