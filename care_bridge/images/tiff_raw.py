@@ -20,7 +20,7 @@ from care_bridge.images.source import Box
 
 _CHUNK = 1 << 22  # bytes that are read or written at once
 # Rows of up to so many bytes are read whole and cropped: cheaper than a call for each part of one.
-_WHOLE_ROW = 1 << 14
+_WHOLE_ROW = 1 << 13
 
 
 class RawPixels:
@@ -68,23 +68,43 @@ class RawPixels:
     def _read_block(self, offset: int, box: Box, out: NDArray[np.generic], name: Path) -> None:
         whole = self._whole_axes(box, _WHOLE_ROW)
         inner = self._shape[whole:]
-        crop = (slice(None), *box[whole:])
         direct = out.shape[whole:] == inner and out.dtype == self._dtype
-        for place, part in self._runs(box, whole, out):
-            position = offset + place * self._dtype.itemsize
-            if direct:
-                self._fill(position, part, name)
+        crop = (slice(None), slice(None), *box[whole:])
+        for place, pitch, part in self._parts(box, whole, out):
+            place_in_file = offset + place * self._dtype.itemsize
+            if direct and part.flags.c_contiguous:
+                self._read_rows(place_in_file, pitch, part, name)
             else:
-                stored = np.empty((len(part), *inner), self._dtype)
-                self._fill(position, stored, name)
+                stored = np.empty((*part.shape[:2], *inner), self._dtype)
+                self._read_rows(place_in_file, pitch, stored, name)
                 part[...] = to_pixel_type(stored[crop], name)
 
     def _write_block(self, offset: int, box: Box, pixels: NDArray[np.generic]) -> None:
-        for place, part in self._runs(box, self._whole_axes(box, 0), pixels):
-            self._file.seek(offset + place * self._dtype.itemsize)
-            rest = _bytes_of(np.ascontiguousarray(part, self._dtype))
+        for place, pitch, part in self._parts(box, self._whole_axes(box, 0), pixels):
+            stored = np.ascontiguousarray(part, self._dtype)
+            position = offset + place * self._dtype.itemsize
+            for row in _rows(stored):
+                self._file.seek(position)
+                rest = row
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+                position += pitch * self._dtype.itemsize
+
+    def _read_rows(
+        self, position: int, pitch: int, stored: NDArray[np.generic], name: Path
+    ) -> None:
+        for row in _rows(stored):
+            self._file.seek(position)
+            rest = row
             while rest:
-                rest = rest[self._file.write(rest) :]
+                count = self._file.readinto(rest)
+                if not count:
+                    raise ImageError(
+                        f"{name} ends at byte {self._file.tell()}, before its pixels do: it was "
+                        "changed while it was read"
+                    )
+                rest = rest[count:]
+            position += pitch * self._dtype.itemsize
 
     def _whole_axes(self, box: Box, small: int) -> int:
         """The first of the last axes that are taken whole: together no more than a chunk, covered
@@ -98,37 +118,40 @@ class RawPixels:
             first -= 1
         return first
 
-    def _runs(
+    def _parts(
         self, box: Box, whole: int, pixels: NDArray[np.generic]
-    ) -> Iterator[tuple[int, NDArray[np.generic]]]:
-        """The parts of `pixels`, a block's box, that lie together, where the axes from `whole` on
-        are taken whole: the element of the block where one begins, and its view of `pixels`."""
+    ) -> Iterator[tuple[int, int, NDArray[np.generic]]]:
+        """Parts of `pixels`, a block's box, of about a chunk at most, where the axes from `whole`
+        on are taken whole.
+
+        For each: the element of the block where it begins, the elements from row to row, and its
+        view of `pixels`: rows, each of which lies together in the file.
+        """
+        outer = max(whole - 2, 0)
+        if whole == 1:
+            pixels = pixels[np.newaxis]
         starts = [bounds.start for bounds in box[:whole]]
-        row = prod(self._shape[whole:])
-        step = max(_CHUNK // (row * self._dtype.itemsize), 1)
-        for index in np.ndindex(*pixels.shape[: whole - 1]):
-            place = [start + by for start, by in zip(starts, (*index, 0), strict=True)]
-            first = _flat(tuple(place), self._shape[:whole])
-            rows = pixels[index]
-            for done in range(0, len(rows), step):
-                yield (first + done) * row, rows[done : done + step]
-
-    def _fill(self, position: int, target: NDArray[np.generic], name: Path) -> None:
-        self._file.seek(position)
-        rest = _bytes_of(target)
-        while rest:
-            count = self._file.readinto(rest)
-            if not count:
-                raise ImageError(
-                    f"{name} ends at byte {self._file.tell()}, before its pixels do: it was "
-                    "changed while it was read"
-                )
-            rest = rest[count:]
+        unit = prod(self._shape[whole:])
+        pitch = unit * self._shape[whole - 1]
+        rows, length = pixels.shape[outer : outer + 2]
+        step = max(_CHUNK // (unit * self._dtype.itemsize), 1)
+        many = max(step // length, 1)
+        for index in np.ndindex(*pixels.shape[:outer]):
+            inside = (*index, *[0] * (whole - outer))
+            place = [start + by for start, by in zip(starts, inside, strict=True)]
+            first = _flat(tuple(place), self._shape[:whole]) * unit
+            for top in range(0, rows, many):
+                for left in range(0, length, step):
+                    part = pixels[index][top : top + many, left : left + step]
+                    yield first + top * pitch + left * unit, pitch, part
 
 
-def _bytes_of(pixels: NDArray[np.generic]) -> memoryview:
-    """The memory of contiguous pixels."""
-    return pixels.reshape(-1).view(np.uint8).data
+def _rows(pixels: NDArray[np.generic]) -> Iterator[memoryview]:
+    """The memory of each row (along the first axis) of contiguous pixels."""
+    memory = pixels.reshape(-1).view(np.uint8).data
+    size = len(memory) // len(pixels)
+    for start in range(0, len(memory), size):
+        yield memory[start : start + size]
 
 
 def _flat(index: tuple[int, ...], shape: tuple[int, ...]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -65,7 +66,8 @@ def create_tiff(info: ImageInfo, path: Path, storage: Storage, *, ome: bool) -> 
 
     Above 4 GB, OME-TIFF becomes a BigTIFF, and an ImageJ hyperstack gets one page table for all
     its planes, as ImageJ writes it. Compressed strips lie in reading order, which boxes need not
-    come in: the pixels are first written to a file of their own beside `path`.
+    come in: the pixels are first written to a file of their own beside `path`. ImageJ opens them,
+    but leaves out the names of the channels of compressed stacks.
     """
     tables = Tables.of(info, ome=ome)
     compressed = storage.compression != "none"
@@ -106,9 +108,9 @@ def _check_room(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < needed:
         raise ImageError(
-            f"{path} cannot be written: it needs {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} "
-            "GB are free on its disk"
-        )
+            f"{path} cannot be written: it needs {needed / 1e6:.1f} MB, but only {free / 1e6:.1f} "
+            "MB are free on its disk"
+        ) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _compress(file: io.FileIO, tables: Tables, path: Path) -> None:
