@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from care_bridge.errors import ConfigError
 from care_bridge.normalization import Percentiles
 from care_bridge.package.rdf import is_license
-from care_bridge.package.rdf_content import Card
+from care_bridge.package.rdf_content import Card, Paper
 from care_bridge.package.spec import ModelSpec
 from care_bridge.training.checkpoint import Checkpoint
 
@@ -22,20 +22,51 @@ _LONGEST_DESCRIPTION = 1024
 
 @dataclass(frozen=True)
 class _TaskWords:
-    """What a task is called. trained_on: the end of a sentence. noisy_targets: its PSNR is against
-    images with noise of their own."""
+    """What a task is called. trained_on: the end of a sentence. papers: to cite besides CARE's.
+    noisy_targets: its PSNR is against images with noise of their own."""
 
     name: str
     trained_on: str
+    papers: tuple[Paper, ...] = ()
     noisy_targets: bool = False
 
 
+_NOISE2NOISE = Paper(
+    "Lehtinen et al. (2018) Noise2Noise: Learning Image Restoration without Clean Data. "
+    "International Conference on Machine Learning",
+    "10.48550/arXiv.1803.04189",
+)
+_NOISE2VOID = Paper(
+    "Krull et al. (2019) Noise2Void - Learning Denoising From Single Noisy Images. IEEE/CVF "
+    "Conference on Computer Vision and Pattern Recognition",
+    "10.1109/CVPR.2019.00223",
+)
+_N2V2 = Paper(
+    "Höck et al. (2022) N2V2 - Fixing Noise2Void Checkerboard Artifacts with Modified Sampling "
+    "Strategies and a Tweaked Network Architecture",
+    "10.48550/arXiv.2211.08512",
+)
+_STRUCTURED = Paper(
+    "Broaddus et al. (2020) Removing Structured Noise with Self-Supervised Blind-Spot Networks. "
+    "IEEE International Symposium on Biomedical Imaging",
+    "10.1109/ISBI45749.2020.9098336",
+)
+
 _TASKS = {
     "care": _TaskWords("CARE", "pairs of images (content-aware image restoration)"),
-    "n2n": _TaskWords("N2N", "pairs of noisy images of the same scenes (Noise2Noise)", True),
-    "n2v": _TaskWords("N2V", "noisy images alone (Noise2Void)"),
-    "n2v2": _TaskWords("N2V2", "noisy images alone (N2V2)"),
-    "structn2v": _TaskWords("structN2V", "images with correlated noise alone (structured N2V)"),
+    "n2n": _TaskWords(
+        "N2N",
+        "pairs of noisy images of the same scenes (Noise2Noise)",
+        (_NOISE2NOISE,),
+        noisy_targets=True,
+    ),
+    "n2v": _TaskWords("N2V", "noisy images alone (Noise2Void)", (_NOISE2VOID,)),
+    "n2v2": _TaskWords("N2V2", "noisy images alone (N2V2)", (_N2V2, _NOISE2VOID)),
+    "structn2v": _TaskWords(
+        "structN2V",
+        "images with correlated noise alone (structured Noise2Void)",
+        (_STRUCTURED, _NOISE2VOID),
+    ),
 }
 
 
@@ -106,6 +137,7 @@ def make_card(about: About, task: str, axes: str, tiled_axes: str) -> Card:
         tags=tuple(dict.fromkeys((*about.tags, *given))),
         timestamp=datetime.now(UTC),
         tiled_axes=tiled_axes,
+        papers=_TASKS[task].papers,
     )
 
 

@@ -7,7 +7,7 @@ turn file names into maps with hashes, which old consumers refuse.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from care_bridge.axes import rdf_id
@@ -19,11 +19,20 @@ FORMAT_VERSION = "0.5.4"
 DOCUMENTATION = "README.md"
 COVER = "cover.png"
 
-_CARE_PAPER = {
-    "text": "Weigert et al. (2018) Content-aware image restoration: pushing the limits of "
-    "fluorescence microscopy. Nature Methods 15, 1090-1097",
-    "doi": "10.1038/s41592-018-0216-7",
-}
+
+@dataclass(frozen=True)
+class Paper:
+    """A publication to cite: its reference and its DOI."""
+
+    text: str
+    doi: str
+
+
+_CARE_PAPER = Paper(
+    "Weigert et al. (2018) Content-aware image restoration: pushing the limits of fluorescence "
+    "microscopy. Nature Methods 15, 1090-1097",
+    "10.1038/s41592-018-0216-7",
+)
 
 
 @dataclass(frozen=True)
@@ -32,12 +41,14 @@ class Card:
 
     tiled_axes: the axes (letters of ZYX) that other consumers may cut into tiles. Along such an
     axis their images need at least two halos and a step, so for thin stacks Z is better left out.
+    papers: to cite besides that of CARE, whose network all models share.
     """
 
     authors: tuple[str, ...]
     tags: tuple[str, ...]
     timestamp: datetime
     tiled_axes: str
+    papers: tuple[Paper, ...] = ()
 
 
 def smallest_for_consumers(limits: AxisLimits) -> int:
@@ -60,7 +71,7 @@ def rdf_content(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[
         "description": spec.description,
         "version": spec.version,
         "authors": [{"name": name} for name in card.authors],
-        "cite": [_CARE_PAPER],
+        "cite": [asdict(paper) for paper in (*card.papers, _CARE_PAPER)],
         "license": spec.license,
         "tags": list(card.tags),
         "documentation": DOCUMENTATION,

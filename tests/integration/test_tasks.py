@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from care_bridge.cli.main import main
 from care_bridge.package.package import load_package
@@ -58,6 +60,12 @@ class Case:
         return folder
 
 
+FIRST_AUTHORS = {
+    "n2n": "Lehtinen",
+    "n2v": "Krull",
+    "n2v2": "Höck",
+    "structn2v": "Broaddus",
+}
 CASES = {
     "n2n-2d": Case("n2n", "YX", 1, ("source", "target")),
     "n2n-3d-two-channels": Case("n2n", "ZYX", 2, ("source", "target")),
@@ -80,6 +88,10 @@ def test_a_task_from_images_to_restored_images(name: str, tmp_path: Path) -> Non
     assert main(["export", str(run), "--out", str(package)]) == 0
     spec = load_package(package).spec
     assert spec.config["task"] == case.task
+    with zipfile.ZipFile(package) as opened:
+        cited = [paper["text"] for paper in yaml.safe_load(opened.read("rdf.yaml"))["cite"]]
+    assert cited[0].startswith(FIRST_AUTHORS[case.task])
+    assert cited[-1].startswith("Weigert")
     assert (spec.spatial_axes, spec.channels_in, spec.channels_out) == (
         case.axes,
         case.channels,
