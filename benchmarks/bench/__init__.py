@@ -1,0 +1,1 @@
+"""What the benchmarks share: environments, materials, interleaved runs, and their table."""
