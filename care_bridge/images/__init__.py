@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         list_images,
         open_image,
         open_source,
+        sink_memory,
         write_image,
     )
     from care_bridge.images.image import Calibration, Display, Image, ImageInfo
@@ -35,6 +36,7 @@ _HOMES = {
     "list_images": "care_bridge.images.files",
     "open_image": "care_bridge.images.files",
     "open_source": "care_bridge.images.files",
+    "sink_memory": "care_bridge.images.files",
     "write_image": "care_bridge.images.files",
 }
 
@@ -51,6 +53,7 @@ __all__ = [
     "list_images",
     "open_image",
     "open_source",
+    "sink_memory",
     "write_image",
 ]
 

@@ -131,6 +131,16 @@ def create_image(
     return create_tiff(info, path, storage, ome=file_format == "ome")
 
 
+def sink_memory(container: str, path: Path, storage: Storage = Storage()) -> int:
+    """Bytes that the sink of `create_image` will hold at most besides a few megabytes, for an
+    image that came in `container`: known before there is one, for a plan of the memory."""
+    if storage.format_of(path.name, container) != "zarr":
+        return 0
+    from care_bridge.images.zarr_sink import ZarrSink
+
+    return ZarrSink.memory
+
+
 def write_image(image: Image, path: Path, *, overwrite: bool = False) -> None:
     """Write an image whole, or not at all, as `create_image` does.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from care_bridge.atomic import partial_beside
 from care_bridge.errors import ImageError, OutOfMemoryError
-from care_bridge.images import Storage, create_image, open_source
+from care_bridge.images import Storage, create_image, open_source, sink_memory
 from care_bridge.images.image import ImageInfo
 from care_bridge.images.source import ImageSource
 from care_bridge.normalization import Scale, ScaleRange
@@ -51,7 +51,8 @@ def restore_in_this_process(
         with open_source(task.source, restorer.options.axes) as source:
             if task.rescale_to is not None:
                 return _restore_rescaled(restorer, task, source, task.rescale_to, begin, progress)
-            plan = restorer.plan(source)
+            held = sink_memory(source.info.container, task.target, task.storage)
+            plan = restorer.plan(source, sink=held)
             begin()
             with create_image(plan.info, task.target, task.storage) as sink:
                 restorer.restore(source, plan, sink, progress)

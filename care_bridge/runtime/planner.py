@@ -58,20 +58,21 @@ def tile_memory(
     source: ImageSource,
     result: ImageInfo,
     used: int,
+    sink: int,
 ) -> TileMemory:
     """What a tile may cost on `device`, so that the program uses at most `most` bytes (None: half
     of what is free, so that the user's other programs go on).
 
     used: bytes that the program held before the model's first tile. What it holds more now is
     what the engine keeps for the next tile, so that the tiles of a second image are those of the
-    first. On an NVIDIA GPU None takes half of what is free on it, on others a cautious constant.
+    first. sink: bytes that the result's sink will hold. On an NVIDIA GPU None takes half of what is free on it, on others a cautious constant.
     """
     import psutil
 
     engine = spec.memory_per_pixel or _UNKNOWN_MEMORY_PER_PIXEL
     if device != "cpu":
         return TileMemory(engine, most or _free_on_gpu(device) // 2 or _GPU_BUDGET, 0)
-    base = used + source.memory + _RESERVE
+    base = used + source.memory + sink + _RESERVE
     # Two tiles are in memory as they are read and normalised, two as they come and are written.
     read = spec.channels_in * (source.info.dtype.itemsize + _FLOAT)
     written = spec.channels_out * (result.dtype.itemsize + _FLOAT)

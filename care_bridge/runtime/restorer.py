@@ -54,7 +54,7 @@ class Restorer:
         )
         self.device = self.session.device
         self._device_told = False
-        self._used: int | None = None
+        self._used = program_memory()
 
     def with_options(self, options: RestoreOptions) -> Restorer:
         """The same loaded model with other options; the device and the precision stay as they
@@ -68,13 +68,15 @@ class Restorer:
         source: ImageSource,
         window: Mapping[str, slice] | None = None,
         progress: Progress | None = None,
+        sink: int = 0,
     ) -> Plan:
         """What will be done to the image of `source`, or to a window of it (by axis S, T, Z, Y or X
         with explicit bounds): normalised as the whole image, with the halo around it.
 
         Reads the image once, for its percentiles; `progress` is called with the pixels read and
-        those to be read. Raises AxesError, ImageError or TilingError where this model cannot
-        restore it, and OutOfMemoryError where no tile fits the memory.
+        those to be read. sink: bytes that the result's sink will hold (`images.sink_memory`).
+        Raises AxesError, ImageError or TilingError where this model cannot restore it, and
+        OutOfMemoryError where no tile fits the memory.
         """
         spec, info = self.package.spec, source.info
         channels = chosen_channels(info, self.options.channels)
@@ -82,7 +84,7 @@ class Restorer:
         kept = full_window(info, window)
         scales = fit_scales(source, spec, self.options, channels, progress)
         result = result_info(spec, info, self.options, channels, kept, scales)
-        grid, memory = self._grid(source, result, kept)
+        grid, memory = self._grid(source, result, kept, sink)
         if grid.computed_share > _WASTEFUL_SHARE and len(grid) > 1:
             log.warning(
                 "tiles of %s compute %.0f times the image's pixels, most of them as context: "
@@ -148,16 +150,14 @@ class Restorer:
         self._device_told = True
 
     def _grid(
-        self, source: ImageSource, result: ImageInfo, kept: Mapping[str, slice]
+        self, source: ImageSource, result: ImageInfo, kept: Mapping[str, slice], sink: int
     ) -> tuple[TileGrid, int]:
         """The tiles of each block, and the bytes that the program will use with them."""
         spec = self.package.spec
         sizes = {axis: source.info.sizes[axis] for axis in spec.tiling}
         window = {axis: kept[axis] for axis in spec.tiling}
-        if self._used is None:
-            self._used = program_memory()
         most = self.options.memory
-        memory = tile_memory(spec, self.device, most, source, result, self._used)
+        memory = tile_memory(spec, self.device, most, source, result, self._used, sink)
         if self.options.tile is not None:
             grid = TileGrid.fit(sizes, spec.tiling, self.options.tile, window)
         else:

@@ -61,6 +61,6 @@ def test_on_a_gpu_half_of_what_its_driver_says_is_free(tmp_path, monkeypatch, to
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     spec = load_package("denoise-2d").spec
     source = ImageInMemory(Image(np.zeros((9, 9), np.uint8), Axes("YX")))
-    memory = tile_memory(spec, "cuda:1", None, source, source.info, 0)
+    memory = tile_memory(spec, "cuda:1", None, source, source.info, 0, 0)
     assert memory.budget == budget
-    assert tile_memory(spec, "cuda:1", GIB, source, source.info, 0).budget == GIB
+    assert tile_memory(spec, "cuda:1", GIB, source, source.info, 0, 0).budget == GIB
