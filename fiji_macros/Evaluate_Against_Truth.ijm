@@ -10,16 +10,24 @@
 // Example, from a terminal:
 //   care-bridge fiji run Evaluate_Against_Truth input=/data/noisy.tif truth=/data/good.tif model=denoise-2d output=/data/figures.csv
 
-open(value("input"));
-noisy = getTitle();
-run("CARE Restore", "model=[" + value("model") + "] " + value("options"));
-restored = getTitle();
-run("CARE Evaluate", "truth=[" + value("truth") + "] restored=[" + noisy + "]");
-run("CARE Evaluate", "truth=[" + value("truth") + "] restored=[" + restored + "]");
-for (row = 0; row < nResults; row++)
-    print(getResultLabel(row) + ": PSNR " + d2s(getResult("PSNR", row), 2) + " dB, SSIM " + d2s(getResult("SSIM", row), 3));
-if (value("output") != "") saveAs("Results", value("output"));
+arguments = getArgument();
+input = call("ij.Macro.getValue", arguments, "input", "");
+truth = call("ij.Macro.getValue", arguments, "truth", "");
+model = call("ij.Macro.getValue", arguments, "model", "");
+output = call("ij.Macro.getValue", arguments, "output", "");
+options = call("ij.Macro.getValue", arguments, "options", "");
 
-function value(key) {
-    return call("ij.Macro.getValue", getArgument(), key, "");
-}
+open(input);
+noisy = getTitle();
+run("CARE Restore", "model=[" + model + "] " + options);
+restored = getTitle();
+run("CARE Evaluate", "truth=[" + truth + "] restored=[" + noisy + "]");
+run("CARE Evaluate", "truth=[" + truth + "] restored=[" + restored + "]");
+if (output != "") saveAs("Results", output);
+
+run("CARE Macro Extensions");
+psnr = 0; ssim = 0; nrmse = 0;
+Ext.CARE_compare(noisy, truth, psnr, ssim, nrmse);
+print("before: PSNR " + d2s(psnr, 2) + " dB, SSIM " + d2s(ssim, 3) + ", NRMSE " + d2s(nrmse, 4));
+Ext.CARE_compare(restored, truth, psnr, ssim, nrmse);
+print("after: PSNR " + d2s(psnr, 2) + " dB, SSIM " + d2s(ssim, 3) + ", NRMSE " + d2s(nrmse, 4));

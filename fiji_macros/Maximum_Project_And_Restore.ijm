@@ -9,11 +9,13 @@
 // Example, from a terminal:
 //   care-bridge fiji run Maximum_Project_And_Restore input=/data/stack.tif output=/data/flat.tif model=denoise-2d
 
-if (value("input") != "") open(value("input"));
-run("Z Project...", "projection=[Max Intensity] all");
-run("CARE Restore", "model=[" + value("model") + "] " + value("options"));
-if (value("output") != "") saveAs("Tiff", value("output"));
+arguments = getArgument();
+model = call("ij.Macro.getValue", arguments, "model", "");
+input = call("ij.Macro.getValue", arguments, "input", "");
+output = call("ij.Macro.getValue", arguments, "output", "");
+options = call("ij.Macro.getValue", arguments, "options", "");
 
-function value(key) {
-    return call("ij.Macro.getValue", getArgument(), key, "");
-}
+if (input != "") open(input);
+run("Z Project...", "projection=[Max Intensity] all");
+run("CARE Restore", "model=[" + model + "] " + options);
+if (output != "") saveAs("Tiff", output);

@@ -10,12 +10,18 @@
 // Example, from a terminal:
 //   care-bridge fiji run Restore_Selection input=/data/cell.tif x=100 y=80 width=256 height=256 model=denoise-2d output=/data/part.tif
 
-if (value("input") != "") open(value("input"));
-if (value("width") != "") makeRectangle(value("x"), value("y"), value("width"), value("height"));
-if (selectionType() != 0) exit("Select a rectangle first, or give x, y, width and height.");
-run("CARE Restore", "model=[" + value("model") + "] " + value("options"));
-if (value("output") != "") saveAs("Tiff", value("output"));
+arguments = getArgument();
+model = call("ij.Macro.getValue", arguments, "model", "");
+input = call("ij.Macro.getValue", arguments, "input", "");
+x = call("ij.Macro.getValue", arguments, "x", "");
+y = call("ij.Macro.getValue", arguments, "y", "");
+width = call("ij.Macro.getValue", arguments, "width", "");
+height = call("ij.Macro.getValue", arguments, "height", "");
+output = call("ij.Macro.getValue", arguments, "output", "");
+options = call("ij.Macro.getValue", arguments, "options", "");
 
-function value(key) {
-    return call("ij.Macro.getValue", getArgument(), key, "");
-}
+if (input != "") open(input);
+if (width != "") makeRectangle(x, y, width, height);
+if (selectionType() != 0) exit("Select a rectangle first, or give x, y, width and height.");
+run("CARE Restore", "model=[" + model + "] " + options);
+if (output != "") saveAs("Tiff", output);

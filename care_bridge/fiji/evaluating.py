@@ -22,6 +22,7 @@ _COLUMNS = {
     "plain SSIM": "plain_ssim",
     "plain NRMSE": "plain_nrmse",
 }
+_DECIMALS = 5
 
 
 def figures_of(restored: str, truth: str) -> Iterator[FullFigures]:
@@ -52,6 +53,7 @@ def evaluate(given: Mapping[str, str]) -> None:
         table.addValue("Channel", channel)
         for column, name in _COLUMNS.items():
             table.addValue(column, getattr(figures, name))
+            table.setDecimalPlaces(table.getColumnIndex(column), _DECIMALS)
     table.show("Results")
 
 

@@ -30,8 +30,12 @@ def titles() -> list[str]:
 
 
 def find_open(title: str) -> Any | None:
-    """The open ij.ImagePlus with this title."""
-    return JClass("ij.WindowManager").getImage(title)
+    """The open ij.ImagePlus with this title; the active one where several have it."""
+    manager = JClass("ij.WindowManager")
+    active = manager.getCurrentImage()
+    if active is not None and str(active.getTitle()) == title:
+        return active
+    return manager.getImage(title)
 
 
 def find_image(name: str) -> Image:

@@ -23,6 +23,34 @@ def test_a_second_start_is_refused():
     assert outcome("twice").startswith("FijiError: a Java virtual machine is running")
 
 
+def test_no_display():
+    line = outcome("no-display")
+    assert line.startswith("FijiError: there is no display")
+    assert "mode headless" in line
+
+
+def test_a_display_that_is_none():
+    line = outcome("bad-display")
+    assert line.startswith("FijiError: the display :987 cannot be used")
+    assert "mode headless" in line
+
+
+def test_attaching_where_nothing_runs():
+    assert outcome("attach-to-nothing").startswith("FijiError: no Java virtual machine is running")
+
+
+def test_attaching_where_there_is_no_imagej():
+    assert "has no ImageJ 1 in it" in outcome("attach-to-another")
+
+
+def test_attaching_to_a_running_imagej_twice_registers_once():
+    child = run_child("start.py", "attach")
+    assert child.returncode == 0, child.stderr
+    counts, version = child.stdout.splitlines()
+    assert counts == "1 2"
+    assert version.startswith("1.54p")
+
+
 def test_no_java():
     line = outcome("no-java")
     assert line.startswith("FijiError: there is no Java 11 or newer")

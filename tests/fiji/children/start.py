@@ -4,7 +4,7 @@ import os
 import sys
 
 from care_bridge.errors import CareBridgeError
-from care_bridge.fiji.gateway import start
+from care_bridge.fiji import attach, start
 
 way, *arguments = sys.argv[1:]
 fiji = None
@@ -24,11 +24,38 @@ if way == "offline":
     os.environ["HTTPS_PROXY"] = "http://127.0.0.1:9"  # nothing listens there
 if way == "folder":
     fiji = arguments[0]
+if way == "no-display":
+    os.environ.pop("DISPLAY", None)
+if way == "bad-display":
+    os.environ["DISPLAY"] = ":987"
+if way.startswith("attach"):
+    import scyjava
+
+    if way != "attach-to-nothing":
+        scyjava.config.get_repositories().clear()
+        scyjava.config.set_java_constraints(fetch="auto")
+        scyjava.config.enable_headless_mode()
+        scyjava.config.add_option("--add-opens=java.base/java.lang=ALL-UNNAMED")
+        imagej = ["net.imagej:ij:1.54p", "net.imagej:ij1-patcher:2.0.0"]
+        scyjava.config.endpoints[:] = imagej if way == "attach" else []
+        scyjava.start_jvm()
+    if way == "attach":
+        scyjava.jimport("net.imagej.patcher.LegacyInjector").preinit()
 try:
-    gateway = start(fiji)
+    if way.startswith("attach"):
+        gateway = attach()
+        assert attach().version == gateway.version
+    else:
+        gateway = start(fiji, mode="gui" if way.endswith("display") else "headless")
     if way == "twice":
         start(fiji)
     from jpype import JClass
+
+    if way == "attach":
+        count = JClass("ij.Executer").getListenerCount()
+        JClass("ij.IJ").createImage("a", "16-bit ramp", 64, 64, 1).show()
+        JClass("ij.IJ").runMacro('run("CARE Restore", "model=denoise-2d");')
+        print(count, JClass("ij.WindowManager").getImageCount())
 
     print(gateway.version, JClass("java.lang.System").getProperty("java.home"))
 except CareBridgeError as error:
