@@ -47,7 +47,7 @@ if (profile == "") {
 } else {
     lines = "before,after\n";
     for (i = 0; i < before.length; i++)
-        lines += before[i] + "," + after[i] + "\n";
+        lines = lines + before[i] + "," + after[i] + "\n";
     File.saveString(lines, profile);
 }
 
