@@ -23,7 +23,7 @@ from care_bridge.errors import (
     OutOfMemoryError,
 )
 from care_bridge.runtime.binding import DeviceTensors
-from care_bridge.runtime.engines import Engine, compute_threads, engines
+from care_bridge.runtime.engines import Engine, compute_threads, engines, memory_factor
 
 _ONLY_FATAL = 4
 _DIMENSIONS_OF_3D = 5
@@ -55,6 +55,7 @@ class Session:
     device: what was taken, "cpu", "cuda:0", "openvino:GPU" or "directml"; "cpu" means that it
     computes in main memory. engine: with what and why, e.g. "ONNX Runtime 1.31.1, CPU; no CUDA
     in this build". advice: what would make this model faster here, in one line, empty if nothing.
+    memory_factor: what a pixel costs here, in parts of the package's memory_per_pixel.
     One thread runs a session; any other may cancel.
     """
 
@@ -82,7 +83,9 @@ class Session:
                 "expected: export the model again"
             )
         self._names = inputs[0].name, outputs[0].name
-        self.advice = _advice(engine, len(inputs[0].shape), available)
+        is_3d = len(inputs[0].shape) == _DIMENSIONS_OF_3D
+        self.advice = _advice(engine, is_3d, available)
+        self.memory_factor = memory_factor(engine, precision, is_3d)
         self._on_gpu = (
             DeviceTensors(runtime, self._session, self._names, ("cuda", engine.number))
             if engine.kind == "cuda"
@@ -226,10 +229,10 @@ def _described(
     return "; ".join([title, *(["no CUDA in this build"] if missing else []), *passed_over])
 
 
-def _advice(engine: Engine, dimensions: int, available: list[str]) -> str:
+def _advice(engine: Engine, is_3d: bool, available: list[str]) -> str:
     installable = platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "darwin"
     missing = "OpenVINOExecutionProvider" not in available
-    if engine.kind != "cpu" or dimensions != _DIMENSIONS_OF_3D or not (installable and missing):
+    if engine.kind != "cpu" or not (is_3d and installable and missing):
         return ""
     return "3D models run about 1.7 times faster on a CPU with the extra openvino in place of cpu"
 

@@ -38,6 +38,7 @@ np.savez(
     engines=[Session(package.weights()).engine, exact.engine, lowered.engine],
     devices=[Session(package.weights()).device, exact.device],
     advice=exact.advice,
+    memory_factors=[exact.memory_factor, lowered.memory_factor],
     error=precision_error(package, exact).largest,
     error_bf16=precision_error(package, lowered).largest,
 )

@@ -67,6 +67,7 @@ class TestOpenVino:
         assert lowered.endswith(", OpenVINO, bf16")
         assert list(ran(case)["devices"]) == ["cpu", "cpu"]
         assert ran(case)["advice"] == ""
+        assert (ran(case)["memory_factors"] > 1).tolist() == [case == "3D", False]
 
     def test_float32_is_float32(self, ran, case):
         assert ran(case)["error"] <= 1e-5

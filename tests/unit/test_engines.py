@@ -3,7 +3,7 @@ import json
 import pytest
 
 from care_bridge.errors import DeviceError
-from care_bridge.runtime.engines import engines
+from care_bridge.runtime.engines import engines, memory_factor
 
 CPU_BUILD = ("AzureExecutionProvider", "CPUExecutionProvider")
 GPU_BUILD = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
@@ -72,3 +72,13 @@ def test_memory_limits_what_a_gpu_gives():
     free, _ = engines("auto", "float32", None, GPU_BUILD, "1.0")
     assert limited.options["gpu_mem_limit"] == "3221225472"
     assert "gpu_mem_limit" not in free.options
+
+
+def test_only_openvino_in_3d_needs_more_memory_than_a_package_says():
+    needs = {
+        (engine.kind, precision, dims): memory_factor(engine, precision, dims == 3)
+        for precision in ("float32", "bf16")
+        for engine in engines("auto", precision, None, OPENVINO_BUILD, "1.0")
+        for dims in (2, 3)
+    }
+    assert {case for case, factor in needs.items() if factor > 1} == {("openvino", "float32", 3)}
