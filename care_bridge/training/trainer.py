@@ -27,6 +27,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from care_bridge.errors import DeviceError, TrainingError
 from care_bridge.evaluation.metrics import care_psnr
 from care_bridge.training.checkpoint import BEST, LAST, write_state
+from care_bridge.training.config import TrainConfig
 from care_bridge.training.interruption import Interruption
 from care_bridge.training.patches import Batch
 from care_bridge.training.run_log import RunLog
@@ -53,6 +54,7 @@ class Trainer:
             devices=1,
             precision="bf16-mixed" if self.config.precision == "bf16" else "32-true",
         )
+        _check_bf16(task.config, self.fabric.device)
         torch.backends.cudnn.allow_tf32 = False  # float32 means float32
         layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
         self.layout = torch.contiguous_format
@@ -208,6 +210,20 @@ class Trainer:
             "plateau": self.plateau.state_dict(),
         }
         write_state(state, self.run / name)
+
+
+def _check_bf16(config: TrainConfig, device: torch.device) -> None:
+    """TrainingError where torch's CPU convolutions in bfloat16 would give wrong gradients: those of
+    3D layers with two slices were measured to be off by half, or infinite (torch 2.15)."""
+    slices, *plane = config.patches.size or ()
+    levels = [slices / 2**level for level in range(config.network.depth + 1)]
+    on_cpu = config.training.precision == "bf16" and device.type == "cpu"
+    if on_cpu and len(plane) == 2 and 2 in levels:
+        raise TrainingError(
+            f"patches of {slices} slices leave two on a level of the network of depth "
+            f"{config.network.depth}, where bf16 goes wrong on a CPU: take patches of "
+            f"{4 * 2**config.network.depth} slices, or training.precision=float32"
+        )
 
 
 def _accelerator(device: str) -> str:

@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 import yaml
 
 from care_bridge.cli.main import main
+from care_bridge.errors import TrainingError
 from care_bridge.package.package import load_package
+from care_bridge.training import care
 from care_bridge.training.checkpoint import LAST, read_state
 from care_bridge.training.config import load_config
 from care_bridge.training.run import resume, train
+from care_bridge.training.trainer import Trainer
 from tests.training_pairs import blobs, write_image
 
 SMALL = (
@@ -127,10 +131,38 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
         assert weights.equal(other["network"][key]), key
 
 
+@pytest.mark.parametrize(
+    ("slices", "depth", "refused"),
+    [(8, 2, True), (4, 2, True), (4, 1, True), (2, 1, True), (8, 1, False), (12, 2, False)],
+)
+def test_bf16_in_3d_is_right_or_refused(
+    slices: int, depth: int, refused: bool, tmp_path: Path
+) -> None:
+    """Gradients against float32's, layer by layer, where the trainer takes the patch."""
+    data = Case("care", "ZYX", 1, ("source", "GT")).write(tmp_path / "data")
+    settings = [f"patches.size=[{slices},16,16]", f"network.depth={depth}"]
+    wide = ["network.n_first=8", "training.precision=bf16"]
+    config = load_config(None, [*SMALL, *settings, *wide])
+    task = care.prepare(data, config, tmp_path / "scratch")
+    if refused:
+        with pytest.raises(TrainingError, match=rf"two on a level.* of {4 * 2**depth} slices"):
+            Trainer(task, tmp_path)
+        return
+    Trainer(task, tmp_path)
+    gradients = []
+    for bf16 in (False, True):
+        task.network.zero_grad()
+        source, target = map(torch.from_numpy, task.batch(0))
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            output = task.network(source)
+        task.loss(output.float(), target).backward()
+        gradients.append([weights.grad.clone() for weights in task.network.parameters()])
+    for exact, rounded in zip(*gradients, strict=True):
+        assert torch.linalg.vector_norm(rounded - exact) < 0.4 * torch.linalg.vector_norm(exact)
+
+
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Send this process Ctrl-C when the given step has been made."""
-    from care_bridge.training.trainer import Trainer
-
     learn = Trainer._learn
 
     def learned(self: Trainer, batch: tuple[np.ndarray, np.ndarray]) -> None:
