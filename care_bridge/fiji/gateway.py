@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,11 +56,13 @@ class Gateway:
 
     def wait(self) -> None:
         """Return when ImageJ's window was closed; at once where there is none."""
-        from jpype import JClass
+        from jpype import JClass, JVMNotRunning
 
         imagej = JClass("ij.IJ")
-        while imagej.getInstance() is not None:
-            time.sleep(_LOOK_SECONDS)
+        # A Fiji that is closed ends its Java virtual machine.
+        with suppress(JVMNotRunning):
+            while imagej.getInstance() is not None:
+                time.sleep(_LOOK_SECONDS)
 
 
 def start(fiji: str | Path | None = None, mode: str = "headless") -> Gateway:

@@ -65,7 +65,8 @@ def tile_memory(
 
     used: bytes that the program held before the model's first tile. What it holds more now is
     what the engine keeps for the next tile, so that the tiles of a second image are those of the
-    first. sink: bytes that the result's sink will hold. On an NVIDIA GPU None takes half of what is free on it, on others a cautious constant.
+    first. sink: bytes that the result's sink will hold. On an NVIDIA GPU None takes half of what is
+    free on it, on others a cautious constant.
     """
     import psutil
 

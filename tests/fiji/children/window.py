@@ -197,7 +197,6 @@ until(lambda: len(list(out.glob("*.tif"))) == 2)
 time.sleep(0.5)
 
 (folder / "facts.json").write_text(json.dumps(facts))
-if gateway.fiji is None:
-    IJ.getInstance().quit()
-    gateway.wait()
-print("ended", time.time())
+print("ended", time.time(), flush=True)
+IJ.getInstance().quit()
+gateway.wait()
