@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ def connect(address: str) -> Iterator[Client]:
     with ExitStack() as stack:
         where: str | LocalCluster = address
         if address.partition(":")[0] == _LOCAL:
+            stack.enter_context(_environment_kept())
             where = stack.enter_context(
                 LocalCluster(
                     n_workers=_local_workers(address),
@@ -48,6 +50,18 @@ def connect(address: str) -> Iterator[Client]:
                 "like tcp://host:8786, or local"
             ) from error
         yield client
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """The environment's variables as they were, at the end: dask sets its workers' (one OpenMP
+    thread, among others) in its own process, where children of later would inherit them."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _local_workers(address: str) -> int:

@@ -60,6 +60,14 @@ def test_the_result_is_that_of_a_single_process(workers, model, volume, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
+def test_dask_leaves_the_environment_as_it_was(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    with connect("local:1") as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+    assert dict(os.environ) == before
+
+
 def test_the_part_of_a_worker_that_is_lost_is_done_again(model, volume, tmp_path):
     with connect("local:2") as client:
         [first, _] = client.run(os.getpid).values()
