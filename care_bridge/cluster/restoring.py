@@ -26,7 +26,7 @@ from care_bridge.images import open_source
 from care_bridge.images.source import Box, ImageSink
 from care_bridge.images.storage import ZARR_SUFFIX
 from care_bridge.images.zarr_folder import discard
-from care_bridge.images.zarr_sink import finish_zarr, open_for_regions, prepare_zarr
+from care_bridge.images.zarr_sink import ZarrSink, finish_zarr, open_for_regions, prepare_zarr
 from care_bridge.package.package import load_package
 from care_bridge.runtime.file_restoring import FileTask, Outcome
 from care_bridge.runtime.options import RestoreOptions
@@ -78,7 +78,7 @@ def restore_on_cluster(
             f"{ZARR_SUFFIX}"
         )
     with open_source(task.source, restorer.options.axes) as image:
-        plan = restorer.plan(image)
+        plan = restorer.plan(image, sink=ZarrSink.memory)
     package = restorer.package
     job = ClusterJob(
         task.source.absolute(),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.images.image import Calibration, Display, ImageInfo
+from care_bridge.images.luts import lut_to
 from care_bridge.images.units import convert_length, ome_length_unit, to_seconds
 
 # Control characters that no XML document may hold (XML 1.0, section 2.2)
@@ -31,7 +32,7 @@ def read_ome(xml: str) -> tuple[Calibration, Display, tuple[str, ...]]:
     names = tuple(channel.get("Name", "") for channel in channels)
     colors = [int(channel.get("Color", _NO_COLOR)) for channel in channels]
     display = Display(
-        luts=() if _NO_COLOR in colors else tuple(map(_lut_to, colors)),
+        luts=() if _NO_COLOR in colors else tuple(lut_to(_rgb(color)) for color in colors),
         channel_names=names if all(names) else (),
     )
     description = image.findtext("{*}Description", default="")
@@ -81,10 +82,9 @@ def write_ome(info: ImageInfo) -> dict[str, Any]:
     return metadata
 
 
-def _lut_to(color: int) -> NDArray[np.uint8]:
-    """Lookup table from black to an OME colour (signed 32 bits: red, green, blue, alpha)."""
-    rgb = (color & 0xFFFFFFFF).to_bytes(4, "big")[:3]
-    return np.rint(np.linspace(0, 1, 256)[:, np.newaxis] * list(rgb)).astype(np.uint8)
+def _rgb(color: int) -> bytes:
+    """Red, green and blue of an OME colour (signed 32 bits: red, green, blue, alpha)."""
+    return (color & 0xFFFFFFFF).to_bytes(4, "big")[:3]
 
 
 def _brightest(lut: NDArray[np.uint8]) -> int:

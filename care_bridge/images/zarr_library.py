@@ -56,14 +56,3 @@ def reading(path: Path) -> Iterator[None]:
         raise ImageError(
             f"{path} cannot be read as Zarr ({reason}): copy it again from its source"
         ) from error
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what the file system refuses into ImageError; `path` is the image's final name."""
-    try:
-        yield
-    except OSError as error:
-        # numpy reports a short write without an error number
-        reason = error.strerror or "only a part of it could be written, is the disk full?"
-        raise ImageError(f"{path} cannot be written: {reason}") from error

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from care_bridge.errors import ImageError
 from care_bridge.images.image import Calibration, Display
+from care_bridge.images.luts import lut_to
 from care_bridge.images.units import convert_length, to_seconds
 
 HISTORY_KEY = "care_bridge"
@@ -171,7 +172,9 @@ def _display(omero: Mapping[str, Any]) -> Display:
     )
     model = omero.get("rdefs", {}).get("model", "")
     return Display(
-        luts=tuple(map(_lut_to, colors)) if all(map(_HEX.fullmatch, colors)) else (),
+        luts=tuple(lut_to(bytes.fromhex(color)) for color in colors)
+        if all(map(_HEX.fullmatch, colors))
+        else (),
         ranges=ranges if len(ranges) == len(channels) and _finite(ranges) else (),
         channel_names=names if all(names) else (),
         mode=MODELS.get(model, "") if len(channels) > 1 else "",
@@ -180,10 +183,3 @@ def _display(omero: Mapping[str, Any]) -> Display:
 
 def _finite(ranges: Sequence[tuple[float, float]]) -> bool:
     return all(math.isfinite(low) and math.isfinite(high) and low < high for low, high in ranges)
-
-
-def _lut_to(color: str) -> NDArray[np.uint8]:
-    """Lookup table from black to a colour of six hexadecimal digits."""
-    return np.rint(np.linspace(0, 1, 256)[:, np.newaxis] * list(bytes.fromhex(color))).astype(
-        np.uint8
-    )

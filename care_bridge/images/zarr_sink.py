@@ -27,11 +27,12 @@ from care_bridge.images.image import ImageInfo
 from care_bridge.images.pixels import PIXEL_TYPES
 from care_bridge.images.source import Box, ImageSink
 from care_bridge.images.storage import Storage
+from care_bridge.images.whole_file import writing
 from care_bridge.images.zarr_chunks import ChunkWriter
 from care_bridge.images.zarr_description import attributes
 from care_bridge.images.zarr_folder import begin, commit, discard, partial_of
 from care_bridge.images.zarr_layout import CHUNK_BYTES, chunk_shape, level_factors
-from care_bridge.images.zarr_library import load_zarr, reading, writing
+from care_bridge.images.zarr_library import load_zarr, reading
 from care_bridge.images.zarr_metadata import read_multiscale
 from care_bridge.images.zarr_pyramid import shrink_into, smaller_shape
 from care_bridge.images.zarr_source import CONTAINERS

@@ -76,7 +76,8 @@ def _restore_rescaled(
     """Restore in float32 into a hidden folder, then write that in the other image's levels."""
     options = restorer.options
     exact = dataclasses.replace(options, dtype="float32", rescale_to=None)
-    plan = restorer.with_options(exact).plan(source)
+    held = sink_memory(source.info.container, task.target, task.storage)
+    plan = restorer.with_options(exact).plan(source, sink=held)
     staging = partial_beside(task.target)
     restored_file = staging / task.target.name
     with open_source(truth_file, options.axes) as truth:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from care_bridge.errors import CareBridgeError
-from care_bridge.images import open_source
+from care_bridge.images import open_source, sink_memory
 from care_bridge.images.image import ImageInfo
 from care_bridge.package.package import Package, load_package
 from care_bridge.runtime.batch import Work, sort_jobs
@@ -76,7 +76,9 @@ def _forecasts(restorer: Restorer, work: Work) -> Iterator[tuple[Job, Forecast |
     for job in work.jobs:
         try:
             with open_source(job.source, restorer.options.axes) as source, named(job):
-                plan, info = restorer.plan(source), source.info
+                info, storage = source.info, restorer.options.storage
+                held = sink_memory(info.container, job.target, storage)
+                plan = restorer.plan(source, sink=held)
                 if seconds_per_pixel is None:
                     seconds_per_pixel = _measure(restorer, plan)
         except CareBridgeError as error:
