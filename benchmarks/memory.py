@@ -22,17 +22,17 @@ from bench.materials import package, tiff
 from bench.report import Row, report
 
 MIB = 1 << 20
-SIDES = {"0.25 GiB": 8192, "4 GiB": 32768}  # of a float32 plane
+SHAPES = {"0.25 GiB": (8192, 8192), "4 GiB": (16, 8192, 8192)}  # float32
 CAPS = {"0.5 GiB": 512, "1 GiB": 1024, "2 GiB": 2048}  # MiB
 
 
 def main() -> None:
     given = arguments(__doc__, repeats=1)
-    sides = {"16 MiB": 2048} if given.quick else SIDES
+    shapes = {"16 MiB": (2048, 2048)} if given.quick else SHAPES
     model = package(2, filters=4)
     rows, measured = [], {}
-    for size, side in sides.items():
-        source = tiff(side, side, dtype="float32")
+    for size, shape in shapes.items():
+        source = tiff(*shape, dtype="float32")
         for cap, mebibytes in CAPS.items():
             for form, name in {"imagej": "out.tif", "zarr": "out.ome.zarr"}.items():
                 what = f"{size} to {form}, cap {cap}"

@@ -55,6 +55,11 @@ class Tables:
         axes = "TZYXC" if info.rgb else IMAGEJ
         shape = tuple(info.sizes.get(letter, 1) for letter in axes)
         page_axes = 3 if info.rgb else 2
+        if not ome and prod(shape[-page_axes:]) * info.dtype.itemsize >= _CLASSIC_BYTES:
+            raise ImageError(
+                f"a plane of {info.sizes['Y']} x {info.sizes['X']} pixels of {info.dtype} is too "
+                "large for ImageJ's TIFF, whose planes end below 4 GiB: write format ome or zarr"
+            )
         planes = prod(shape[: len(shape) - page_axes])
         large = prod(shape) * info.dtype.itemsize + planes * _TABLE_BYTES > _CLASSIC_BYTES
         options = _ome_options(info, axes) if ome else _imagej_options(info, axes, shape, planes)

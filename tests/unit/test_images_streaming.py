@@ -128,6 +128,16 @@ def test_what_compressed_imagej_files_cannot_hold_is_said_at_once(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plane_that_imagej_files_cannot_hold_is_said_at_once(tmp_path):
+    info = ImageInfo(Axes("YX"), (2**15, 2**15), np.dtype("float32"))
+    with (
+        pytest.raises(ImageError, match=r"32768 x 32768 pixels of float32 .* format ome or zarr"),
+        create_image(info, tmp_path / "out.tif"),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_disk_that_is_too_small_is_found_before_anything_is_computed(tmp_path, name):
     info = ImageInfo(Axes("TYX"), (10**4, 10**6, 10**6), np.dtype("uint16"))
