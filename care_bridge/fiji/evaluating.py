@@ -10,18 +10,10 @@ from jpype import JClass
 from care_bridge.errors import ImageError, MissingExtraError
 from care_bridge.evaluation.figures import FullFigures, full_figures
 from care_bridge.evaluation.samples import as_block
+from care_bridge.fiji.described import COLUMNS
 from care_bridge.fiji.open_images import active_image, find_image
-from care_bridge.fiji.parameters import Command, Parameter
 from care_bridge.images.image import Image
 
-_COLUMNS = {
-    "PSNR": "psnr",
-    "SSIM": "ssim",
-    "NRMSE": "nrmse",
-    "plain PSNR": "plain_psnr",
-    "plain SSIM": "plain_ssim",
-    "plain NRMSE": "plain_nrmse",
-}
 _DECIMALS = 5
 
 
@@ -51,7 +43,7 @@ def evaluate(given: Mapping[str, str]) -> None:
         table.incrementCounter()
         table.addLabel(f"{restored} against {truth}")
         table.addValue("Channel", channel)
-        for column, name in _COLUMNS.items():
+        for column, name in COLUMNS.items():
             table.addValue(column, getattr(figures, name))
             table.setDecimalPlaces(table.getColumnIndex(column), _DECIMALS)
     table.show("Results")
@@ -59,18 +51,3 @@ def evaluate(given: Mapping[str, str]) -> None:
 
 def _sizes(image: Image) -> str:
     return ", ".join(f"{axis} {size}" for axis, size in image.sizes.items())
-
-
-EVALUATE = Command(
-    "CARE Evaluate",
-    "Compares an image with the truth: the figures go into the Results table.",
-    evaluate,
-    (
-        Parameter("truth", "the good image: title of an open image, or a file", kind="file"),
-        Parameter(
-            "restored",
-            "what is judged: title of an open image, or a file; empty: the active image",
-            "",
-        ),
-    ),
-)

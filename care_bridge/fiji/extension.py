@@ -12,17 +12,18 @@ from jpype import JArray, JClass, JDouble, JImplements, JOverride
 
 from care_bridge.errors import CareBridgeError, FijiError
 from care_bridge.fiji.arguments import parse_arguments
+from care_bridge.fiji.described import RESTORE, described
 from care_bridge.fiji.evaluating import figures_of
 from care_bridge.fiji.images import to_imageplus
 from care_bridge.fiji.open_images import find_image, find_open
-from care_bridge.fiji.parameters import Command
-from care_bridge.fiji.restoring import PARAMETERS, RESTORE, check_restoration, restore_imageplus
+from care_bridge.fiji.restoring import restore_imageplus
 from care_bridge.fiji.sessions import restorer_for
+from care_bridge.fiji.source import ImagePlusSource
 from care_bridge.images.source import ImageInMemory
 from care_bridge.package.store import bundled_models
 from care_bridge.runtime.restorer import Restorer
 
-_CALLED_LIKE = Command(RESTORE, "", lambda _given: None, PARAMETERS, check_restoration)
+_CALLED_LIKE = described(RESTORE, lambda _given: None)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def _device(options: str) -> str:
 
 def _levels(image: str, options: str) -> Sequence[float]:
     """The grey levels that the image's first channel is scaled by: those at its percentiles."""
-    source = ImageInMemory(find_image(image))
+    imp = find_open(image)
+    source = ImageInMemory(find_image(image)) if imp is None else ImagePlusSource(imp)
     sample = next(iter(_restorer(options).plan(source).scales.all()))
     scale = sample.before[0]
     return scale.offset, scale.offset + scale.gain
@@ -89,13 +91,6 @@ def register_extensions(_given: Mapping[str, str]) -> None:
     if JClass("ij.macro.Interpreter").getInstance() is None:
         raise FijiError("no macro is running that could use the functions: call it in a macro")
     JClass("ij.macro.Functions").registerExtensions(_extension())
-
-
-EXTENSIONS = Command(
-    "CARE Macro Extensions",
-    "Makes a macro know the functions Ext.CARE_….",
-    register_extensions,
-)
 
 
 @cache

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,21 @@ def active_image() -> Any:
     if imp is None:
         raise FijiError("there is no active image: open one first")
     return imp
+
+
+@contextmanager
+def locked(imp: Any) -> Iterator[None]:
+    """Keep ImageJ's other commands from changing an image meanwhile; FijiError where another one
+    works on it already."""
+    if not imp.lockSilently():
+        raise FijiError(
+            f'another command works on "{imp.getTitle()}": wait until it has ended, or reset the '
+            "image's lock (Plugins > Utilities > Reset...)"
+        )
+    try:
+        yield
+    finally:
+        imp.unlock()
 
 
 def titles() -> list[str]:

@@ -11,6 +11,8 @@ from care_bridge.errors import ConfigError
 from care_bridge.runtime.options import RestoreOptions, check_names
 
 Kind = Literal["text", "choice", "flag", "file", "folder"]
+Run = Callable[[Mapping[str, str]], None]
+Check = Callable[[Mapping[str, str]], None]
 
 # Alternatives that stand for themselves; capitals stand for something to be filled in.
 _LITERAL = re.compile(r"[a-z0-9-]+")
@@ -39,9 +41,9 @@ class Command:
 
     name: str
     about: str
-    run: Callable[[Mapping[str, str]], None]
+    run: Run
     parameters: tuple[Parameter, ...] = ()
-    check: Callable[[Mapping[str, str]], None] | None = None
+    check: Check | None = None
 
     def checked(self, given: Mapping[str, str]) -> dict[str, str]:
         """`given`, where all keys are known and none is missing; ConfigError otherwise, which

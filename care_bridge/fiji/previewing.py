@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jpype import JClass
 
-from care_bridge.errors import FijiError
-from care_bridge.fiji.images import from_imageplus, to_imageplus
-from care_bridge.fiji.open_images import active_image
-from care_bridge.fiji.parameters import Command, Parameter, restoring
+from care_bridge.axes import CANONICAL, Axes
+from care_bridge.fiji.described import PREVIEW, preview_variants, side_by_side
+from care_bridge.fiji.images import to_imageplus
+from care_bridge.fiji.open_images import active_image, locked
 from care_bridge.fiji.progress import status_bar
-from care_bridge.fiji.restoring import check_restoration
+from care_bridge.fiji.restoring import restored_part
 from care_bridge.fiji.results import selected_window
 from care_bridge.fiji.sessions import restorer_for
+from care_bridge.fiji.source import ImagePlusSource
 from care_bridge.images.image import Image
-from care_bridge.package.store import bundled_models
+from care_bridge.images.source import whole
 
-_NAME = "CARE Preview"
 _SIDE = 256
-_BETWEEN = ";"
-_CHOSEN_HERE = ("percentile_low", "percentile_high", "with_raw")
 _LABEL_PLACE = 4
 
 
@@ -36,48 +31,29 @@ def preview(given: Mapping[str, str]) -> None:
     """
     imp = active_image()
     window = selected_window(imp) or _middle(imp)
-    image = from_imageplus(imp)
-    inside = tuple(window.get(axis, slice(None)) for axis in image.axes)
-    panels = {"raw": image.replace(pixels=image.pixels[inside])}
-    for label, variant in _variants(given).items():
-        restorer = restorer_for(variant)
-        with status_bar(f"{_NAME}: {label}", restorer.session.cancel) as progress:
-            panels[label] = restorer.restore_image(image, progress, window)
-    result = to_imageplus(_side_by_side(panels), f"{imp.getTitle()}: preview")
+    source = ImagePlusSource(imp)
+    panels = {"raw": _cut_out(source, window)}
+    with locked(imp):
+        for label, variant in preview_variants(given).items():
+            with status_bar(f"{PREVIEW}: {label}") as bar:
+                panels[label] = restored_part(
+                    restorer_for(variant), source, window, bar.reading, bar.tiles
+                )
+    result = to_imageplus(side_by_side(panels), f"{imp.getTitle()}: preview")
     _label(result, list(panels))
     result.show()
+
+
+def _cut_out(source: ImagePlusSource, window: Mapping[str, slice]) -> Image:
+    box = [window.get(a, every) for a, every in zip(CANONICAL, whole(source.info), strict=True)]
+    pixels = Axes(CANONICAL).to(source.read(tuple(box)), source.info.axes)
+    return Image.of(source.info, pixels)
 
 
 def _middle(imp: Any) -> dict[str, slice]:
     sizes = {"Y": int(imp.getHeight()), "X": int(imp.getWidth())}
     starts = {axis: max((size - _SIDE) // 2, 0) for axis, size in sizes.items()}
     return {axis: slice(start, min(start + _SIDE, sizes[axis])) for axis, start in starts.items()}
-
-
-def _variants(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Options of each panel by what is written above it."""
-    variants = {}
-    pairs = given.get("percentiles", "").split(_BETWEEN)
-    for model, pair in product(given["model"].split(_BETWEEN), pairs):
-        low, _, high = pair.strip().partition(",")
-        label = f"{Path(model.strip()).name} {pair.strip()}".strip()
-        chosen = {"model": model.strip(), "percentile_low": low, "percentile_high": high}
-        variants[label] = {**given, **chosen}
-    return variants
-
-
-def _side_by_side(panels: Mapping[str, Image]) -> Image:
-    raw = panels["raw"]
-    for label, panel in panels.items():
-        if panel.axes != raw.axes or panel.pixels.shape != raw.pixels.shape:
-            raise FijiError(
-                f"{label} gives another size ({panel.axes} {panel.pixels.shape}) than the image "
-                f"({raw.axes} {raw.pixels.shape}), so that they cannot be shown side by side: use "
-                "CARE Restore for this model"
-            )
-    across = raw.axes.index("X")
-    pixels = np.concatenate([panel.pixels for panel in panels.values()], axis=across)
-    return raw.replace(pixels=pixels)
 
 
 def _label(imp: Any, labels: list[str]) -> None:
@@ -90,31 +66,3 @@ def _label(imp: Any, labels: list[str]) -> None:
         text.setStrokeColor(JClass("java.awt.Color").yellow)
         overlay.add(text)
     imp.setOverlay(overlay)
-
-
-def _check(given: Mapping[str, str]) -> None:
-    for variant in _variants(given).values():
-        check_restoration(variant)
-
-
-PREVIEW = Command(
-    _NAME,
-    "Shows the selected rectangle under several models or percentiles, side by side.",
-    preview,
-    (
-        Parameter(
-            "model",
-            f"models as in CARE Restore, with {_BETWEEN} between them",
-            kind="file",
-            suggested=_BETWEEN.join(bundled_models()),
-        ),
-        Parameter(
-            "percentiles",
-            f"pairs of a low and a high percentile, with {_BETWEEN} between them, e.g. "
-            "2,99.8;0.1,99.9; empty: the package's",
-            "",
-        ),
-        *(each for each in restoring(files=False) if each.name not in _CHOSEN_HERE),
-    ),
-    _check,
-)

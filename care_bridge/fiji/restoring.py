@@ -5,40 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from care_bridge.fiji.images import from_imageplus
-from care_bridge.fiji.parameters import Parameter, restore_options, restoring
-from care_bridge.fiji.progress import status_bar
+from care_bridge.fiji.described import RESTORE, RESULTS, SUFFIX
+from care_bridge.fiji.open_images import locked
+from care_bridge.fiji.progress import status_bar, stoppable
 from care_bridge.fiji.results import (
-    RESULTS,
-    SUFFIX,
+    check_open,
     check_replacement,
+    check_room,
     selected_window,
     show_result,
 )
-from care_bridge.fiji.sessions import model_parameter, restorer_for
-from care_bridge.package.store import find_package
-
-RESTORE = "CARE Restore"
-PARAMETERS = (
-    model_parameter(),
-    Parameter(
-        "result",
-        "new: a new image; replace: in place of the old pixels; composite: a new image with the "
-        "raw and the restored channels",
-        RESULTS[0],
-        "choice",
-        RESULTS,
-    ),
-    Parameter("suffix", "what is added to the image's name", SUFFIX),
-    *restoring(files=False),
-)
+from care_bridge.fiji.sessions import restorer_for
+from care_bridge.fiji.source import ImagePlusSource
+from care_bridge.images.image import Image
+from care_bridge.images.source import ImageInMemory
+from care_bridge.runtime.restorer import Progress, Restorer
 
 
 def restore_imageplus(imp: Any, given: Mapping[str, str]) -> Any:
     """Restore an image, or the rectangle that is selected in it, and show the result, which is
     returned: a new ij.ImagePlus, or `imp` where it was replaced.
 
-    given: values of PARAMETERS. Raises Restorer's errors, and FijiError where `imp` cannot be
+    given: values of its parameters. Raises Restorer's errors, and FijiError where `imp` cannot be
     replaced.
     """
     how = given.get("result", RESULTS[0])
@@ -48,12 +36,31 @@ def restore_imageplus(imp: Any, given: Mapping[str, str]) -> Any:
     if how == "replace":
         check_replacement(imp, window)
     restorer = restorer_for(given)
-    with status_bar(RESTORE, restorer.session.cancel) as progress:
-        restored = restorer.restore_image(from_imageplus(imp), progress, window)
+    with locked(imp), status_bar(RESTORE) as bar:
+
+        def tiles(done: int, total: int) -> None:
+            if how == "replace":
+                check_open(imp)
+            bar.tiles(done, total)
+
+        restored = restored_part(restorer, ImagePlusSource(imp), window, bar.reading, tiles)
     return show_result(imp, restored, how, given.get("suffix", SUFFIX), window)
 
 
-def check_restoration(given: Mapping[str, str]) -> None:
-    """Raise where the model is not there or an option cannot be read."""
-    restore_options(given)
-    find_package(given["model"])
+def restored_part(
+    restorer: Restorer,
+    source: ImagePlusSource,
+    window: Mapping[str, slice] | None,
+    on_reading: Progress,
+    on_tile: Progress,
+) -> Image:
+    """What the restorer makes of an image, or of a window of it.
+
+    KeyboardInterrupt where Escape is pressed; FijiError where ImageJ has no room for the result.
+    """
+    with stoppable(restorer.session.cancel):
+        plan = restorer.plan(source, window, on_reading)
+        check_room(plan.info)
+        sink = ImageInMemory.empty(plan.info)
+        restorer.restore(source, plan, sink, on_tile)
+    return sink.image

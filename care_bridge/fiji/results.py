@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from jpype import JClass
-from numpy.typing import NDArray
 
 from care_bridge.errors import FijiError
+from care_bridge.fiji.described import as_composite, result_title
 from care_bridge.fiji.images import to_imageplus
-from care_bridge.images import is_image_name
-from care_bridge.images.image import Image
+from care_bridge.images.image import Image, ImageInfo
 
-RESULTS = ("new", "replace", "composite")
-SUFFIX = "_restored"
-
-_MAGENTA, _GREEN = (1, 0, 1), (0, 1, 0)
+_MIB = 1 << 20
 
 
 def selected_window(imp: Any) -> dict[str, slice] | None:
@@ -50,20 +45,41 @@ def check_replacement(imp: Any, window: Mapping[str, slice] | None) -> None:
         )
 
 
+def check_open(imp: Any) -> None:
+    """Raise FijiError where an image that is to be replaced was closed."""
+    if imp.getProcessor() is None:
+        raise FijiError(
+            "the image was closed while it was restored, so that there is nothing to replace: "
+            "keep it open, or use result=new"
+        )
+
+
+def check_room(info: ImageInfo) -> None:
+    """Raise FijiError where the memory that ImageJ may use has no room for such an image."""
+    runtime = JClass("java.lang.Runtime").getRuntime()
+    free = int(runtime.maxMemory() - runtime.totalMemory() + runtime.freeMemory())
+    needed = math.prod(info.shape) * info.dtype.itemsize
+    if needed > free:
+        raise FijiError(
+            f"the result needs {needed / _MIB:.0f} MiB and ImageJ has {free / _MIB:.0f} MiB left: "
+            "close images, or use CARE Batch Restore, which writes it to the disk"
+        )
+
+
 def show_result(
     imp: Any, restored: Image, how: str, suffix: str, window: Mapping[str, slice] | None
 ) -> Any:
     """Show what was made of `imp` and return it; it is the active image afterwards.
 
-    how: one of RESULTS. Overlays and slice labels are kept. FijiError where `imp` was closed, or
-    its dimensions are not the result's, and is to be replaced.
+    how: one of described.RESULTS. Overlays and slice labels are kept. FijiError where `imp` was
+    closed, or its dimensions are not the result's, and is to be replaced.
     """
     if how == "replace":
         _replace(imp, restored)
         return imp
     if how == "composite":
-        restored = _as_composite(restored)
-    result = to_imageplus(restored, _title(str(imp.getTitle()), suffix))
+        restored = as_composite(restored)
+    result = to_imageplus(restored, result_title(str(imp.getTitle()), suffix))
     _keep(imp, result, window)
     result.changes = True
     result.show()
@@ -71,11 +87,7 @@ def show_result(
 
 
 def _replace(imp: Any, restored: Image) -> None:
-    if imp.getProcessor() is None:
-        raise FijiError(
-            "the image was closed while it was restored, so that there is nothing to replace: "
-            "keep it open, or use result=new"
-        )
+    check_open(imp)
     result = to_imageplus(restored, imp.getTitle())
     if tuple(result.getDimensions()) != tuple(imp.getDimensions()):
         raise FijiError(
@@ -111,22 +123,5 @@ def _keep(imp: Any, result: Any, window: Mapping[str, slice] | None) -> None:
             new.setSliceLabel(old.getSliceLabel(number), number)
 
 
-def _title(title: str, suffix: str) -> str:
-    stem, dot, ending = title.rpartition(".") if is_image_name(title) else (title, "", "")
-    return f"{stem}{suffix}{dot}{ending}"
-
-
 def _sizes(imp: Any) -> str:
     return " x ".join(str(size) for size in imp.getDimensions())
-
-
-def _as_composite(image: Image) -> Image:
-    """Channels over each other; a raw and a restored one in magenta and green."""
-    tables = image.display.luts
-    if image.sizes.get("C") == 2:
-        tables = (_table(_MAGENTA), _table(_GREEN))
-    return image.replace(display=replace(image.display, luts=tables, mode="composite"))
-
-
-def _table(color: tuple[int, int, int]) -> NDArray[np.uint8]:
-    return np.outer(np.arange(256), color).astype(np.uint8)

@@ -30,7 +30,7 @@ def opened(installation, tmp_path_factory):
     for kind, storage in KINDS.items():
         with pytest.MonkeyPatch.context() as patch:
             if kind == "large":
-                patch.setattr("care_bridge.images.tiff_tables._CLASSIC_BYTES", 1)
+                patch.setattr("care_bridge.images.tiff_tables._CLASSIC_BYTES", 200)
             for name, image in IMAGES.items():
                 write_by_boxes(image, folder / f"{name}-{kind}.tif", storage)
     child = run_child("open_files.py", installation, folder)

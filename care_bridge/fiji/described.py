@@ -1,0 +1,183 @@
+"""What the commands are called, what they can be given and what is refused: no Java is needed.
+
+The commands in a Fiji that Python has opened and those that call the command line share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.errors import FijiError
+from care_bridge.fiji.parameters import (
+    Check,
+    Command,
+    Parameter,
+    Run,
+    restore_options,
+    restoring,
+)
+from care_bridge.fiji.sessions import model_parameter
+from care_bridge.images import is_image_name
+from care_bridge.images.image import Image
+from care_bridge.package.store import bundled_models, find_package
+
+RESTORE = "CARE Restore"
+BATCH = "CARE Batch Restore"
+PREVIEW = "CARE Preview"
+EVALUATE = "CARE Evaluate"
+CHECK = "CARE Check Model"
+MODELS = "CARE Models"
+EXTENSIONS = "CARE Macro Extensions"
+
+ABOUT: Mapping[str, str] = {
+    RESTORE: "Restores the active image, or the rectangle that is selected in it.",
+    BATCH: "Restores the images of a folder into another folder.",
+    PREVIEW: "Shows the selected rectangle under several models or percentiles, side by side.",
+    EVALUATE: "Compares an image with the truth: the figures go into the Results table.",
+    CHECK: "Checks a model package: its files, its test images, its tiles.",
+    MODELS: "Lists the models that came with care_bridge.",
+    EXTENSIONS: "Makes a macro know the functions Ext.CARE_….",
+}
+
+RESULTS = ("new", "replace", "composite")
+SUFFIX = "_restored"
+COLUMNS = {
+    "PSNR": "psnr",
+    "SSIM": "ssim",
+    "NRMSE": "nrmse",
+    "plain PSNR": "plain_psnr",
+    "plain SSIM": "plain_ssim",
+    "plain NRMSE": "plain_nrmse",
+}
+
+_BETWEEN = ";"
+_CHOSEN_BY_PREVIEW = ("percentile_low", "percentile_high", "with_raw")
+_MAGENTA, _GREEN = (1, 0, 1), (0, 1, 0)
+
+PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
+    RESTORE: (
+        model_parameter(),
+        Parameter(
+            "result",
+            "new: a new image; replace: in place of the old pixels; composite: a new image with "
+            "the raw and the restored channels",
+            RESULTS[0],
+            "choice",
+            RESULTS,
+        ),
+        Parameter("suffix", "what is added to the image's name", SUFFIX),
+        *restoring(files=False),
+    ),
+    BATCH: (
+        Parameter("input", "folder of the images", kind="folder"),
+        Parameter("output", "folder of the results", kind="folder"),
+        model_parameter(),
+        *restoring(files=True),
+    ),
+    PREVIEW: (
+        Parameter(
+            "model",
+            f"models as in CARE Restore, with {_BETWEEN} between them",
+            kind="file",
+            suggested=_BETWEEN.join(bundled_models()),
+        ),
+        Parameter(
+            "percentiles",
+            f"pairs of a low and a high percentile, with {_BETWEEN} between them, e.g. "
+            "2,99.8;0.1,99.9; empty: the package's",
+            "",
+        ),
+        *(each for each in restoring(files=False) if each.name not in _CHOSEN_BY_PREVIEW),
+    ),
+    EVALUATE: (
+        Parameter("truth", "the good image: title of an open image, or a file", kind="file"),
+        Parameter(
+            "restored",
+            "what is judged: title of an open image, or a file; empty: the active image",
+            "",
+        ),
+    ),
+    CHECK: (model_parameter(),),
+    MODELS: (),
+    EXTENSIONS: (),
+}
+
+
+def _check_restoration(given: Mapping[str, str]) -> None:
+    restore_options(given)
+    find_package(given["model"])
+
+
+def _check_preview(given: Mapping[str, str]) -> None:
+    for variant in preview_variants(given).values():
+        _check_restoration(variant)
+
+
+def _check_model(given: Mapping[str, str]) -> None:
+    find_package(given["model"])
+
+
+def described(name: str, run: Run) -> Command:
+    """The command `name`, which does its work by `run`."""
+    return Command(name, ABOUT[name], run, PARAMETERS[name], _CHECKS.get(name))
+
+
+# Each raises where a model is not there or an option cannot be read.
+_CHECKS: Mapping[str, Check] = {
+    RESTORE: _check_restoration,
+    BATCH: _check_restoration,
+    PREVIEW: _check_preview,
+    CHECK: _check_model,
+}
+
+
+def result_title(title: str, suffix: str) -> str:
+    """The title of an image's result: "cell.tif" gives "cell_restored.tif"."""
+    stem, dot, ending = title.rpartition(".") if is_image_name(title) else (title, "", "")
+    return f"{stem}{suffix}{dot}{ending}"
+
+
+def as_composite(image: Image) -> Image:
+    """Channels over each other; a raw and a restored one in magenta and green."""
+    tables = image.display.luts
+    if image.sizes.get("C") == 2:
+        tables = (_table(_MAGENTA), _table(_GREEN))
+    return image.replace(display=replace(image.display, luts=tables, mode="composite"))
+
+
+def preview_variants(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Options of each panel of CARE Preview by what is written above it."""
+    variants = {}
+    pairs = given.get("percentiles", "").split(_BETWEEN)
+    for model, pair in product(given["model"].split(_BETWEEN), pairs):
+        low, _, high = pair.strip().partition(",")
+        label = f"{Path(model.strip()).name} {pair.strip()}".strip()
+        chosen = {"model": model.strip(), "percentile_low": low, "percentile_high": high}
+        variants[label] = {**given, **chosen}
+    return variants
+
+
+def side_by_side(panels: Mapping[str, Image]) -> Image:
+    """The panels of CARE Preview from left to right, "raw" among them; FijiError where one has
+    another size."""
+    raw = panels["raw"]
+    for label, panel in panels.items():
+        if panel.axes != raw.axes or panel.pixels.shape != raw.pixels.shape:
+            raise FijiError(
+                f"{label} gives another size ({panel.axes} {panel.pixels.shape}) than the image "
+                f"({raw.axes} {raw.pixels.shape}), so that they cannot be shown side by side: use "
+                "CARE Restore for this model"
+            )
+    across = raw.axes.index("X")
+    pixels = np.concatenate([panel.pixels for panel in panels.values()], axis=across)
+    return raw.replace(pixels=pixels)
+
+
+def _table(color: tuple[int, int, int]) -> NDArray[np.uint8]:
+    return np.outer(np.arange(256), color).astype(np.uint8)
