@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from care_bridge.resampling import interpolate
 from care_bridge.simulation.camera import Camera
-from care_bridge.simulation.grid import interpolate
 from care_bridge.simulation.recipe import SamplingRecipe
 
 Light = NDArray[np.float32]

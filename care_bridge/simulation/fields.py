@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from care_bridge.simulation.grid import Grid, interpolate
+from care_bridge.resampling import interpolate
+from care_bridge.simulation.grid import Grid
 
 _SAMPLES_A_SCALE = 32
 

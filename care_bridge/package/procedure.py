@@ -1,0 +1,84 @@
+"""What the runtime does around a network, as a package's config.care_bridge.procedure says it.
+
+Other consumers of packages know nothing of it: for them the network is a model by itself, and the
+model card says what is to be done around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from care_bridge.package.processing import RefusedError
+
+PLANES = ("zx", "zy")
+COMBINATIONS = ("arithmetic", "geometric")
+_LARGEST_ZOOM = 100.0
+_KEYS = ("zoom", "interpolation", "planes", "combination")
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """zoom: by axis (Z, Y, X) how many pixels become of one, by linear interpolation, before the
+    network (see `care_bridge.resampling`). combination: "" for a network that sees images as they
+    are. Else a 2D network restores volumes: the planes Z x X (its axes Y and X) and the planes
+    Z x Y each by themselves, and the result is the "arithmetic" or "geometric" mean of both, in
+    the normalised range and with negative numbers taken as 0 in the latter.
+    """
+
+    zoom: Mapping[str, float] = field(default_factory=dict)
+    combination: str = ""
+
+
+def procedure_content(procedure: Procedure) -> dict[str, object]:
+    """What stands in the RDF, {} where nothing is done."""
+    content: dict[str, object] = {}
+    if procedure.zoom:
+        content["zoom"] = {axis.lower(): factor for axis, factor in procedure.zoom.items()}
+        content["interpolation"] = "linear"
+    if procedure.combination:
+        content["planes"] = list(PLANES)
+        content["combination"] = procedure.combination
+    return {"procedure": content} if content else {}
+
+
+def procedure_of(config: Mapping[str, Any], spatial_axes: str) -> Procedure:
+    """The procedure that config.care_bridge asks for around a network with these axes ("YX" or
+    "ZYX"). RefusedError where it is none that care_bridge runs."""
+    given = config.get("procedure", {})
+    if not isinstance(given, dict) or not set(given) <= {*_KEYS}:
+        raise RefusedError(
+            f"its config.care_bridge.procedure has other keys than {', '.join(_KEYS)}: it was made "
+            "by a newer version of care_bridge, update care_bridge"
+        )
+    combination = given.get("combination", "")
+    if combination:
+        known = combination in COMBINATIONS and given.get("planes") == list(PLANES)
+        if not known or spatial_axes != "YX":
+            raise RefusedError(
+                f"it asks for the {combination} mean of the planes {given.get('planes')}, "
+                f"care_bridge runs 2D models on {list(PLANES)} with one of "
+                f"{', '.join(COMBINATIONS)}"
+            )
+    axes = "ZYX" if combination else spatial_axes
+    return Procedure(_zoom(given, axes), str(combination))
+
+
+def _zoom(given: Mapping[str, Any], axes: str) -> dict[str, float]:
+    zoom = given.get("zoom", {})
+    names = {axis.lower() for axis in axes}
+    if (
+        not isinstance(zoom, dict)
+        or not set(zoom) <= names
+        or (zoom and given.get("interpolation") != "linear")
+        or not all(
+            type(factor) in (int, float) and 1 <= factor <= _LARGEST_ZOOM
+            for factor in zoom.values()
+        )
+    ):
+        raise RefusedError(
+            f"its config.care_bridge.procedure.zoom is {zoom}, care_bridge runs factors of 1 to "
+            f"{_LARGEST_ZOOM:g} along {', '.join(sorted(names))} by linear interpolation"
+        )
+    return {axis: float(zoom[axis.lower()]) for axis in axes if axis.lower() in zoom}
