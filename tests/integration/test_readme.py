@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,13 @@ def test_there_are_commands_to_check():
 def test_every_picture_and_page_is_there():
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert (Path(__file__).parents[2] / target).is_file(), target
+
+
+def test_every_extra_and_page_of_docs_is_named():
+    root = Path(__file__).parents[2]
+    extras = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    table = " ".join(line.split("|")[1] for line in README.splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`(\w+)`", table)) == set(extras["optional-dependencies"])
+    assert {f"docs/{page.name}" for page in (root / "docs").glob("*.md")} <= set(
+        re.findall(r"\]\((.*?)\)", README)
+    )
