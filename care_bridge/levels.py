@@ -103,7 +103,7 @@ class _Search:
         chunks = np.nditer(
             pixels,
             ["external_loop", "buffered", "zerosize_ok"],
-            ["readonly", "contig"],  # type: ignore[list-item]  # numpy's stubs lack "contig"
+            ["readonly", "contig", "nbo"],  # type: ignore[list-item]  # numpy's stubs lack "contig"
             buffersize=_CHUNK,
         )
         for each in chunks:

@@ -47,17 +47,17 @@ def pixel_type(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
 def to_pixel_type(pixels: NDArray[np.generic], name: object) -> NDArray[np.generic]:
     """Pixels as read from a file, C-contiguous and in the machine's byte order.
 
-    uint8, uint16 and float32 stay; float64 becomes float32 if all its numbers are finite and
-    within float32's range, else ImageError.
+    uint8, uint16 and float32 stay; float64 becomes float32, with its infinities and what is not a
+    number; ImageError where a finite number is past float32's range.
     """
     native = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))
     if native.dtype != np.float64:
         return native
     with np.errstate(over="ignore"):
         single = native.astype(np.float32)
-    if not np.isfinite(single).all():
+    if np.isinf(single).any() and not np.array_equal(np.isinf(single), np.isinf(native)):
         raise ImageError(
-            f"{name} has float64 pixels that float32 cannot hold (infinite, not a number or above "
-            "3.4e38): clean them or convert it to 32-bit"
+            f"{name} has float64 pixels that float32 cannot hold (above 3.4e38): rescale them, or "
+            "convert it to 32-bit"
         )
     return single

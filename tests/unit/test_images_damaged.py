@@ -126,10 +126,6 @@ def write_inks(path):
     tifffile.imwrite(path, np.zeros((8, 9, 4), np.uint8), photometric="separated")
 
 
-def write_not_finite(path):
-    tifffile.imwrite(path, np.full((8, 9), np.nan))
-
-
 def write_too_large_numbers(path):
     tifffile.imwrite(path, np.full((8, 9), 1e39))
 
@@ -157,7 +153,6 @@ BAD_FILES = {
     "palette": (write_palette, "palette"),
     "transparency": (write_transparent, "alpha"),
     "inks": (write_inks, "SEPARATED"),
-    "not finite": (write_not_finite, "float32 cannot hold"),
     "too large": (write_too_large_numbers, "float32 cannot hold"),
     "bool": (writer_of(bool), "type bool.*32-bit"),
     "int16": (writer_of("int16"), "type int16.*32-bit"),

@@ -234,3 +234,11 @@ def test_a_voxel_size_that_is_no_length_is_left_out(tmp_path, size):
     image = Image(np.zeros((2, 4, 5), np.uint8), Axes("ZYX"), calibration=said)
     write_image(image, tmp_path / "a.tif")
     assert open_image(tmp_path / "a.tif").calibration.voxel_size["X"] == pytest.approx(0.2)
+
+
+def test_doubles_that_are_no_numbers_are_read(tmp_path):
+    pixels = np.array([[0.1, np.nan], [np.inf, -np.inf]])
+    tifffile.imwrite(tmp_path / "a.tif", pixels)
+    read = open_image(tmp_path / "a.tif").pixels
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, np.array(pixels, np.float32))

@@ -38,6 +38,8 @@ def measured(blocks, percents=PERCENTS, ignore_zeros=False):
         pytest.param(NORMAL, id="float64"),
         pytest.param(NORMAL - NORMAL.max() - 1, id="float64-negative"),
         pytest.param(np.array([3.5], np.float32), id="one"),
+        pytest.param(RANDOM.integers(0, 1 << 16, 4001, np.uint16).astype(">u2"), id="big-endian"),
+        pytest.param(NORMAL.astype(">f4"), id="big-endian-float32"),
     ],
 )
 def test_percentiles_are_numpys_to_the_last_bit(pixels):
