@@ -84,7 +84,7 @@ class _Search:
     """
 
     def __init__(self, dtype: np.dtype[Any], percents: Sequence[float], ignore_zeros: bool) -> None:
-        self.dtype = dtype
+        self.dtype = dtype.newbyteorder("=")  # as they are counted
         self.percents = percents
         self.ignore_zeros = ignore_zeros
         self.counted = 0
