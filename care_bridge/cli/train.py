@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", required=True, type=Path, metavar="RUN", help="new folder for the run"
     )
     parser.add_argument(
-        "--task", help="what to learn: care (the default), n2n, n2v, n2v2, structn2v"
+        "--task", help="what to learn: care (the default), n2n, n2v, n2v2, structn2v, isotropic"
     )
     parser.add_argument(
         "--preset", help="what pairs are for: denoise, deconvolve, aberration, resolution"

@@ -52,6 +52,12 @@ _STRUCTURED = Paper(
     "10.1109/ISBI45749.2020.9098336",
 )
 
+_ISOTROPIC = Paper(
+    "Weigert et al. (2017) Isotropic Reconstruction of 3D Fluorescence Microscopy Images Using "
+    "Convolutional Neural Networks. Medical Image Computing and Computer Assisted Intervention",
+    "10.1007/978-3-319-66185-8_15",
+)
+
 _TASKS = {
     "care": _TaskWords("CARE", "pairs of images (content-aware image restoration)"),
     "n2n": _TaskWords(
@@ -66,6 +72,11 @@ _TASKS = {
         "structN2V",
         "images with correlated noise alone (structured Noise2Void)",
         (_STRUCTURED, _NOISE2VOID),
+    ),
+    "isotropic": _TaskWords(
+        "Isotropic",
+        "slices of volumes and the same slices degraded as the microscope degrades along Z",
+        (_ISOTROPIC,),
     ),
 }
 
@@ -183,9 +194,31 @@ def _use(spec: ModelSpec) -> list[str]:
         ]
     return [
         *lines,
+        *_around(spec),
         "- Restored grey levels are an estimate: do not measure intensities in them.",
         "",
     ]
+
+
+def _around(spec: ModelSpec) -> list[str]:
+    """What is to be done around the network."""
+    procedure, lines = spec.procedure, []
+    if procedure.zoom:
+        factors = ", ".join(f"{axis} by {factor:.6g}" for axis, factor in procedure.zoom.items())
+        lines.append(
+            f"- care_bridge first zooms images along {factors}, by linear interpolation: pixel k "
+            "of the finer image lies at k / factor of the coarser one, up to its last pixel. The "
+            "network is for images so zoomed; other software has to do this first."
+        )
+    if procedure.combination:
+        lines.append(
+            "- The network is two-dimensional and makes volumes isotropic. care_bridge runs it on "
+            "all planes Z x X (Z being the network's Y) and on all planes Z x Y (Z its Y, Y its "
+            f"X) of the zoomed volume, and takes the {procedure.combination} mean of both results "
+            "in the normalised range. Other software that runs it on slices Y x X gets no "
+            "isotropic volume: reslice first."
+        )
+    return lines
 
 
 def _validation(checkpoint: Checkpoint) -> list[str]:

@@ -24,6 +24,8 @@ from care_bridge.images import Image, write_image
 from care_bridge.images.picture import write_panels
 from care_bridge.normalization import FixedScale, Percentiles, percentiles
 from care_bridge.package.archive import RDF_NAMES
+from care_bridge.package.package import load_package
+from care_bridge.package.procedure import Procedure
 from care_bridge.package.rdf_content import COVER, DOCUMENTATION, FORMAT_VERSION, rdf_content
 from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
 from care_bridge.runtime.check import check_package
@@ -95,6 +97,7 @@ def _spec(checkpoint: Checkpoint, about: About, weights: bytes, step: int) -> Mo
         normalization=_normalization(checkpoint),
         memory_per_pixel=memory,
         config={"task": checkpoint.config.task, "training": _training(checkpoint)},
+        procedure=_procedure(checkpoint),
     )
 
 
@@ -115,11 +118,21 @@ def _normalization(checkpoint: Checkpoint) -> Percentiles | FixedScale:
     return Percentiles(trained_with.low, trained_with.high, trained_with.eps)
 
 
+def _procedure(checkpoint: Checkpoint) -> Procedure:
+    """What is done around the network."""
+    if checkpoint.config.task == "isotropic":
+        asked = checkpoint.config.isotropic
+        return Procedure({"Z": asked.factor or 1.0}, asked.combination)
+    return Procedure()
+
+
 def _training(checkpoint: Checkpoint) -> dict[str, Any]:
     """What the package keeps of its training; no paths of the machine it was trained on."""
     if checkpoint.imported:
         return {"csbdeep": dict(checkpoint.imported)}
-    settings = checkpoint.config.model_dump(mode="json", exclude={"data"}, exclude_none=True)
+    settings = checkpoint.config.model_dump(
+        mode="json", exclude={"data": True, "isotropic": {"psf"}}, exclude_none=True
+    )
     return {
         "steps": checkpoint.step,
         "config": settings,
@@ -138,9 +151,12 @@ def _write_tensors(folder: Path, spec: TensorSpec, tensor: NDArray[np.float32]) 
 
 def _write_cover(folder: Path, test_image: TestImage) -> None:
     """The first channel's middle slice before and after, in the contrast of the latter, restored
-    as a user of the package does it."""
-    restorer = Restorer(folder, RestoreOptions(device="cpu", dtype="float32"))
-    axes = Axes("C" + restorer.package.spec.spatial_axes)
+    as a user of the package does it, but for what is done around the network: the test image is
+    what the network sees."""
+    package = load_package(folder)
+    by_itself = replace(package, spec=replace(package.spec, procedure=Procedure()))
+    restorer = Restorer(by_itself, RestoreOptions(device="cpu", dtype="float32"))
+    axes = Axes("C" + package.spec.spatial_axes)
     before = Image(test_image.pixels[0], axes)
     after = restorer.restore_image(before)
     slices = [_middle_slice(image) for image in (before, after)]

@@ -18,6 +18,7 @@ from bioimageio.spec.model import v0_5 as rdf
 
 from care_bridge.axes import axes_from_rdf
 from care_bridge.errors import AxesError, ConfigError, PackageFormatError
+from care_bridge.package.procedure import procedure_of
 from care_bridge.package.processing import RefusedError, Step, Steps, normalization_of
 from care_bridge.package.spec import CONFIG_FORMAT, ModelSpec, TensorSpec, Weights
 from care_bridge.plain_yaml import read_plain_yaml
@@ -99,6 +100,7 @@ def _spec(described: rdf.ModelDescr, format_version: str, sha256: str) -> ModelS
         )
     source, restored = described.inputs[0], described.outputs[0]
     config = _our_config(described)
+    tiling = _tiling(source, restored, config)
     return ModelSpec(
         name=described.name,
         nickname=str((described.config.bioimageio.model_extra or {}).get("nickname", "")),
@@ -110,10 +112,11 @@ def _spec(described: rdf.ModelDescr, format_version: str, sha256: str) -> ModelS
         input=_tensor(source),
         output=_tensor(restored),
         weights=_weights(described.weights),
-        tiling=_tiling(source, restored, config),
+        tiling=tiling,
         normalization=normalization_of(_steps(source), _steps(restored), inverted=bool(config)),
         memory_per_pixel=_memory_per_pixel(config),
         config=config,
+        procedure=procedure_of(config, "".join(tiling)),
     )
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from care_bridge.axes import rdf_id
 from care_bridge.normalization import FixedScale, Percentiles, Scale
+from care_bridge.package.procedure import procedure_content
 from care_bridge.package.spec import CONFIG_FORMAT, ModelSpec, TensorSpec
 from care_bridge.tiling import AxisLimits, round_up
 
@@ -98,6 +99,7 @@ def _config(spec: ModelSpec) -> dict[str, object]:
     config: dict[str, object] = {
         "format": CONFIG_FORMAT,
         **spec.config,
+        **procedure_content(spec.procedure),
         "normalization": "percentile" if percentile else "fixed",
         "size_step": {rdf_id(axis): limits.step for axis, limits in spec.tiling.items()},
         "halo": {rdf_id(axis): limits.halo for axis, limits in spec.tiling.items()},

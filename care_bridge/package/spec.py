@@ -6,10 +6,11 @@ The words are the bioimage.io spec's where it has a word.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from care_bridge.errors import AxesError
 from care_bridge.normalization import FixedScale, Percentiles
+from care_bridge.package.procedure import Procedure
 from care_bridge.tiling import AxisLimits
 
 CONFIG_FORMAT = 1  # of config.care_bridge; raise it when an old reader would go wrong
@@ -47,7 +48,8 @@ class ModelSpec:
     the order ZYX; an axis that is not there is no axis of the model. normalization: percentiles
     fitted on each image, inverted by the runtime; or fixed scales. memory_per_pixel: bytes the
     engine needs for each pixel of a tile, measured at export; None where the package does not say.
-    config: the RDF's config.care_bridge, plain data ({} for foreign packages).
+    config: the RDF's config.care_bridge, plain data ({} for foreign packages). procedure: what is
+    done around the network.
     """
 
     name: str
@@ -64,11 +66,20 @@ class ModelSpec:
     normalization: Percentiles | FixedScale
     memory_per_pixel: float | None
     config: Mapping[str, object]
+    procedure: Procedure = field(default_factory=Procedure)
 
     @property
     def spatial_axes(self) -> str:
         """ "YX" for a 2D model, "ZYX" for a 3D one."""
         return "".join(self.tiling)
+
+    @property
+    def image_tiling(self) -> Mapping[str, AxisLimits]:
+        """What is asked of each spatial axis of an image, in the order ZYX. It is the network's
+        `tiling`, unless planes of a volume go through a 2D network: then their first axis is Z."""
+        if not self.procedure.combination:
+            return self.tiling
+        return {"Z": self.tiling["Y"], "Y": self.tiling["X"], "X": self.tiling["X"]}
 
     @property
     def channels_in(self) -> int:
@@ -89,7 +100,7 @@ class ModelSpec:
                 f"the image is an RGB picture, the model {self.name} expects "
                 f"{_channels(self.channels_in)}: split it into channels or convert it to grey first"
             )
-        if "Z" in self.spatial_axes and "Z" not in sizes:
+        if "Z" in self.image_tiling and "Z" not in sizes:
             raise AxesError(
                 f"the image has axes {has}, the 3D model {self.name} expects Z, Y and X: "
                 "open a stack, or use a 2D model"

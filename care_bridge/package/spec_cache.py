@@ -16,11 +16,12 @@ from platformdirs import user_cache_path
 
 from care_bridge.atomic import replacing
 from care_bridge.normalization import FixedScale, Percentiles, Scale
+from care_bridge.package.procedure import Procedure
 from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
 from care_bridge.tiling import AxisLimits
 
 # Raise it whenever ModelSpec, or what rdf.py makes of an RDF, changes.
-VERSION = 2
+VERSION = 3
 
 
 def load_spec(rdf_sha256: str) -> ModelSpec | None:
@@ -56,6 +57,7 @@ def spec_from_json(text: str) -> ModelSpec:
             "weights": Weights(**fields["weights"]),
             "tiling": {axis: AxisLimits(**limits) for axis, limits in fields["tiling"].items()},
             "normalization": _normalization(fields["normalization"]),
+            "procedure": Procedure(**fields["procedure"]),
         }
     )
 

@@ -20,6 +20,7 @@ from care_bridge.package.package import Package, load_package
 from care_bridge.package.rdf import rdf_warnings
 from care_bridge.package.rdf_files import named_files
 from care_bridge.package.spec import TensorSpec
+from care_bridge.resampling import fewest_pixels
 from care_bridge.runtime.conventions import JDLL_IR_VERSION, JDLL_OPSET, jdll_levels
 from care_bridge.runtime.halo import measure_halo
 from care_bridge.runtime.options import RestoreOptions
@@ -207,10 +208,12 @@ def _check_halo(subject: _Subject) -> Iterator[Finding]:
 def _check_tiles(subject: _Subject) -> Iterator[Finding]:
     spec = subject.package.spec
     restorer = Restorer(subject.package, RestoreOptions(device="cpu", dtype="float32"))
-    for axis, limits in spec.tiling.items():
+    tiling, zoom = spec.image_tiling, spec.procedure.zoom
+    for axis, limits in tiling.items():
         # Two tiles and a rest along this axis, little along the others.
-        sizes = {other: other_limits.step + 1 for other, other_limits in spec.tiling.items()}
+        sizes = {other: other_limits.step + 1 for other, other_limits in tiling.items()}
         sizes[axis] = limits.smallest_tile + limits.step + 1
+        sizes |= {other: fewest_pixels(sizes[other], factor) for other, factor in zoom.items()}
         image = _noise({"C": spec.channels_in, **sizes})
         whole = _restored(restorer, image, {})
         tiled = _restored(restorer, image, {axis: limits.smallest_tile})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -23,7 +24,11 @@ from care_bridge.tiling import TileGrid
 Item = TypeVar("Item")
 
 _WINDOW = "STZYX"
+_SPACING_WITHIN = 0.02
 _GRAYS = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], 3, axis=1)
+
+
+log = logging.getLogger("care_bridge")
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,22 @@ def check_model(spec: ModelSpec, info: ImageInfo, channels: tuple[int, ...]) -> 
     selected = len(channels) < info.sizes.get("C", 1)
     sizes = {**info.sizes, "C": len(channels)} if "C" in info.axes else info.sizes
     spec.check_axes(sizes, info.rgb and not selected)
+
+
+def warn_of_spacing(spec: ModelSpec, info: ImageInfo) -> None:
+    """Say so where a model makes voxels isotropic that are not those of this image."""
+    voxel = info.calibration.voxel_size
+    if not spec.procedure.combination or not {"Z", "X"} <= set(voxel):
+        return
+    factor, expected = voxel["Z"] / voxel["X"], spec.procedure.zoom.get("Z", 1.0)
+    if not abs(factor / expected - 1) <= _SPACING_WITHIN:
+        log.warning(
+            "the image's slices are %.4g pixels apart, the model %s was trained for %.4g: its "
+            "result will not be isotropic",
+            factor,
+            spec.name,
+            expected,
+        )
 
 
 def result_info(

@@ -28,6 +28,8 @@ _GPU_BUDGET = 2 * GIB
 # For what Python and the engine need besides what is counted: threads, small buffers.
 _RESERVE = 32 * MIB
 _FLOAT = 4
+# Bytes a pixel that interpolation needs besides its result.
+_ZOOMING = 3 * _FLOAT
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,30 @@ def tile_memory(
     import psutil
 
     engine = spec.memory_per_pixel or _UNKNOWN_MEMORY_PER_PIXEL
+    if spec.procedure.combination:
+        engine *= _share_of_a_plane(spec, source.info)
     if device != "cpu":
         return TileMemory(engine, most or _free_on_gpu(device) // 2 or _GPU_BUDGET, 0)
     base = used + source.memory + sink + _RESERVE
     # Two tiles are in memory as they are read and normalised, two as they come and are written.
     read = spec.channels_in * (source.info.dtype.itemsize + _FLOAT)
+    if spec.procedure.zoom:
+        read += spec.channels_in * _ZOOMING
     written = spec.channels_out * (result.dtype.itemsize + _FLOAT)
     free = (psutil.virtual_memory().available + max(program_memory() - used, 0)) // 2
     budget = min(free, _LARGEST_BUDGET) if most is None else most - base
     return TileMemory(engine + read + written, budget, base)
+
+
+def _share_of_a_plane(spec: ModelSpec, info: ImageInfo) -> float:
+    """What of a tile goes through the network at once, at most, where that sees planes of it: one
+    over the shortest edge that a tile can have."""
+    edges = (
+        min(limits.aligned_halo + limits.step, limits.padded(info.sizes[axis]))
+        for axis, limits in spec.image_tiling.items()
+        if axis != "Z"
+    )
+    return 1 / min(edges)
 
 
 def _free_on_gpu(device: str) -> int:

@@ -20,11 +20,19 @@ from care_bridge.images.source import ImageInMemory, ImageSink, ImageSource
 from care_bridge.package.package import Package, load_package
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.pipeline import overlapped
-from care_bridge.runtime.plan import Plan, check_model, chosen_channels, full_window, result_info
+from care_bridge.runtime.plan import (
+    Plan,
+    check_model,
+    chosen_channels,
+    full_window,
+    result_info,
+    warn_of_spacing,
+)
 from care_bridge.runtime.planner import plan_tiles, program_memory, tile_memory
 from care_bridge.runtime.scaling import ImageScales, fit_scales
 from care_bridge.runtime.session import Session
 from care_bridge.runtime.tiles import TileRunner
+from care_bridge.runtime.zoomed import zoomed
 from care_bridge.tiling import TileGrid
 
 Progress = Callable[[int, int], None]
@@ -78,14 +86,18 @@ class Restorer:
         Raises AxesError, ImageError or TilingError where this model cannot restore it, and
         OutOfMemoryError where no tile fits the memory.
         """
-        spec, info = self.package.spec, source.info
-        channels = chosen_channels(info, self.options.channels)
-        check_model(spec, info, channels)
+        spec, given = self.package.spec, source.info
+        channels = chosen_channels(given, self.options.channels)
+        check_model(spec, given, channels)
+        warn_of_spacing(spec, given)
+        finer = zoomed(source, spec.procedure.zoom)
+        info = finer.info
         kept = full_window(info, window)
         scales = fit_scales(source, spec, self.options, channels, progress)
         result = result_info(spec, info, self.options, channels, kept, scales)
-        grid, memory = self._grid(source, result, kept, sink)
-        if grid.computed_share > _WASTEFUL_SHARE and len(grid) > 1:
+        grid, memory = self._grid(finer, result, kept, sink)
+        wasteful = grid.computed_share > _WASTEFUL_SHARE and not spec.procedure.combination
+        if wasteful and len(grid) > 1:
             log.warning(
                 "tiles of %s compute %.0f times the image's pixels, most of them as context: "
                 "larger tiles are faster",
@@ -111,7 +123,9 @@ class Restorer:
         is called in the caller's thread, after each tile, with the tiles done and all tiles.
         """
         self._tell_device()
-        runner = TileRunner(self.package.spec, self.session, source, plan, sink, self.options)
+        spec = self.package.spec
+        finer = zoomed(source, spec.procedure.zoom)
+        runner = TileRunner(spec, self.session, finer, plan, sink, self.options)
         steps = overlapped(runner.works(), runner.load, runner.compute, runner.store)
         for done, _ in enumerate(steps, 1):
             if progress:
@@ -154,14 +168,15 @@ class Restorer:
     ) -> tuple[TileGrid, int]:
         """The tiles of each block, and the bytes that the program will use with them."""
         spec = self.package.spec
-        sizes = {axis: source.info.sizes[axis] for axis in spec.tiling}
-        window = {axis: kept[axis] for axis in spec.tiling}
+        limits = spec.image_tiling
+        sizes = {axis: source.info.sizes[axis] for axis in limits}
+        window = {axis: kept[axis] for axis in limits}
         most = self.options.memory
         memory = tile_memory(spec, self.device, most, source, result, self._used, sink)
         if self.options.tile is not None:
-            grid = TileGrid.fit(sizes, spec.tiling, self.options.tile, window)
+            grid = TileGrid.fit(sizes, limits, self.options.tile, window)
         else:
-            grid = plan_tiles(sizes, spec.tiling, memory.per_pixel, memory.budget, window)
+            grid = plan_tiles(sizes, limits, memory.per_pixel, memory.budget, window)
         return grid, memory.needed(grid)
 
     def _record(self, scales: ImageScales) -> str:

@@ -18,6 +18,7 @@ from care_bridge.package.spec import ModelSpec
 from care_bridge.runtime.blocks import Block, blocks
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.plan import Plan
+from care_bridge.runtime.planes import restore_planes
 from care_bridge.runtime.planner import plan_tiles
 from care_bridge.runtime.scaling import SampleScales, scale_back
 from care_bridge.runtime.session import Session
@@ -178,7 +179,7 @@ class TileRunner:
     def _run(self, tile: Tile, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         """The network's output for what the tile keeps, in smaller tiles where it must be."""
         if self._most_pixels is None:
-            return self._network(tensor)[_crop(tile)]
+            return self._kept(tensor, tile)
         output: NDArray[np.float32] | None = None
         for part in self._smaller(tile):
             read = {
@@ -188,7 +189,7 @@ class TileRunner:
                 axis: _from(span.keep, tile.spans[axis].keep_start)
                 for axis, span in part.spans.items()
             }
-            kept = self._network(tensor[_index(read)])[_crop(part)]
+            kept = self._kept(tensor[_index(read)], part)
             if output is None:
                 sizes = {
                     axis: span.keep_stop - span.keep_start for axis, span in tile.spans.items()
@@ -208,6 +209,13 @@ class TileRunner:
             self._most_pixels or 0,
             {axis: span.keep for axis, span in tile.spans.items()},
         )
+
+    def _kept(self, tensor: NDArray[np.float32], tile: Tile) -> NDArray[np.float32]:
+        """The network's output (CZYX) for what a tile keeps of its tensor."""
+        combination = self._spec.procedure.combination
+        if combination:
+            return restore_planes(self._network, tensor, _crop(tile), combination)
+        return self._network(tensor)[_crop(tile)]
 
     def _network(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         """The network's output (CZYX) for a whole tile (CZYX)."""

@@ -21,6 +21,8 @@ from care_bridge.training.defaults import (
     TASKS,
     laid_over,
 )
+from care_bridge.training.sampling_config import IsotropicConfig
+from care_bridge.training.section import Section
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 _KERNELS = {"YX": 5, "ZYX": 3}
@@ -32,11 +34,7 @@ def _odd(pixels: int) -> int:
     return pixels
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where the pairs lie.
 
     source, target: folders inside DATA (or absolute paths) whose files carry the same names;
@@ -50,7 +48,7 @@ class DataConfig(_Section):
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
 
-class NormalizationConfig(_Section):
+class NormalizationConfig(Section):
     """How grey levels are scaled.
 
     mode: "percentile" (each image by its own percentiles) or "fixed" (mean and standard deviation
@@ -79,7 +77,7 @@ class NormalizationConfig(_Section):
         return self
 
 
-class PatchConfig(_Section):
+class PatchConfig(Section):
     """What the network is shown.
 
     size: pixels along [Z,] Y, X, multiples of 2**network.depth; None: by task and axes.
@@ -95,7 +93,7 @@ class PatchConfig(_Section):
     validation_batches: Annotated[int, Field(gt=0)] = 8
 
 
-class BlindSpotConfig(_Section):
+class BlindSpotConfig(Section):
     """What is hidden from a network that learns from noisy images alone (masking.py).
 
     masked_percentage: of the pixels of each channel of a patch, in percent. radius: pixels around
@@ -109,7 +107,7 @@ class BlindSpotConfig(_Section):
     span: Annotated[int, Field(ge=3), AfterValidator(_odd)] = 5
 
 
-class NetworkConfig(_Section):
+class NetworkConfig(Section):
     """The U-Net.
 
     axes: "YX" (slices and frames are images of their own), "ZYX", or "auto" by what the images
@@ -129,7 +127,7 @@ class NetworkConfig(_Section):
     top_skip: bool = True
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     """How the network learns.
 
     steps: batches in total; steps_per_epoch: batches between two validations. loss: mean absolute
@@ -158,7 +156,7 @@ class _Kind(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    task: Literal["care", "n2n", "n2v", "n2v2", "structn2v"] = "care"
+    task: Literal["care", "n2n", "n2v", "n2v2", "structn2v", "isotropic"] = "care"
     preset: Literal["denoise", "deconvolve", "aberration", "resolution"] | None = None
 
 
@@ -166,8 +164,8 @@ class TrainConfig(_Kind):
     """All that a run is told; written beside it as config.yaml.
 
     task: "care" learns from pairs of a degraded and a good image, "n2n" from pairs of noisy ones,
-    "n2v", "n2v2" and "structn2v" from noisy ones alone. preset: the problem that pairs are to
-    solve. Both change defaults (defaults.py).
+    "n2v", "n2v2" and "structn2v" from noisy ones alone, "isotropic" from volumes alone. preset: the
+    problem that pairs are to solve. Both change defaults (defaults.py).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -177,6 +175,7 @@ class TrainConfig(_Kind):
     normalization: NormalizationConfig = NormalizationConfig()
     patches: PatchConfig = PatchConfig()
     n2v: BlindSpotConfig = BlindSpotConfig()
+    isotropic: IsotropicConfig = IsotropicConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
 
@@ -257,7 +256,7 @@ def _check_task(config: TrainConfig) -> None:
     }
     for key, fits in keys.items():
         if not fits:
-            given = "pairs" if learns_from_pairs else "noisy images alone"
+            given = "pairs" if learns_from_pairs else "images alone"
             raise ConfigError(
                 f"{key} has the value {attrgetter(key)(config)}, which does not suit the task "
                 f"{config.task}, learned from {given}: leave it out"

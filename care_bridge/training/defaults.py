@@ -12,7 +12,7 @@ from typing import Any
 Values = Mapping[str, Any]
 
 PAIR_TASKS = ("care", "n2n")
-"""The tasks that learn from pairs of images; the others learn from noisy images alone."""
+"""The tasks that learn from pairs of images; the others learn from images alone."""
 
 PATCHES: Mapping[str, tuple[int, ...]] = {"YX": (128, 128), "ZYX": (16, 64, 64)}
 ALONE_PATCHES: Mapping[str, tuple[int, ...]] = {"YX": (64, 64), "ZYX": (16, 64, 64)}
@@ -40,6 +40,13 @@ TASKS: Mapping[str, Values] = {
     },
     # Quarter turns would turn the noise's axis too.
     "structn2v": {**_ALONE, "patches": {**_ALONE["patches"], "augment": "flips"}},
+    # One scale serves a slice and what is made of it. Turned by a quarter, Z would become X.
+    "isotropic": {
+        "data": {"source": ".", "target": None},
+        "normalization": {"target": "source"},
+        "patches": {"size": PATCHES["YX"], "augment": "flips"},
+        "network": {"axes": "YX"},
+    },
 }
 """By task."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from care_bridge.atomic import replacing
 from care_bridge.errors import CareBridgeError, ConfigError, TrainingError
-from care_bridge.training import care, n2v
+from care_bridge.training import care, isotropic, n2v
 from care_bridge.training.checkpoint import LAST, read_state, write_example
 from care_bridge.training.config import (
     TrainConfig,
@@ -25,7 +25,14 @@ from care_bridge.training.trainer import Trainer
 log = logging.getLogger(__name__)
 
 _CONFIG = "config.yaml"
-_MODULES = {"care": care, "n2n": care, "n2v": n2v, "n2v2": n2v, "structn2v": n2v}
+_MODULES = {
+    "care": care,
+    "n2n": care,
+    "n2v": n2v,
+    "n2v2": n2v,
+    "structn2v": n2v,
+    "isotropic": isotropic,
+}
 
 
 def train(data: Path, run: Path, config: TrainConfig) -> None:

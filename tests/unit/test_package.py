@@ -16,6 +16,7 @@ from care_bridge.errors import PackageFormatError, PackageIntegrityError, Packag
 from care_bridge.normalization import FixedScale, Percentiles, Scale, ScaleRange
 from care_bridge.package import spec_cache, store
 from care_bridge.package.package import load_package
+from care_bridge.package.procedure import Procedure
 from care_bridge.package.rdf import parse_rdf
 from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
 from care_bridge.tiling import AxisLimits
@@ -228,10 +229,11 @@ def test_a_package_in_a_zip_is_not_unpacked(zipped, tmp_path):
 
 def test_the_caches_version_goes_with_the_fields_it_keeps():
     """A cache of another shape must have another version: change both together."""
-    kept = (ModelSpec, TensorSpec, Weights, AxisLimits, Percentiles, FixedScale, Scale, ScaleRange)
+    normalizations = (Percentiles, FixedScale, Scale, ScaleRange)
+    kept = (ModelSpec, Procedure, TensorSpec, Weights, AxisLimits, *normalizations)
     shape = {cls.__name__: [field.name for field in dataclasses.fields(cls)] for cls in kept}
     assert (spec_cache.VERSION, shape) == (
-        2,
+        3,
         {
             "ModelSpec": [
                 "name",
@@ -248,7 +250,9 @@ def test_the_caches_version_goes_with_the_fields_it_keeps():
                 "normalization",
                 "memory_per_pixel",
                 "config",
+                "procedure",
             ],
+            "Procedure": ["zoom", "combination"],
             "TensorSpec": ["id", "axes", "channel_names", "test_tensor", "sample_tensor"],
             "Weights": ["source", "sha256", "opset"],
             "AxisLimits": ["step", "min", "halo"],

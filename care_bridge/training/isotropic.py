@@ -1,0 +1,109 @@
+"""The task "isotropic": slices of a volume teach what its planes across Z should look like.
+
+Microscopes resolve less along Z, and slices lie farther apart than pixels. A slice degraded along Y
+as the microscope degrades along Z (slices.py) looks like a plane across Z and has its truth: the
+slice itself (Weigert et al., MICCAI 2017 and Nature Methods 2018). Structures must look alike from
+all sides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.errors import TrainingError
+from care_bridge.images import open_source
+from care_bridge.training.config import TrainConfig
+from care_bridge.training.dataset import Dataset, open_dataset
+from care_bridge.training.losses import LOSSES
+from care_bridge.training.slices import degraded, slice_kernel, zoom_factor
+from care_bridge.training.stacks import Stack
+from care_bridge.training.task import Task, make_task
+
+log = logging.getLogger(__name__)
+
+_NOISE = 2
+_SAME_FACTOR = 0.01
+
+
+def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
+    """The volumes in `data` made ready for the trainer. Their pixels, and those of the degraded
+    slices, are kept in the folder `scratch` while training goes on. TrainingError where the data
+    cannot be trained on."""
+    volumes = open_dataset(data, config, scratch)
+    config = _with_factor(volumes)
+    with open_source(volumes.pairs[0].source, config.data.axes) as first:
+        kernel = slice_kernel(config.isotropic, first.info.calibration, volumes.pairs[0].name)
+    if kernel is None:
+        log.warning(
+            "no point spread function was given: the restored planes keep the blur along Z, and "
+            "may show artefacts; set isotropic.psf, or isotropic.numerical_aperture and "
+            "isotropic.wavelength"
+        )
+    training, validation = (
+        tuple(_as_planes(stacks, config, kernel, scratch / side))
+        for stacks, side in ((volumes.training, "training"), (volumes.validation, "validation"))
+    )
+    dataset = dataclasses.replace(volumes, config=config, training=training, validation=validation)
+    held_out = dataset.validation_patches()
+    task = make_task(
+        dataset,
+        LOSSES[config.training.loss],
+        batch=dataset.training_patches().batch,
+        validation=held_out.batch,
+        example=held_out.foregrounds[len(held_out.foregrounds) // 2],
+        whole_targets=True,
+    )
+    if kernel is None:
+        return task
+    told = hashlib.blake2b(kernel.tobytes()).hexdigest()
+    return dataclasses.replace(task, files={**task.files, "point spread function": told})
+
+
+def _with_factor(volumes: Dataset) -> TrainConfig:
+    """The configuration with the factor of all volumes; TrainingError where they differ."""
+    config = volumes.config
+    factors = []
+    for pair in volumes.pairs:
+        with open_source(pair.source, config.data.axes) as source:
+            if source.info.sizes.get("Z", 1) == 1:
+                raise TrainingError(
+                    f"{pair.source} has axes {source.info.axes} and no slices: the task isotropic "
+                    "learns from volumes (data.axes names the axes of plain TIFF files)"
+                )
+            factors.append(zoom_factor(config.isotropic, source.info.calibration, pair.name))
+    for pair, factor in zip(volumes.pairs, factors, strict=True):
+        if abs(factor / factors[0] - 1) > _SAME_FACTOR:
+            raise TrainingError(
+                f"the z step of {pair.name} is {factor:.4g} pixels, that of "
+                f"{volumes.pairs[0].name} {factors[0]:.4g}: train on volumes of one sampling, or "
+                "set isotropic.factor"
+            )
+    log.info("slices are degraded by a factor of %.4g", factors[0])
+    isotropic = config.isotropic.model_copy(update={"factor": factors[0]})
+    return config.model_copy(update={"isotropic": isotropic})
+
+
+def _as_planes(
+    stacks: Sequence[Stack], config: TrainConfig, kernel: NDArray[np.float32] | None, folder: Path
+) -> Iterator[Stack]:
+    """Each slice degraded along Y, and degraded along X with its axes exchanged."""
+    folder.mkdir()
+    patch = config.patches.size or ()
+    factor = config.isotropic.factor or 1.0
+    for number, stack in enumerate(stacks):
+        for turned in (False, True):
+            target = stack.target.swapaxes(1, 2) if turned else stack.target
+            if any(size < pixels for size, pixels in zip(target.shape[1:], patch, strict=True)):
+                continue
+            generator = np.random.default_rng([config.seed, _NOISE, number, turned])
+            source = degraded(target, kernel, factor, config.isotropic.noise, generator)
+            file = folder / f"{number}{'-turned' * turned}.npy"
+            np.save(file, source)
+            yield dataclasses.replace(stack, source=np.load(file, mmap_mode="r"), target=target)
