@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import sys
+from pathlib import Path
 from typing import BinaryIO
 
 # What file systems say that have no locks, as some network shares: there two processes are on
@@ -38,3 +41,36 @@ else:
             if error.errno not in _NO_LOCKS:
                 raise
         return True
+
+
+def open_locked(path: Path) -> BinaryIO | None:
+    """The file at `path`, made if it is not there, open to be read and appended to, and locked;
+    None where somebody else holds it. OSError where the file system refuses."""
+    while True:
+        stream = path.open("ab+")
+        if not lock_file(stream):
+            stream.close()
+            return None
+        if _is_at(path, stream):
+            return stream
+        # Who held it removed it after it was opened here: it has no name any more.
+        stream.close()
+
+
+def remove_locked(path: Path, stream: BinaryIO) -> None:
+    """Remove the file at `path`, which `open_locked` gave, and close it. Windows removes no open
+    file: there it stays if somebody else opens it at this moment."""
+    if sys.platform == "win32":
+        stream.close()
+        with contextlib.suppress(PermissionError):
+            path.unlink()
+    else:
+        path.unlink(missing_ok=True)
+        stream.close()
+
+
+def _is_at(path: Path, stream: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False

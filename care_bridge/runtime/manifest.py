@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import care_bridge
 from care_bridge.errors import ImageError
 from care_bridge.package.spec import ModelSpec
-from care_bridge.runtime.lock import lock_file
+from care_bridge.runtime.lock import open_locked, remove_locked
 from care_bridge.runtime.options import RestoreOptions
 
 MANIFEST = "care_bridge_manifest.jsonl"
@@ -198,22 +198,22 @@ def open_manifest(folder: Path) -> Iterator[Manifest]:
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stream = path.open("ab+")
+        stream = open_locked(path)
     except OSError as error:
         raise ImageError(f"{path} cannot be written: {error.strerror}") from error
-    try:
-        with stream:
-            if not lock_file(stream):
-                raise ImageError(
-                    f"another process restores into {folder} at this moment: wait for it, or use "
-                    "another output"
-                )
+    if stream is None:
+        raise ImageError(
+            f"another process restores into {folder} at this moment: wait for it, or use another "
+            "output"
+        )
+    with stream:
+        try:
             _cut_torn_line(path, stream)
             yield Manifest(path, stream)
-    finally:
-        if path.stat().st_size == 0:
-            path.unlink()
-            _remove_empty(made)
+        finally:
+            if os.fstat(stream.fileno()).st_size == 0:
+                remove_locked(path, stream)
+                _remove_empty(made)
 
 
 def read_records(path: Path) -> Records:

@@ -10,6 +10,7 @@ import pytest
 
 from care_bridge.atomic import partial_beside, remove_leftovers
 from care_bridge.errors import ImageError
+from care_bridge.runtime.lock import lock_file
 from care_bridge.runtime.manifest import (
     FAILED,
     MANIFEST,
@@ -94,7 +95,8 @@ def test_a_damaged_line_is_named(tmp_path):
         read_records(path)
 
 
-def test_a_second_process_is_refused(tmp_path):
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "nothing-written-yet"])
+def test_a_second_process_is_refused_and_leaves_the_manifest(tmp_path, begun):
     script = (
         "import sys, pathlib\n"
         "from care_bridge.runtime.manifest import open_manifest\n"
@@ -102,11 +104,27 @@ def test_a_second_process_is_refused(tmp_path):
     )
     other = [sys.executable, "-c", script, str(tmp_path)]
     with open_manifest(tmp_path) as manifest:
-        manifest.add(record(STARTED))
+        if begun:
+            manifest.add(record(STARTED))
         refused = subprocess.run(other, capture_output=True, text=True, check=False)
+        manifest.add(record(RESTORED))
     assert "another process restores into" in refused.stderr
     assert refused.returncode == 1
+    assert read_records(tmp_path / MANIFEST).of("a.tif")
     subprocess.run(other, check=True)
+
+
+def test_a_manifest_that_goes_between_opening_and_locking_is_made_anew(tmp_path, monkeypatch):
+    removed = []
+
+    def lock_late(stream):
+        if not removed:
+            removed.append((tmp_path / MANIFEST).unlink())
+        return lock_file(stream)
+
+    monkeypatch.setattr("care_bridge.runtime.lock.lock_file", lock_late)
+    path = written(tmp_path, record(RESTORED))
+    assert read_records(path).of("a.tif")
 
 
 def test_a_manifest_that_nothing_was_written_to_is_not_left(tmp_path):
