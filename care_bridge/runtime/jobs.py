@@ -95,9 +95,10 @@ def check_jobs(jobs: Sequence[Job]) -> None:
 
 
 def conflicts(jobs: Sequence[Job]) -> dict[Job, ImageError]:
-    """Jobs that would write what an earlier job writes, or replace an image to be restored, or
-    have no image to rescale to."""
+    """Jobs that would write what an earlier job writes, or replace an image to be restored or to
+    rescale to, or have no image to rescale to."""
     sources = {job.source.resolve() for job in jobs}
+    truths = {job.rescale_to.resolve() for job in jobs if job.rescale_to}
     taken: dict[Path, Path] = {}
     found: dict[Job, ImageError] = {}
     for job in jobs:
@@ -110,6 +111,10 @@ def conflicts(jobs: Sequence[Job]) -> dict[Job, ImageError]:
             found[job] = ImageError(
                 f"{job.target} is an image to be restored, and would be replaced: use another "
                 "output"
+            )
+        elif job.target.resolve() in truths:
+            found[job] = ImageError(
+                f"{job.target} is an image to rescale to, and would be replaced: use another output"
             )
         elif job.rescale_to and not job.rescale_to.exists():
             found[job] = ImageError(

@@ -261,6 +261,17 @@ def test_results_are_fitted_to_the_image_of_the_same_name(tmp_path, package, cap
     assert not (tmp_path / "o2").exists()
 
 
+@pytest.mark.parametrize("out", ["truth", "truth/0.tif"], ids=["folder", "file"])
+def test_an_image_to_rescale_to_is_never_replaced(tmp_path, package, capsys, out):
+    for folder in ("in", "truth"):
+        write_cells(tmp_path / folder / "0.tif")
+    before = contents(tmp_path / "truth")
+    arguments = (tmp_path / "in", "--model", package, "--out", tmp_path / out, "--overwrite")
+    assert run(*arguments, "--rescale-to", tmp_path / "truth") == 1
+    assert "is an image to rescale to, and would be replaced" in capsys.readouterr().err
+    assert contents(tmp_path / "truth") == before
+
+
 RESCALED = {
     "wide": (20.0, "uint16"),
     # 2 to 99.8 percent of a Poisson image of mean 200 are about 70 levels: below 64 of the truth.
