@@ -41,31 +41,48 @@ class Storage:
 
         In "auto", names that cannot be written (like those of microscope formats) end in .ome.tif.
         """
-        lower = name.lower()
-        ending = next((end for end in _ENDINGS if lower.endswith(end)), "")
-        if _fits(lower, self.format):
+        ending = ending_of(name)
+        if _fits(name.lower(), self.format):
             return name
         stem = name[: -len(ending)] if ending else name.rpartition(".")[0] or name
         return stem + {"imagej": ".tif", "zarr": ".ome.zarr"}.get(self.format, ".ome.tif")
 
-    def format_of(self, name: str, container: str) -> str:
-        """The format ("imagej", "ome" or "zarr") of a file of this name, for an image that came in
-        `container`; ImageError where the name is none that the format can have."""
+    def check_name(self, name: str) -> None:
+        """Raise ImageError for a file name that the format cannot have, ConfigError where smaller
+        copies are asked for and the name is none of an OME-Zarr."""
         lower = name.lower()
         if not _fits(lower, "auto"):
             raise ImageError(
                 f"{name} cannot be written: end the name in {', '.join(TIFF_SUFFIXES)} or "
                 f"{ZARR_SUFFIX}"
             )
+        if self.format != "auto" and not (
+            _fits(lower, self.format) or (self.format == "ome" and _fits(lower, "imagej"))
+        ):
+            raise ImageError(
+                f'{name} is no name for the format {self.format}: name it "{self.name(name)}"'
+            )
+        if self.multiscale and not _fits(lower, "zarr"):
+            raise ConfigError(
+                f"multiscale is for OME-Zarr, {name} is a TIFF: use format zarr, or leave it out"
+            )
+
+    def format_of(self, name: str, container: str) -> str:
+        """The format ("imagej", "ome" or "zarr") of a file of this name, for an image that came in
+        `container`. Raises the errors of `check_name`."""
+        self.check_name(name)
+        lower = name.lower()
         if self.format != "auto":
-            if not (_fits(lower, self.format) or (self.format == "ome" and _fits(lower, "imagej"))):
-                raise ImageError(
-                    f'{name} is no name for the format {self.format}: name it "{self.name(name)}"'
-                )
             return self.format
         if lower.endswith(ZARR_SUFFIX):
             return "zarr"
         return "ome" if container == "ome" or lower.endswith(OME_TIFF_SUFFIXES) else "imagej"
+
+
+def ending_of(name: str) -> str:
+    """The end of a file's name that says its format, e.g. ".ome.tif"; "" where none does."""
+    found = next((end for end in _ENDINGS if name.lower().endswith(end)), "")
+    return name[len(name) - len(found) :]
 
 
 def _fits(name: str, file_format: str) -> bool:

@@ -66,7 +66,7 @@ def restore_files(
     """
     output = Output.of(out)
     jobs = find_jobs(sources, output, options)
-    check_jobs(jobs)
+    check_jobs(jobs, options.storage)
     package = package if isinstance(package, Package) else load_package(package)
     recipe = Recipe.of(package.spec, options)
     with manifest_of(output) as manifest:

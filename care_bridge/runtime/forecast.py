@@ -62,7 +62,7 @@ def forecast_files(
     """
     output = Output.of(out)
     jobs = find_jobs(sources, output, options)
-    check_jobs(jobs)
+    check_jobs(jobs, options.storage)
     package = package if isinstance(package, Package) else load_package(package)
     recipe = Recipe.of(package.spec, options)
     records = Records() if output.file else read_records(output.folder / MANIFEST)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from care_bridge.errors import ImageError
+from care_bridge.errors import CareBridgeError, ConfigError, ImageError
 from care_bridge.images import Storage, is_image, is_image_name, list_images
 from care_bridge.runtime.options import RestoreOptions
 
@@ -88,20 +88,25 @@ def find_jobs(
     return tuple(jobs)
 
 
-def check_jobs(jobs: Sequence[Job]) -> None:
+def check_jobs(jobs: Sequence[Job], storage: Storage) -> None:
     """Raise the first of the jobs' conflicts."""
-    for conflict in conflicts(jobs).values():
+    for conflict in conflicts(jobs, storage).values():
         raise conflict
 
 
-def conflicts(jobs: Sequence[Job]) -> dict[Job, ImageError]:
+def conflicts(jobs: Sequence[Job], storage: Storage) -> dict[Job, CareBridgeError]:
     """Jobs that would write what an earlier job writes, or replace an image to be restored or to
-    rescale to, or have no image to rescale to."""
+    rescale to, or have no image to rescale to, or a target that cannot be stored so."""
     sources = {job.source.resolve() for job in jobs}
     truths = {job.rescale_to.resolve() for job in jobs if job.rescale_to}
     taken: dict[Path, Path] = {}
-    found: dict[Job, ImageError] = {}
+    found: dict[Job, CareBridgeError] = {}
     for job in jobs:
+        try:
+            storage.check_name(job.target.name)
+        except (ConfigError, ImageError) as error:
+            found[job] = error
+            continue
         if job.target in taken:
             found[job] = ImageError(
                 f"{taken[job.target]} and {job.source} would both be written to {job.target}: "
@@ -158,7 +163,10 @@ def _is_below(image: Path, folder: Path) -> bool:
 
 
 def _target(source: Path, relative: Path, folder: Path, storage: Storage) -> Path:
-    target = folder / relative.with_name(storage.name(relative.name))
+    name = relative.name
+    if source.is_dir() and not is_image_name(name):
+        name += ".ome.zarr"  # as a plate's field, which has no ending
+    target = folder / relative.with_name(storage.name(name))
     if not _is_beside(source, target):
         return target
     ending = (

@@ -133,7 +133,7 @@ class _Watch:
         while self._has_news():
             started = time.monotonic()
             jobs = find_jobs(self._sources, self._files.output, self._options, may_be_empty=True)
-            wrong = conflicts(jobs)
+            wrong = conflicts(jobs, self._options.storage)
             for job in jobs:
                 self._look_at(job, wrong.get(job))
             # To look at very many files may take long: rest for as long, at least.
@@ -153,7 +153,7 @@ class _Watch:
         )
         return Watched(self._restored, failures, interrupted)
 
-    def _look_at(self, job: Job, conflict: ImageError | None) -> None:
+    def _look_at(self, job: Job, conflict: CareBridgeError | None) -> None:
         try:
             state = SourceState.of(job.source, job.name)
         except ImageError:
@@ -170,13 +170,13 @@ class _Watch:
         elif now - seen.since >= self._pace.patience:
             self._report(job, seen, seen.error)
 
-    def _attempt(self, job: Job, seen: _Seen, conflict: ImageError | None) -> None:
+    def _attempt(self, job: Job, seen: _Seen, conflict: CareBridgeError | None) -> None:
         """Restore a file that seems complete, unless it was restored before."""
         try:
             if conflict:
                 raise conflict
             overwrite = self._options.overwrite or self._is_ours(job, seen.state)
-        except ImageError as error:
+        except CareBridgeError as error:
             self._report(job, seen, error)
             return
         if not self._options.overwrite and self._is_done(job, seen.state):

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from care_bridge.axes import Axes
 from care_bridge.cli.main import main
-from care_bridge.images import open_image
+from care_bridge.images import Image, open_image, write_image
 from care_bridge.runtime.manifest import MANIFEST
 from tests.packages import tiny_package
 
@@ -359,6 +360,39 @@ def test_a_result_in_another_format_keeps_its_stem(tmp_path, package):
     for _ in range(2):
         assert run(*arguments) == 0
     assert set(contents(tmp_path / "in")) == {"a.tif", "a_restored.ome.tif"}
+
+
+def test_smaller_copies_are_for_zarr_and_any_other_target_is_refused_at_once(
+    tmp_path, package, capsys
+):
+    write_many(tmp_path / "in", 2)
+    arguments = (tmp_path / "in", "--model", package, "--out", tmp_path / "out", "--multiscale")
+    for more in ((), ("--format", "ome"), ("--dry-run",)):
+        assert run(*arguments, *more) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "multiscale is for OME-Zarr" in line
+    assert not (tmp_path / "out").exists()
+    assert run(*arguments, "--format", "zarr") == 0
+
+
+FIELDS = {
+    "auto": ["field.1.ome.zarr", "field.2.ome.zarr"],
+    "ome": ["field.1.ome.tif", "field.2.ome.tif"],
+    "imagej": ["field.1.tif", "field.2.tif"],
+}
+
+
+@pytest.mark.parametrize("file_format", FIELDS)
+def test_zarr_folders_without_an_ending_keep_their_names(tmp_path, package, file_format):
+    fields = [tmp_path / "field.1", tmp_path / "field.2"]
+    for field in fields:
+        pixels = np.random.default_rng(0).poisson(200, (64, 80)).astype(np.uint16)
+        write_image(Image(pixels, Axes("YX")), tmp_path / "a.ome.zarr")
+        (tmp_path / "a.ome.zarr").rename(field)
+    out = tmp_path / "out"
+    assert run(*fields, "--model", package, "--out", out, "--format", file_format) == 0
+    names = {path.name for path in out.iterdir()}
+    assert names == {*FIELDS[file_format], MANIFEST}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a terminal is made as POSIX has it")

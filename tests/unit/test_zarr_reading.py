@@ -354,7 +354,7 @@ def test_the_field_of_a_plate_is_an_image_of_its_own(tmp_path, version):
     write_image(field, MICRONS, scaled(1, 1, 1, 1, 1), version)
     np.testing.assert_array_equal(open_image(field).pixels, PIXELS)
     (job,) = find_jobs([field], Output.of(tmp_path / "out"), RestoreOptions())
-    assert (job.source, job.target) == (field, tmp_path / "out" / "0.ome.tif")
+    assert (job.source, job.target) == (field, tmp_path / "out" / "0.ome.zarr")
 
 
 def test_a_folder_that_is_no_zarr(tmp_path):
