@@ -17,7 +17,7 @@ from care_bridge.cli import restore_lines as lines
 from care_bridge.cli.restore_arguments import add_restore_options, restore_options
 from care_bridge.cli.restore_progress import bars
 from care_bridge.cli.restore_way import way_of
-from care_bridge.errors import BatchError, ConfigError
+from care_bridge.errors import BatchError, CareBridgeError, ConfigError
 
 if TYPE_CHECKING:
     from care_bridge.runtime.batch import Work
@@ -93,13 +93,14 @@ def _restore(arguments: argparse.Namespace, options: RestoreOptions) -> None:
     from care_bridge.runtime.batch import restore_files
 
     restored: list[Restored] = []
+    todo: tuple[Job, ...] = ()
     skipped: tuple[Job, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
     with bars() as shown, way_of(arguments.cluster) as way:
 
         def planned(work: Work) -> None:
-            nonlocal skipped
-            skipped = work.done
+            nonlocal todo, skipped
+            todo, skipped = work.jobs, work.done
             shown.planned(work)
 
         def tell(result: Restored) -> None:
@@ -121,6 +122,11 @@ def _restore(arguments: argparse.Namespace, options: RestoreOptions) -> None:
             )
         except BatchError as error:
             failed = error.failures
+            raise
+        except CareBridgeError as error:
+            # That of the only file, or one, like a device's, that keeps all that are left from it.
+            done = {result.job for result in restored}
+            failed = tuple((str(job.source), str(error)) for job in todo if job not in done)
             raise
         finally:
             shown.close()
@@ -207,7 +213,10 @@ def _watch(arguments: argparse.Namespace, options: RestoreOptions) -> None:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f'"{text}" is no time to wait: give seconds, more than 0')
     return seconds

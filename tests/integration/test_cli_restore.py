@@ -122,6 +122,17 @@ def test_a_broken_file_does_not_stop_the_rest(tmp_path, package, capsys):
     assert "b.tif" in told["failed"][0]["error"]
 
 
+@pytest.mark.parametrize("more", [[], ["--device", "cuda:99"]], ids=["image", "device"])
+def test_json_tells_the_failure_of_a_single_file(tmp_path, package, capsys, more):
+    image = tmp_path / "b.tif"
+    image.write_text("no picture")
+    assert run(image, "--model", package, "--out", tmp_path / "out", "--json", *more) == 1
+    told = capsys.readouterr()
+    (failure,) = json.loads(told.out)["failed"]
+    assert failure["source"] == str(image)
+    assert failure["error"] == told.err.strip().removeprefix("care-bridge restore: ")
+
+
 def test_results_that_are_there_are_kept_unless_told(tmp_path, package, capsys):
     tifffile.imwrite(tmp_path / "a.tif", cells())
     (tmp_path / "out").mkdir()
@@ -242,6 +253,14 @@ def test_a_read_only_output_folder(tmp_path, package, capsys):
     assert run(tmp_path / "a.tif", "--model", package, "--out", out) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "cannot be written" in error
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "inf"])
+def test_a_wait_that_is_none_is_a_usage_error(capsys, seconds):
+    with pytest.raises(SystemExit) as caught:
+        run("a.tif", "--model", "x", "--out", "o", "--watch-idle", seconds)
+    assert caught.value.code == 2
+    assert f'"{seconds}" is no time to wait: give seconds, more than 0' in capsys.readouterr().err
 
 
 def test_an_unknown_flag_is_a_usage_error():
