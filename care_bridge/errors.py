@@ -12,6 +12,7 @@
     ├ BatchError                           carries the files that failed
     ├ TrainingError, ExportError
     ├ ClusterError                         the workers cannot be reached, or cannot do the work
+    ├ WorkerError                          the warm process cannot be started, or was lost
     ├ InferenceError, DeviceError, OutOfMemoryError (carries the tile)
     └ FijiError
        └ MacroError                        macro name and line
@@ -118,6 +119,10 @@ class OutOfMemoryError(CareBridgeError):
 
 class ClusterError(CareBridgeError):
     """The workers of a cluster cannot be reached, or cannot do their part."""
+
+
+class WorkerError(CareBridgeError):
+    """The warm process (`care-bridge worker`) cannot be started, or was lost."""
 
 
 class FijiError(CareBridgeError):

@@ -26,10 +26,12 @@ VERBS = (
     "models",
     "simulate",
     "fiji",
+    "worker",
 )
 
 _INTERRUPTED = 130
 _DEBUG = "--debug"
+_WORKER = "--worker"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,6 +61,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     if called in VERBS:
         # --debug is taken anywhere, after a verb's action too.
         words = [word for word in argv[1:] if word != _DEBUG]
+        if called == "restore" and _WORKER in words:
+            return _handed_over(argv)
         return _parser_of(called).parse_args([_DEBUG] * (len(words) < len(argv) - 1) + words)
     parser = argparse.ArgumentParser("care-bridge", description=__doc__)
     parser.add_argument("--version", action="version", version=care_bridge.__version__)
@@ -66,6 +70,17 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     for verb in VERBS:
         verbs.add_parser(verb, help=_summary(_module(verb)))
     return parser.parse_args(argv)
+
+
+def _handed_over(argv: list[str]) -> argparse.Namespace:
+    """What lets the worker do the command line, which the worker parses: this process is not to
+    take its time to import what a restoration needs."""
+    from care_bridge.cli.worker import hand_over
+
+    words = [word for word in argv if word != _WORKER]
+    return argparse.Namespace(
+        verb=argv[0], debug=_DEBUG in argv, run=lambda _arguments: hand_over(words)
+    )
 
 
 def _parser_of(verb: str) -> argparse.ArgumentParser:

@@ -69,6 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the results as JSON: one document at the end, or a line each when watching",
     )
+    parser.add_argument(
+        "--worker",
+        action="store_true",
+        help="let the warm process of care-bridge worker do it, which is started where there is "
+        "none: the model is loaded once for all calls",
+    )
     add_restore_options(parser)
 
 
@@ -91,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _restore(arguments: argparse.Namespace, options: RestoreOptions) -> None:
     from care_bridge.runtime.batch import restore_files
+    from care_bridge.runtime.loaded import loaded_restorer
 
     restored: list[Restored] = []
     todo: tuple[Job, ...] = ()
@@ -116,6 +123,7 @@ def _restore(arguments: argparse.Namespace, options: RestoreOptions) -> None:
                 arguments.out,
                 options,
                 way=way,
+                load=loaded_restorer,
                 on_planned=planned,
                 on_progress=shown.update,
                 on_restored=tell,

@@ -8,10 +8,9 @@ from functools import lru_cache
 from care_bridge.fiji.parameters import Parameter, restore_options
 from care_bridge.package.package import load_package
 from care_bridge.package.store import bundled_models
-from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.loaded import loaded_restorer
 from care_bridge.runtime.restorer import Restorer
 
-_MODELS_KEPT = 4
 _OPTIONS_KEPT = 16
 
 
@@ -34,13 +33,6 @@ def model_parameter() -> Parameter:
 
 
 @lru_cache(maxsize=_OPTIONS_KEPT)
-def _restorer(model: str, version: str, given: tuple[tuple[str, str], ...]) -> Restorer:
-    options = restore_options(dict(given))
-    loaded = _loaded(model, version, options.device, options.precision, options.memory)
-    return loaded.with_options(options)
-
-
-@lru_cache(maxsize=_MODELS_KEPT)
-def _loaded(model: str, _version: str, device: str, precision: str, memory: int | None) -> Restorer:
+def _restorer(model: str, _version: str, given: tuple[tuple[str, str], ...]) -> Restorer:
     """A package that was replaced has another version."""
-    return Restorer(model, RestoreOptions(device=device, precision=precision, memory=memory))
+    return loaded_restorer(load_package(model), restore_options(dict(given)))

@@ -47,6 +47,7 @@ def restore_files(
     options: RestoreOptions,
     *,
     way: Way = restore_in_this_process,
+    load: Callable[[Package, RestoreOptions], Restorer] = Restorer,
     on_planned: Callable[[Work], None] | None = None,
     on_progress: BatchProgress | None = None,
     on_restored: Callable[[Restored], None] | None = None,
@@ -57,7 +58,7 @@ def restore_files(
     Results keep their names, with "_restored" added where they land beside their source. What the
     manifest in `out` says was restored from the same file by the same model with the same options
     is left out, so that the same call goes on where one was interrupted. The model is loaded once.
-    way: how a file is restored.
+    way: how a file is restored. load: gives the loaded model (`loaded_restorer`: one that is kept).
 
     `on_planned` is called with what is to be done, `on_progress` with the job, its tiles done and
     its tiles in all, `on_restored` after each file that is written. A file that fails is reported
@@ -78,7 +79,7 @@ def restore_files(
             on_planned(work)
         if not work.jobs:
             return ()
-        restorer = Restorer(package, options)
+        restorer = load(package, options)
         files = FileRestorer(restorer, output, recipe, manifest, on_progress, way)
         return _restore_all(files, work, on_restored)
 
