@@ -141,24 +141,43 @@ def run_by_hand(
     return np.asarray(output, np.float32)
 
 
-def tiny_network(dims: int = 2, channels: int = 1, seed: int = 3) -> bytes:
+def tiny_network(dims: int = 2, channels: int = 1, seed: int = 3, members: int = 0) -> bytes:
     """An ONNX file (opset 17, IR 8): a residual U-Net with two poolings, four filters and one
-    convolution of width 3 a level and side; sizes are multiples of 4."""
+    convolution of width 3 a level and side; sizes are multiples of 4. members: heads that predict
+    Laplace distributions, with a second output "members"."""
     graph = _Graph(dims, np.random.default_rng(seed))
     top = graph.convolution("input", channels, 4)
     middle = graph.convolution(graph.pool(top), 4, 4)
     bottom = graph.convolution(graph.pool(middle), 4, 4)
     middle = graph.convolution(graph.join(graph.upsample(bottom), middle), 8, 4)
     top = graph.convolution(graph.join(graph.upsample(middle), top), 8, 4)
-    change = graph.convolution(top, 4, channels, relu=False, scale=0.1)
-    graph.add("Add", ["input", change], output="output")
     sizes = ["batch", channels, *("z", "y", "x")[-dims:]]
+    outputs = {"output": channels}
+    if members:
+        means, parts = [], []
+        for _ in range(members):
+            change = graph.convolution(top, 4, channels, relu=False, scale=0.2)
+            means.append(graph.add("Add", ["input", change]))
+            wide = graph.convolution(top, 4, channels, relu=False, scale=0.3)
+            least = graph.constant(np.full(1, 0.02, np.float32))
+            parts += [means[-1], graph.add("Add", [graph.add("Softplus", [wide]), least])]
+        graph.add("Mean", means, output="output")
+        graph.add("Concat", parts, output="members", axis=1)
+        outputs["members"] = 2 * members * channels
+    else:
+        change = graph.convolution(top, 4, channels, relu=False, scale=0.1)
+        graph.add("Add", ["input", change], output="output")
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "tiny",
             [helper.make_tensor_value_info("input", TensorProto.FLOAT, sizes)],
-            [helper.make_tensor_value_info("output", TensorProto.FLOAT, sizes)],
+            [
+                helper.make_tensor_value_info(
+                    name, TensorProto.FLOAT, [sizes[0], count, *sizes[2:]]
+                )
+                for name, count in outputs.items()
+            ],
             graph.weights,
         ),
         opset_imports=[helper.make_opsetid("", 17)],

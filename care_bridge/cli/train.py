@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from care_bridge.errors import ConfigError, MissingExtraError
+from care_bridge.training.defaults import ENSEMBLE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +19,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", required=True, type=Path, metavar="RUN", help="new folder for the run"
     )
     parser.add_argument(
-        "--task", help="what to learn: care (the default), n2n, n2v, n2v2, structn2v, isotropic"
+        "--task",
+        help="what to learn: care (the default), n2n, n2v, n2v2, structn2v, isotropic",
     )
     parser.add_argument(
         "--preset", help="what pairs are for: denoise, deconvolve, aberration, resolution"
+    )
+    parser.add_argument(
+        "--probabilistic",
+        action="store_true",
+        help="predict a distribution of each pixel: how far the restoration may be trusted",
+    )
+    parser.add_argument(
+        "--members",
+        nargs="?",
+        const="",
+        metavar="M",
+        help=f"train M probabilistic networks, which together are one model (default: {ENSEMBLE})",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration, YAML")
     parser.add_argument(
@@ -45,17 +59,20 @@ def run(arguments: argparse.Namespace) -> int:
     for module in ("torch", "lightning", "pydantic", "scipy", "yaml"):
         if not find_spec(module):
             raise MissingExtraError("training", "train")
+    ensemble = arguments.members is not None
     told = {
         "task": arguments.task,
         "preset": arguments.preset,
         "training.steps": arguments.steps,
+        "probabilistic": "true" if arguments.probabilistic or ensemble else None,
+        "members": (arguments.members or ENSEMBLE) if ensemble else None,
     }
     settings = [f"{key}={value}" for key, value in told.items() if value is not None]
     kept = (arguments.task, arguments.preset, arguments.config, *arguments.set)
-    if arguments.resume and any(kept):
+    if arguments.resume and (any(kept) or arguments.probabilistic or ensemble):
         raise ConfigError(
-            "a resumed run keeps its configuration: leave --task, --preset, --config and --set out "
-            "(--steps may change where it ends)"
+            "a resumed run keeps its configuration: leave --task, --preset, --probabilistic, "
+            "--members, --config and --set out (--steps may change where it ends)"
         )
     from care_bridge.training.config import load_config
     from care_bridge.training.run import resume, train

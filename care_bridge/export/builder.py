@@ -27,7 +27,7 @@ from care_bridge.package.archive import RDF_NAMES
 from care_bridge.package.package import load_package
 from care_bridge.package.procedure import Procedure
 from care_bridge.package.rdf_content import COVER, DOCUMENTATION, FORMAT_VERSION, rdf_content
-from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
+from care_bridge.package.spec import MEMBERS, RESTORED, ModelSpec, TensorSpec, Weights
 from care_bridge.runtime.check import check_package
 from care_bridge.runtime.conventions import JDLL_OPSET
 from care_bridge.runtime.options import RestoreOptions
@@ -61,11 +61,11 @@ def export_checkpoint(
     log.info("exported: %.1f MB, differs from torch by %.1e", len(weights) / 1e6, difference)
     spec = _spec(checkpoint, about, weights, step)
     test_image = cut_test_image(checkpoint.example.source, spec.tiling, spec.normalization)
-    output = predict(spec, Session(weights, "cpu"), test_image.pixels)
+    outputs = predict(spec, Session(weights, "cpu"), test_image.pixels)
     with whole_package(out, overwrite=overwrite) as folder:
         (folder / _WEIGHTS).write_bytes(weights)
-        _write_tensors(folder, spec.input, test_image.pixels)
-        _write_tensors(folder, spec.output, output)
+        for tensor, values in zip(spec.tensors, (test_image.pixels, *outputs), strict=True):
+            _write_tensors(folder, tensor, values)
         (folder / DOCUMENTATION).write_text(model_card(spec, checkpoint), "utf-8")
         _write_rdf(folder, spec, about, test_image)
         _write_cover(folder, test_image)
@@ -90,22 +90,43 @@ def _spec(checkpoint: Checkpoint, about: About, weights: bytes, step: int) -> Mo
         license=about.license,
         format_version=FORMAT_VERSION,
         rdf_sha256="",  # known when it is written
-        input=_tensor_spec("input", axes, channels),
-        output=_tensor_spec("output", axes, checkpoint.channels_out),
+        input=_tensor_spec("input", axes, _channel_names(channels)),
+        output=_tensor_spec(
+            RESTORED if checkpoint.members else "output",
+            axes,
+            _channel_names(checkpoint.channels_out),
+        ),
         weights=Weights(_WEIGHTS, hashlib.sha256(weights).hexdigest(), JDLL_OPSET),
         tiling={axis: replace(limits[axis], halo=halo[axis]) for axis in axes},
         normalization=_normalization(checkpoint),
         memory_per_pixel=memory,
         config={"task": checkpoint.config.task, "training": _training(checkpoint)},
         procedure=_procedure(checkpoint),
+        members=_members(checkpoint),
     )
 
 
-def _tensor_spec(name: str, axes: str, channels: int) -> TensorSpec:
+def _members(checkpoint: Checkpoint) -> TensorSpec | None:
+    if not checkpoint.members:
+        return None
+    names = tuple(
+        f"member{number} {what} {channel}"
+        for number in range(checkpoint.members)
+        for what in ("mean", "scale")
+        for channel in _channel_names(checkpoint.channels_out)
+    )
+    return _tensor_spec(MEMBERS, checkpoint.axes, names)
+
+
+def _channel_names(channels: int) -> tuple[str, ...]:
+    return tuple(f"channel{index}" for index in range(channels))
+
+
+def _tensor_spec(name: str, axes: str, channel_names: tuple[str, ...]) -> TensorSpec:
     return TensorSpec(
         id=name,
         axes=f"BC{axes}",
-        channel_names=tuple(f"channel{index}" for index in range(channels)),
+        channel_names=channel_names,
         test_tensor=f"test_{name}.npy",
         sample_tensor=f"sample_{name}.tif",
     )

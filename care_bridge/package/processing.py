@@ -54,9 +54,7 @@ def normalization_of(before: Steps, after: Steps, *, inverted: bool) -> Percenti
         if last:
             raise RefusedError(f"care_bridge cannot run {last.id} after scale_range")
         return _percentiles(first, before, inverted)
-    return FixedScale(
-        before=_forward_scales(first, before.channels), after=_backward_scales(last, after.channels)
-    )
+    return FixedScale(before=_forward_scales(first, before.channels), after=after_scales(after))
 
 
 def _percentiles(step: Step, before: Steps, inverted: bool) -> Percentiles:
@@ -94,8 +92,10 @@ def _forward_scales(step: Step | None, channels: int) -> tuple[Scale, ...]:
     )
 
 
-def _backward_scales(step: Step | None, channels: int) -> tuple[Scale, ...]:
-    """The scales whose inverse, x * gain + offset, equals the step."""
+def after_scales(after: Steps) -> tuple[Scale, ...]:
+    """For each channel the scale whose inverse, x * gain + offset, equals the steps after the
+    network; RefusedError where none does."""
+    step, channels = after.only, after.channels
     if step is None:
         return (UNCHANGED,) * channels
     if step.id != "scale_linear":

@@ -1,7 +1,8 @@
 """A package's description (RDF) as a ModelSpec: the only importer of bioimageio.spec.
 
-Read are packages that care_bridge made, and others of format 0.5 that one ONNX network with one
-input and one output can serve. Everything else is refused with the reason.
+Read are packages that care_bridge made, whose probabilistic networks have a second output, and
+others of format 0.5 that one ONNX network with one input and one output can serve. Everything
+else is refused with the reason.
 """
 
 from __future__ import annotations
@@ -18,9 +19,16 @@ from bioimageio.spec.model import v0_5 as rdf
 
 from care_bridge.axes import axes_from_rdf
 from care_bridge.errors import AxesError, ConfigError, PackageFormatError
+from care_bridge.normalization import Scale
 from care_bridge.package.procedure import procedure_of
-from care_bridge.package.processing import RefusedError, Step, Steps, normalization_of
-from care_bridge.package.spec import CONFIG_FORMAT, ModelSpec, TensorSpec, Weights
+from care_bridge.package.processing import (
+    RefusedError,
+    Step,
+    Steps,
+    after_scales,
+    normalization_of,
+)
+from care_bridge.package.spec import CONFIG_FORMAT, MEMBERS, ModelSpec, TensorSpec, Weights
 from care_bridge.plain_yaml import read_plain_yaml
 from care_bridge.tiling import AxisLimits
 
@@ -93,13 +101,14 @@ def _first_error(described: InvalidDescr) -> str:
 
 
 def _spec(described: rdf.ModelDescr, format_version: str, sha256: str) -> ModelSpec:
-    if len(described.inputs) != 1 or len(described.outputs) != 1:
+    config = _our_config(described)
+    names = [str(output.id) for output in described.outputs]
+    if len(described.inputs) != 1 or (len(names) != 1 and not (config and names[1:] == [MEMBERS])):
         raise RefusedError(
-            f"it has {len(described.inputs)} inputs and {len(described.outputs)} outputs, "
-            "care_bridge runs models with one of each"
+            f"it has {len(described.inputs)} inputs and {len(names)} outputs, care_bridge runs "
+            "models with one of each"
         )
     source, restored = described.inputs[0], described.outputs[0]
-    config = _our_config(described)
     tiling = _tiling(source, restored, config)
     return ModelSpec(
         name=described.name,
@@ -117,7 +126,32 @@ def _spec(described: rdf.ModelDescr, format_version: str, sha256: str) -> ModelS
         memory_per_pixel=_memory_per_pixel(config),
         config=config,
         procedure=procedure_of(config, "".join(tiling)),
+        members=_members(source, restored, described.outputs[1]) if names[1:] else None,
     )
+
+
+def _members(
+    source: rdf.InputTensorDescr, restored: rdf.OutputTensorDescr, members: rdf.OutputTensorDescr
+) -> TensorSpec:
+    """The tensor of predicted distributions; RefusedError where it is not as care_bridge makes
+    it."""
+    kept, found = _tensor(restored), _tensor(members)
+    count, rest = divmod(len(found.channel_names), 2 * len(kept.channel_names))
+    _declared_tiling(source, members)
+    if found.axes != kept.axes or not count or rest:
+        raise RefusedError(
+            f'its tensor "{found.id}" has {len(found.channel_names)} channels and the axes '
+            f'{found.axes}, expected a mean and a scale for each channel of "{kept.id}" in every '
+            f"member, and {kept.axes}"
+        )
+    means = after_scales(_steps(restored))
+    scales = tuple(Scale(gain=scale.gain, offset=0.0) for scale in means)
+    if after_scales(_steps(members)) != (means + scales) * count:
+        raise RefusedError(
+            f'its tensor "{found.id}" is not scaled as its tensor "{kept.id}": means by gain and '
+            "offset, scales by gain alone"
+        )
+    return found
 
 
 def _our_config(described: rdf.ModelDescr) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def rdf_content(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[
         "covers": [COVER],
         "timestamp": card.timestamp.isoformat(timespec="seconds"),
         "inputs": [_input(spec, card, hashes)],
-        "outputs": [_output(spec, card, hashes)],
+        "outputs": _outputs(spec, card, hashes),
         "weights": {
             "onnx": {
                 "source": spec.weights.source,
@@ -131,8 +131,19 @@ def _input(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[str, 
     }
 
 
-def _output(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[str, object]:
-    space = [
+def _outputs(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> list[dict[str, object]]:
+    outputs = [_tensor(tensor, _output_space(spec, card), hashes) for tensor in spec.tensors[1:]]
+    if isinstance(spec.normalization, FixedScale):
+        means = [(scale.gain, scale.offset) for scale in spec.normalization.after]
+        scales = [(gain, 0.0) for gain, _ in means]
+        linear = [means, (means + scales) * spec.member_count]
+        for output, gains_offsets in zip(outputs, linear, strict=False):
+            output["postprocessing"] = [_scale_linear(gains_offsets)]
+    return outputs
+
+
+def _output_space(spec: ModelSpec, card: Card) -> list[dict[str, object]]:
+    return [
         {
             "type": "space",
             "id": rdf_id(axis),
@@ -141,11 +152,6 @@ def _output(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[str,
         }
         for axis, limits in spec.tiling.items()
     ]
-    output = _tensor(spec.output, space, hashes)
-    if isinstance(spec.normalization, FixedScale):
-        gains_offsets = [(scale.gain, scale.offset) for scale in spec.normalization.after]
-        output["postprocessing"] = [_scale_linear(gains_offsets)]
-    return output
 
 
 def _tensor(

@@ -13,6 +13,9 @@ from care_bridge.normalization import FixedScale, Percentiles
 from care_bridge.package.procedure import Procedure
 from care_bridge.tiling import AxisLimits
 
+RESTORED, MEMBERS = "restored", "members"
+"""The outputs of a probabilistic network: the distributions, and before them their mean."""
+
 CONFIG_FORMAT = 1  # of config.care_bridge; raise it when an old reader would go wrong
 
 
@@ -49,7 +52,9 @@ class ModelSpec:
     fitted on each image, inverted by the runtime; or fixed scales. memory_per_pixel: bytes the
     engine needs for each pixel of a tile, measured at export; None where the package does not say.
     config: the RDF's config.care_bridge, plain data ({} for foreign packages). procedure: what is
-    done around the network.
+    done around the network. members: the second output of a probabilistic network: the means and
+    then the scales of Laplace distributions, for all channels of the output, of each member after
+    the other; in the range of the output.
     """
 
     name: str
@@ -67,6 +72,7 @@ class ModelSpec:
     memory_per_pixel: float | None
     config: Mapping[str, object]
     procedure: Procedure = field(default_factory=Procedure)
+    members: TensorSpec | None = None
 
     @property
     def spatial_axes(self) -> str:
@@ -90,6 +96,17 @@ class ModelSpec:
     def channels_out(self) -> int:
         """Number of output channels."""
         return len(self.output.channel_names)
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """The input and the outputs."""
+        outputs = (self.output,) if self.members is None else (self.output, self.members)
+        return (self.input, *outputs)
+
+    @property
+    def member_count(self) -> int:
+        """How many distributions are predicted for each pixel; 0 where none is."""
+        return len(self.members.channel_names) // (2 * self.channels_out) if self.members else 0
 
     def check_axes(self, sizes: Mapping[str, int], rgb: bool) -> None:
         """Raise AxesError, saying what to do, where an image of these sizes cannot be restored."""

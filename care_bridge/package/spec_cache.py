@@ -58,6 +58,7 @@ def spec_from_json(text: str) -> ModelSpec:
             "tiling": {axis: AxisLimits(**limits) for axis, limits in fields["tiling"].items()},
             "normalization": _normalization(fields["normalization"]),
             "procedure": Procedure(**fields["procedure"]),
+            "members": _tensor(fields["members"]) if fields["members"] else None,
         }
     )
 

@@ -10,38 +10,42 @@ from numpy.typing import NDArray
 
 
 class DeviceTensors:
-    """Input and output of a network on a device, for tiles of one shape; another shape makes
+    """Input and outputs of a network on a device, for tiles of one shape; another shape makes
     them anew.
 
-    runtime: the module onnxruntime. session: its InferenceSession. names: of the network's input
-    and output. place: the device's kind and number, ("cuda", 0) or ("cpu", 0).
+    runtime: the module onnxruntime. session: its InferenceSession. input_name, output_names: of
+    the network. place: the device's kind and number, ("cuda", 0) or ("cpu", 0).
     """
 
     def __init__(
         self,
         runtime: ModuleType,
         session: Any,
-        names: tuple[str, str],
+        input_name: str,
+        output_names: list[str],
         place: tuple[str, int],
     ) -> None:
         self._runtime = runtime
         self._session = session
-        self._names = names
+        self._input_name = input_name
+        self._output_names = output_names
         self._place = place
         self._input: Any = None
         self._binding: Any = None
 
-    def run(self, tile: NDArray[np.float32], run_options: Any) -> NDArray[np.float32]:
-        """The network's output for `tile`, in main memory."""
+    def run(
+        self, tile: NDArray[np.float32], count: int, run_options: Any
+    ) -> list[NDArray[np.float32]]:
+        """The network's first `count` outputs for `tile`, in main memory."""
         if self._input is None or tuple(self._input.shape()) != tile.shape:
-            return self._first_run(tile, run_options)
-        self._input.update_inplace(tile)
-        self._session.run_with_iobinding(self._binding, run_options)
-        return self._fetched()
+            self._first_run(tile, run_options)
+        else:
+            self._input.update_inplace(tile)
+            self._session.run_with_iobinding(self._binding, run_options)
+        return self._fetched(count)
 
-    def _first_run(self, tile: NDArray[np.float32], run_options: Any) -> NDArray[np.float32]:
-        """The engine makes the output, whose shape it knows; later runs write into it."""
-        input_name, output_name = self._names
+    def _first_run(self, tile: NDArray[np.float32], run_options: Any) -> None:
+        """The engine makes the outputs, whose shapes it knows; later runs write into them."""
         self._binding = self._input = None  # what they hold goes before the new ones come
         # Not made from the tile: on a CPU that would be the tile's own memory.
         source = self._runtime.OrtValue.ortvalue_from_shape_and_type(
@@ -49,14 +53,15 @@ class DeviceTensors:
         )
         source.update_inplace(tile)
         binding = self._session.io_binding()
-        binding.bind_ortvalue_input(input_name, source)
-        binding.bind_output(output_name, *self._place)
+        binding.bind_ortvalue_input(self._input_name, source)
+        for name in self._output_names:
+            binding.bind_output(name, *self._place)
         self._session.run_with_iobinding(binding, run_options)
-        binding.bind_ortvalue_output(output_name, binding.get_outputs()[0])
+        for name, made in zip(self._output_names, binding.get_outputs(), strict=True):
+            binding.bind_ortvalue_output(name, made)
         self._binding, self._input = binding, source
-        return self._fetched()
 
-    def _fetched(self) -> NDArray[np.float32]:
+    def _fetched(self, count: int) -> list[NDArray[np.float32]]:
         # On a CPU numpy() is a view of what the next run overwrites.
-        values = self._binding.get_outputs()[0].numpy()
-        return np.require(values, np.float32, "O")
+        outputs = self._binding.get_outputs()[:count]
+        return [np.require(made.numpy(), np.float32, "O") for made in outputs]

@@ -117,18 +117,19 @@ def _check_onnx(package: Package, facts: OnnxFacts) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", f"ONNX opset {facts.opset}, IR version {facts.ir_version}")
-    if len(facts.inputs) != 1 or len(facts.outputs) != 1:
+    named = [tensor.id for tensor in spec.tensors]
+    if len(facts.inputs) != 1 or len(facts.outputs) != len(named) - 1:
         raise PackageFormatError(
             f"the ONNX file has the inputs {', '.join(facts.inputs) or 'none'} and the outputs "
-            f"{', '.join(facts.outputs) or 'none'}, the description names one of each: "
-            f"{_EXPORT_AGAIN}"
+            f"{', '.join(facts.outputs) or 'none'}, the description names "
+            f"{'one of each' if len(named) == 2 else ', '.join(named)}: {_EXPORT_AGAIN}"
         )
-    names = (*facts.inputs, *facts.outputs)
-    if names != (spec.input.id, spec.output.id):
+    names = [*facts.inputs, *facts.outputs]
+    if names != named:
         yield Finding(
             "warning",
-            f"the ONNX file calls its tensors {names[0]} and {names[1]}, the description "
-            f"{spec.input.id} and {spec.output.id}; they are taken by position",
+            f"the ONNX file calls its tensors {' and '.join(names)}, the description "
+            f"{' and '.join(named)}; they are taken by position",
             "give them the same names",
         )
     sizes = dict(zip(spec.input.axes, facts.inputs[names[0]], strict=False))
@@ -144,20 +145,48 @@ def _check_onnx(package: Package, facts: OnnxFacts) -> Iterator[Finding]:
 def _check_test_tensors(subject: _Subject) -> Iterator[Finding]:
     package = subject.package
     source = _test_tensor(package, package.spec.input)
-    expected = _test_tensor(package, package.spec.output)
-    output = predict(package.spec, subject.session, source)
-    if output.shape != expected.shape:
-        yield Finding(
-            "error",
-            f"the test input gives an output of shape {output.shape}, the test output has "
-            f"{expected.shape}",
-            _EXPORT_AGAIN,
-        )
+    outputs = predict(package.spec, subject.session, source)
+    for tensor, output in zip(package.spec.tensors[1:], outputs, strict=True):
+        expected = _test_tensor(package, tensor)
+        which = "the test output" + (f" {tensor.id}" if len(outputs) > 1 else "")
+        if output.shape != expected.shape:
+            yield Finding(
+                "error",
+                f"the test input gives an output of shape {output.shape}, {which} has "
+                f"{expected.shape}",
+                _EXPORT_AGAIN,
+            )
+            continue
+        difference = _relative(output, expected)
+        what = f"{which} is reproduced to {difference:.1e} of its range"
+        if not difference <= REPRODUCED_WITHIN:
+            allowed = f"at most {REPRODUCED_WITHIN:.0e} is allowed"
+            yield Finding("error", f"{what}, {allowed}", _GET_AGAIN)
+        else:
+            yield Finding("ok", what)
+
+
+def _check_members(subject: _Subject) -> Iterator[Finding]:
+    """Are the predicted distributions such, and is the output their mean?"""
+    spec = subject.package.spec
+    if spec.members is None:
         return
-    difference = _relative(output, expected)
-    what = f"the test output is reproduced to {difference:.1e} of its range"
+    restored, members = predict(spec, subject.session, _test_tensor(subject.package, spec.input))
+    channel = spec.output.axes.index("C")
+    pixels = np.moveaxis(members, channel, 0)
+    shape = spec.member_count, 2, spec.channels_out, *pixels.shape[1:]
+    means, scales = np.moveaxis(pixels.reshape(shape), 1, 0)
+    if not scales.min() > 0:
+        yield Finding(
+            "error", f"a predicted scale is {scales.min():g}, expected more than 0", _EXPORT_AGAIN
+        )
+    difference = _relative(np.moveaxis(restored, channel, 0), means.mean(axis=0))
+    what = (
+        f"{spec.output.id} is the mean of {spec.member_count} predicted means to "
+        f"{difference:.1e} of its range"
+    )
     if not difference <= REPRODUCED_WITHIN:
-        yield Finding("error", f"{what}, at most {REPRODUCED_WITHIN:.0e} is allowed", _GET_AGAIN)
+        yield Finding("error", f"{what}, at most {REPRODUCED_WITHIN:.0e} is allowed", _EXPORT_AGAIN)
     else:
         yield Finding("ok", what)
 
@@ -189,8 +218,13 @@ def _check_percentiles(subject: _Subject) -> Iterator[Finding]:
 
 def _check_halo(subject: _Subject) -> Iterator[Finding]:
     spec = subject.package.spec
+    channel = spec.output.axes.index("C")
+
+    def run(tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.concatenate(subject.session.run_all(tile), axis=channel)
+
     try:
-        measured = measure_halo(subject.session.run, spec.input.axes, spec.channels_in, spec.tiling)
+        measured = measure_halo(run, spec.input.axes, spec.channels_in, spec.tiling)
     except TilingError as error:
         yield Finding("error", str(error), "do not use this model in tiles")
         return
@@ -227,6 +261,7 @@ def _check_tiles(subject: _Subject) -> Iterator[Finding]:
 
 _CHECKS: tuple[Callable[[_Subject], Iterator[Finding]], ...] = (
     _check_test_tensors,
+    _check_members,
     _check_percentiles,
     _check_halo,
     _check_tiles,

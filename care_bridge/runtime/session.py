@@ -77,32 +77,46 @@ class Session:
         self.device = engine.device
         self.engine = _described(engine, precision, runtime, available, device, passed_over)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if (len(inputs), len(outputs)) != (1, 1):
+        if len(inputs) != 1 or not outputs:
             raise InferenceError(
-                f"the network has {len(inputs)} inputs and {len(outputs)} outputs, one of each is "
-                "expected: export the model again"
+                f"the network has {len(inputs)} inputs and {len(outputs)} outputs, one input and "
+                "at least one output are expected: export the model again"
             )
-        self._names = inputs[0].name, outputs[0].name
+        self._input = inputs[0].name
+        self._outputs = [output.name for output in outputs]
         is_3d = len(inputs[0].shape) == _DIMENSIONS_OF_3D
         self.advice = _advice(engine, is_3d, available)
         self.memory_factor = memory_factor(engine, precision, is_3d)
         self._on_gpu = (
-            DeviceTensors(runtime, self._session, self._names, ("cuda", engine.number))
+            DeviceTensors(
+                runtime, self._session, self._input, self._outputs, ("cuda", engine.number)
+            )
             if engine.kind == "cuda"
             else None
         )
         self._running: Any = None
 
     def run(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's output for `tile` (float32, contiguous, the model's axes and sizes).
+        """The network's first output for `tile` (float32, contiguous, the model's axes and sizes).
+
+        Raises as `run_all`.
+        """
+        return self._run(tile, 1)[0]
+
+    def run_all(self, tile: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """All of the network's outputs for `tile`.
 
         Raises OutOfMemoryError (its tile is not filled in), and InferenceError where the engine
         fails or the run was cancelled.
         """
+        return self._run(tile, len(self._outputs))
+
+    def _run(self, tile: NDArray[np.float32], count: int) -> list[NDArray[np.float32]]:
+        """The first `count` outputs."""
         self._running = options = self._runtime.RunOptions()
         options.log_severity_level = _ONLY_FATAL
         try:
-            return self._run(tile, options)
+            return self._computed(tile, count, options)
         except self._errors as error:
             if options.terminate:
                 raise InferenceError(f"a tile of shape {tile.shape} was cancelled") from error
@@ -127,12 +141,13 @@ class Session:
         if running is not None:
             running.terminate = True
 
-    def _run(self, tile: NDArray[np.float32], options: Any) -> NDArray[np.float32]:
+    def _computed(
+        self, tile: NDArray[np.float32], count: int, options: Any
+    ) -> list[NDArray[np.float32]]:
         if self._on_gpu is not None:
-            return self._on_gpu.run(tile, options)
-        input_name, output_name = self._names
-        (result,) = self._session.run([output_name], {input_name: tile}, options)
-        return np.asarray(result, np.float32)
+            return self._on_gpu.run(tile, count, options)
+        results = self._session.run(self._outputs[:count], {self._input: tile}, options)
+        return [np.asarray(result, np.float32) for result in results]
 
 
 @lru_cache(maxsize=1)

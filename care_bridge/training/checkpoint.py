@@ -1,12 +1,15 @@
 """Checkpoints: what a run folder keeps of a network in training, and reading it back safely.
 
 A run folder holds config.yaml, best.ckpt and last.ckpt, example.npz, log.csv and tensorboard/.
+That of an ensemble holds config.yaml, example.npz, the members' folders member1, member2, … with
+the others, and ensemble.json when all of them are trained.
 Checkpoints are read with weights_only: no code in them is ever run.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import zipfile
 import zlib
@@ -23,12 +26,14 @@ from care_bridge.atomic import replacing
 from care_bridge.errors import TrainingError
 from care_bridge.normalization import Scale
 from care_bridge.training.config import TrainConfig, parse_config
+from care_bridge.training.networks.mixture import Mixture
 from care_bridge.training.networks.unet import UNet
 from care_bridge.training.scales import Intensities
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
 _EXAMPLE = "example.npz"
+_ENSEMBLE = "ensemble.json"
 _FORMAT = 1
 
 
@@ -45,12 +50,13 @@ class Example:
 class Checkpoint:
     """A trained network and what is known of it.
 
-    network: in eval mode, float32, on the CPU. axes: "YX" or "ZYX". step: batches it has learned
-    from. validation: figures on the validation patches (loss, psnr, psnr_input; dB in the paper's
-    metric). intensities: of the training images, for the fixed mode. images: names of the files
-    trained and validated on. versions: of the libraries it was trained with. imported: what
-    another program's configuration says, where that trained it: then the config knows of the
-    network alone, and validation and images are empty.
+    network: in eval mode, float32, on the CPU; a Mixture where it is probabilistic. axes: "YX" or
+    "ZYX". step: batches it has learned from. validation: figures on the validation patches (loss,
+    psnr and psnr_input in dB in the paper's metric, calibration_error). intensities: of the
+    training images, for the fixed mode. images: names of the files trained and validated on.
+    versions: of the libraries it was trained with. imported: what another program's configuration
+    says, where that trained it: then the config knows of the network alone, and validation and
+    images are empty.
     """
 
     config: TrainConfig
@@ -65,6 +71,18 @@ class Checkpoint:
     images: Mapping[str, list[str]]
     versions: Mapping[str, str]
     imported: Mapping[str, Any] | None = None
+
+    @property
+    def members(self) -> int:
+        """How many distributions the network predicts for each pixel; 0 where it predicts none."""
+        return self.config.members if self.config.probabilistic else 0
+
+
+def member_folders(run: Path, config: TrainConfig) -> list[Path]:
+    """Where a run keeps each network that it trains."""
+    if config.members == 1:
+        return [run]
+    return [run / f"member{number}" for number in range(1, config.members + 1)]
 
 
 def build_network(config: TrainConfig, channels_in: int, channels_out: int) -> UNet:
@@ -86,18 +104,25 @@ def build_network(config: TrainConfig, channels_in: int, channels_out: int) -> U
             batch_norm=network.batch_norm,
             blur_pool=network.blur_pool,
             top_skip=network.top_skip,
+            probabilistic=config.probabilistic,
         )
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint at `path`: a run folder (its best one) or a checkpoint file beside its
-    example. TrainingError where there is none or it cannot be read."""
-    file = path / BEST if path.is_dir() else path
-    state = read_state(file)
-    config = parse_config(state["config"])
-    network = build_network(config, state["channels_in"], state["channels_out"])
-    network.load_state_dict(state["network"])
+    """The checkpoint at `path`: a run folder (its best one; of an ensemble the best one of each
+    member), the folder of a member, or a checkpoint file in one of these. TrainingError where there
+    is none, it cannot be read, or an ensemble is not complete."""
+    folder = path if path.is_dir() else path.parent
+    files, validation = [path / BEST if path.is_dir() else path], None
+    if path.is_dir() and (path / "member1").is_dir():
+        files, validation = _read_ensemble(path)
+    states = [read_state(file) for file in files]
+    state = states[0]
+    config = parse_config(state["config"]).model_copy(update={"members": len(states)})
+    networks = [load_network(config, each) for each in states]
+    network = Mixture(networks) if config.probabilistic else networks[0]
     network.requires_grad_(False).eval()
+    example = folder / _EXAMPLE
     return Checkpoint(
         config=config,
         network=network,
@@ -105,8 +130,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         channels_in=state["channels_in"],
         channels_out=state["channels_out"],
         step=state["step"],
-        validation=state["validation"],
-        example=_load_example(file.parent / _EXAMPLE),
+        validation=state["validation"] if validation is None else validation,
+        example=_load_example(example if example.is_file() else folder.parent / _EXAMPLE),
         intensities=Intensities(
             **{
                 side: tuple(Scale(gain=gain, offset=offset) for gain, offset in scales)
@@ -116,6 +141,41 @@ def load_checkpoint(path: Path) -> Checkpoint:
         images=state["images"],
         versions=state["versions"],
     )
+
+
+def load_network(config: TrainConfig, state: Mapping[str, Any]) -> UNet:
+    """The network in a checkpoint's state."""
+    network = build_network(config, state["channels_in"], state["channels_out"])
+    network.load_state_dict(state["network"])
+    return network
+
+
+def write_ensemble(run: Path, members: int, validation: Mapping[str, float]) -> None:
+    """Say that an ensemble is complete, and its figures."""
+    with replacing(run / _ENSEMBLE) as partial:
+        partial.write_text(json.dumps({"members": members, "validation": validation}), "utf-8")
+
+
+def forget_ensemble(run: Path) -> None:
+    """Say that an ensemble, if it is one, is not complete: its members will be trained on."""
+    (run / _ENSEMBLE).unlink(missing_ok=True)
+
+
+def _read_ensemble(run: Path) -> tuple[list[Path], dict[str, float]]:
+    """The best checkpoint of each member, and the ensemble's figures."""
+    try:
+        told = json.loads((run / _ENSEMBLE).read_text("utf-8"))
+        members, validation = int(told["members"]), dict(told["validation"])
+    except FileNotFoundError:
+        raise TrainingError(
+            f"the ensemble {run} is not trained to its end: go on with it by --resume, or take the "
+            "folder of one of its members"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise TrainingError(
+            f"{run / _ENSEMBLE} is damaged: go on with the run by --resume"
+        ) from None
+    return [run / f"member{number}" / BEST for number in range(1, members + 1)], validation
 
 
 def read_state(file: Path) -> dict[str, Any]:

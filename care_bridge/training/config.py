@@ -18,6 +18,7 @@ from care_bridge.training.defaults import (
     PAIR_TASKS,
     PATCHES,
     PRESETS,
+    PROBABILISTIC,
     TASKS,
     laid_over,
 )
@@ -26,6 +27,7 @@ from care_bridge.training.section import Section
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 _KERNELS = {"YX": 5, "ZYX": 3}
+_MOST_MEMBERS = 32
 
 
 def _odd(pixels: int) -> int:
@@ -131,7 +133,8 @@ class TrainingConfig(Section):
     """How the network learns.
 
     steps: batches in total; steps_per_epoch: batches between two validations. loss: mean absolute
-    error, mean squared error, or the former plus 1 - SSIM. schedule:
+    error, mean squared error, or the former plus 1 - SSIM; that of probabilistic networks is
+    "laplace", the negative log-likelihood. schedule:
     "plateau" multiplies the learning rate by plateau_factor after plateau_patience epochs without
     a better validation loss; "cosine" lowers it to zero over all steps, better for short runs.
     precision: "bf16" computes convolutions in bfloat16, the weights stay float32. channels_last:
@@ -141,7 +144,7 @@ class TrainingConfig(Section):
     steps: Annotated[int, Field(gt=0)] = 40_000
     steps_per_epoch: Annotated[int, Field(gt=0)] = 400
     batch_size: Annotated[int, Field(gt=0)] = 16
-    loss: Literal["mae", "mse", "mae+ssim"] = "mae"
+    loss: Literal["mae", "mse", "mae+ssim", "laplace"] = "mae"
     learning_rate: Annotated[float, Field(gt=0)] = 4e-4
     schedule: Literal["plateau", "cosine"] = "plateau"
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -158,6 +161,7 @@ class _Kind(BaseModel):
 
     task: Literal["care", "n2n", "n2v", "n2v2", "structn2v", "isotropic"] = "care"
     preset: Literal["denoise", "deconvolve", "aberration", "resolution"] | None = None
+    probabilistic: bool = False
 
 
 class TrainConfig(_Kind):
@@ -165,11 +169,14 @@ class TrainConfig(_Kind):
 
     task: "care" learns from pairs of a degraded and a good image, "n2n" from pairs of noisy ones,
     "n2v", "n2v2" and "structn2v" from noisy ones alone, "isotropic" from volumes alone. preset: the
-    problem that pairs are to solve. Both change defaults (defaults.py).
+    problem that pairs are to solve. probabilistic: learn a Laplace distribution of each pixel
+    instead of its value. These change defaults (defaults.py). members: how many probabilistic
+    networks are trained, one after the other, to be one model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    members: Annotated[int, Field(ge=1, le=_MOST_MEMBERS)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
     data: DataConfig = DataConfig()
     normalization: NormalizationConfig = NormalizationConfig()
@@ -225,6 +232,7 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
     try:
         kind = _Kind.model_validate(given)
         below = laid_over(TASKS[kind.task], PRESETS[kind.preset] if kind.preset else {})
+        below = laid_over(below, PROBABILISTIC if kind.probabilistic else {})
         config = TrainConfig.model_validate(laid_over(below, given))
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
@@ -249,8 +257,20 @@ def dump_config(config: TrainConfig) -> str:
 def _check_task(config: TrainConfig) -> None:
     """ConfigError where keys are not for the task."""
     learns_from_pairs = config.task in PAIR_TASKS
+    if config.members > 1 and not config.probabilistic:
+        raise ConfigError(
+            f"members has the value {config.members}, but a mixture is one of probabilistic "
+            "networks: set probabilistic=true, too"
+        )
+    if config.probabilistic != (config.training.loss == "laplace"):
+        raise ConfigError(
+            f"training.loss has the value {config.training.loss}, probabilistic "
+            f"{str(config.probabilistic).lower()}: probabilistic networks, and no others, are "
+            "trained with laplace; leave the loss out"
+        )
     keys = {
         "preset": not config.preset or learns_from_pairs,
+        "probabilistic": not config.probabilistic or learns_from_pairs,
         "data.target": (config.data.target is not None) == learns_from_pairs,
         "training.loss": config.training.loss != "mae+ssim" or learns_from_pairs,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from care_bridge.errors import TrainingError
 from care_bridge.images import Image
 from care_bridge.training.checkpoint import Checkpoint, Example
 from care_bridge.training.config import parse_config
+from care_bridge.training.networks.mixture import Mixture
 from care_bridge.training.networks.unet import UNet
 from care_bridge.training.scales import Intensities
-
-log = logging.getLogger(__name__)
 
 Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
 """A convolution's kernel, in Keras' order of axes, and its bias."""
@@ -46,7 +44,6 @@ def import_csbdeep(folder: Path, example: Image | None = None) -> Checkpoint:
     """The network that csbdeep's CARE keeps in `folder`, as a checkpoint in memory.
 
     example: an image of the kind that it restores, its first frame is taken; None: simulated spots.
-    Probabilistic models give their mean in `forward` and their scale in `UNet.distribution`.
     TrainingError where the folder holds no such network, or one that is built in another way.
     """
     told = _read_config(folder)
@@ -61,8 +58,8 @@ def import_csbdeep(folder: Path, example: Image | None = None) -> Checkpoint:
             f"the weights in {folder} are not those of its {_CONFIG}: "
             f"{' '.join(str(error).split())[:200]}"
         ) from None
-    if told.get("probabilistic"):
-        log.info("the model is probabilistic: the package restores with its mean")
+    probabilistic = bool(told.get("probabilistic"))
+    whole = Mixture([network]) if probabilistic else network
     channels_in = told["n_channel_in"]
     shown = _frame(example, axes, channels_in) if example else _spots(axes, channels_in)
     config = parse_config(
@@ -74,12 +71,13 @@ def import_csbdeep(folder: Path, example: Image | None = None) -> Checkpoint:
                 "n_first": told["unet_n_first"],
                 "convolutions": _CONVOLUTIONS,
                 "residual": told["unet_residual"],
-            }
+            },
+            "probabilistic": probabilistic,
         }
     )
     return Checkpoint(
         config=config,
-        network=network.requires_grad_(False).eval(),
+        network=whole.requires_grad_(False).eval(),
         axes=axes,
         channels_in=channels_in,
         channels_out=told["n_channel_out"],

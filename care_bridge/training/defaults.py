@@ -66,6 +66,13 @@ PRESETS: Mapping[str, Values] = {
 """By the problem that pairs are to solve: lengths and sizes as in "AI in Microscopy", chapter 6."""
 
 
+PROBABILISTIC: Values = {"training": {"loss": "laplace"}}
+"""Of probabilistic networks."""
+
+ENSEMBLE = 5
+"""Members of an ensemble of which nobody says how many: about as many as in the CARE paper."""
+
+
 def laid_over(below: Values, above: Values) -> dict[str, Any]:
     """`above` over `below`, sections key by key."""
     merged = dict(below)

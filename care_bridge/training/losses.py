@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -40,6 +41,13 @@ def absolute_and_structure(output: Tensor, target: Tensor) -> Tensor:
     return l1_loss(output, target) + 1 - structural_similarity(output, target)
 
 
+def laplace(output: Tensor, target: Tensor) -> Tensor:
+    """Mean negative log-likelihood of `target` (B, C, …) under Laplace distributions, whose means
+    and scales are the halves of `output` (B, 2 * C, …): |mean - target| / scale + ln(2 scale)."""
+    mean, scale = torch.chunk(output, 2, dim=1)
+    return torch.mean(torch.abs(mean - target) / scale + torch.log(scale)) + math.log(2)
+
+
 def over_known(loss: Loss) -> Loss:
     """`loss` over the pixels whose target is known: it is NaN at the others."""
 
@@ -54,5 +62,6 @@ LOSSES: Mapping[str, Loss] = {
     "mae": l1_loss,
     "mse": mse_loss,
     "mae+ssim": absolute_and_structure,
+    "laplace": laplace,
 }
 """By the configuration's training.loss."""

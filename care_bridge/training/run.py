@@ -5,14 +5,23 @@ from __future__ import annotations
 import logging
 import shutil
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+import torch
 
 from care_bridge.atomic import replacing
 from care_bridge.errors import CareBridgeError, ConfigError, TrainingError
 from care_bridge.training import care, isotropic, n2v
-from care_bridge.training.checkpoint import LAST, read_state, write_example
+from care_bridge.training.checkpoint import (
+    BEST,
+    LAST,
+    forget_ensemble,
+    load_network,
+    member_folders,
+    read_state,
+    write_ensemble,
+    write_example,
+)
 from care_bridge.training.config import (
     TrainConfig,
     differences,
@@ -20,6 +29,9 @@ from care_bridge.training.config import (
     load_config,
     parse_config,
 )
+from care_bridge.training.figures import ensemble_figures
+from care_bridge.training.networks.mixture import Mixture
+from care_bridge.training.task import Task
 from care_bridge.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -44,7 +56,7 @@ def train(data: Path, run: Path, config: TrainConfig) -> None:
         raise TrainingError(
             f"{run} is there already: go on with it by --resume, or choose another --out"
         )
-    _run(data, run, config, None)
+    _run(data, run, config)
 
 
 def resume(data: Path, run: Path, steps: int | None = None) -> None:
@@ -53,15 +65,15 @@ def resume(data: Path, run: Path, steps: int | None = None) -> None:
     steps: train to this step instead of the configured one. TrainingError where the images are
     not those of before, ConfigError where the configuration beside the run is not.
     """
-    if not (run / LAST).is_file():
+    saved = [file for file in (run / LAST, run / "member1" / LAST) if file.is_file()]
+    if not saved:
         raise TrainingError(f"{run} has no {LAST} to go on from: start a new run")
-    state = read_state(run / LAST)
-    config = parse_config(state["config"])
+    config = parse_config(read_state(saved[0])["config"])
     _check_unchanged(run / _CONFIG, config)
     if steps is not None:
         values = config.model_dump()
         config = parse_config({**values, "training": {**values["training"], "steps": steps}})
-    _run(data, run, config, state)
+    _run(data, run, config)
 
 
 def _check_unchanged(file: Path, config: TrainConfig) -> None:
@@ -74,12 +86,12 @@ def _check_unchanged(file: Path, config: TrainConfig) -> None:
         )
 
 
-def _run(data: Path, run: Path, config: TrainConfig, state: Mapping[str, Any] | None) -> None:
+def _run(data: Path, run: Path, config: TrainConfig) -> None:
     # Beside the run: the system's own temporary folder may be small, or lie in memory.
     whole = run.resolve()
     scratch = whole.with_name(f".{whole.name}.pixels")
     try:
-        _fit(data, run, config, scratch, state)
+        _fit(data, run, config, scratch)
     except (CareBridgeError, KeyboardInterrupt, OSError) as error:
         # The frames that it passed through hold mapped files, which Windows does not delete.
         traceback.clear_frames(error.__traceback__)
@@ -92,19 +104,44 @@ def _run(data: Path, run: Path, config: TrainConfig, state: Mapping[str, Any] | 
             log.warning("%s could not be deleted: delete it by hand", scratch)
 
 
-def _fit(
-    data: Path, run: Path, config: TrainConfig, scratch: Path, state: Mapping[str, Any] | None
-) -> None:
+def _fit(data: Path, run: Path, config: TrainConfig, scratch: Path) -> None:
     """Train to the end. Here alone live the task and its pixels, mapped from `scratch`."""
     task = _MODULES[config.task].prepare(data, config, scratch)
-    trainer = Trainer(task, run)
-    if state is None:
-        run.mkdir(parents=True)
-        write_example(task.example, run)
-    else:
-        trainer.resume(state)
-    with replacing(run / _CONFIG) as partial:
-        partial.write_text(dump_config(task.config), encoding="utf-8")
-    trainer.start()
-    log.info("training on %s in %s", trainer.fabric.device, task.config.training.precision)
-    trainer.fit()
+    folders = member_folders(run, task.config)
+    forget_ensemble(run)
+    for number, folder in enumerate(folders):
+        trainer = Trainer(task.member(number), folder)
+        if (folder / LAST).is_file():
+            trainer.resume(read_state(folder / LAST))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            if number == 0:
+                write_example(task.example, run)
+        if number == 0:
+            with replacing(run / _CONFIG) as partial:
+                partial.write_text(dump_config(task.config), encoding="utf-8")
+        trainer.start()
+        which = f"member {number + 1} of {len(folders)} " if len(folders) > 1 else ""
+        log.info(
+            "training %son %s in %s",
+            which,
+            trainer.fabric.device,
+            task.config.training.precision,
+        )
+        trainer.fit()
+    if len(folders) > 1:
+        _complete(task, run, folders, trainer.fabric.device)
+
+
+def _complete(task: Task, run: Path, folders: list[Path], device: torch.device) -> None:
+    """Measure the ensemble of the members' best networks."""
+    states = [read_state(folder / BEST) for folder in folders]
+    network = Mixture(load_network(task.config, state) for state in states)
+    found = ensemble_figures(task, network, device)
+    write_ensemble(run, len(folders), found)
+    log.info(
+        "the ensemble: PSNR %.2f dB (its members %.2f dB), calibration error %.3f",
+        found["psnr"],
+        found["psnr_members"],
+        found["calibration_error"],
+    )

@@ -23,6 +23,7 @@ _COLUMNS = (
     "validation_loss",
     "validation_psnr",
     "validation_psnr_input",
+    "validation_calibration_error",
     "learning_rate",
     "steps_per_second",
     "waiting_share",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import nn
@@ -14,6 +14,9 @@ from care_bridge.training.dataset import EXAMPLE, Dataset
 from care_bridge.training.losses import Loss
 from care_bridge.training.patches import Batch, Foreground
 from care_bridge.training.scales import Intensities
+
+# Batches of one member of an ensemble before those of the next.
+_BATCHES_OF_A_MEMBER = 1 << 32
 
 _EXAMPLE_SIZES = {"Z": 64, "Y": 256, "X": 256}
 
@@ -40,6 +43,21 @@ class Task:
     example: Example
     images: Mapping[str, list[str]]
     files: Mapping[str, str]
+
+    def member(self, number: int) -> Task:
+        """The task of a member of an ensemble, counted from 0: the first one's is this one; the
+        others start from other weights and see other patches of the same images, all of them by
+        the run's seed."""
+        if number == 0:
+            return self
+        first = number * _BATCHES_OF_A_MEMBER
+        (seed,) = np.random.SeedSequence([self.config.seed, number]).generate_state(1)
+        config = self.config.model_copy(update={"seed": int(seed)})
+        return replace(
+            self,
+            network=build_network(config, self.channels_in, self.channels_out),
+            batch=lambda k: self.batch(first + k),
+        )
 
 
 def make_task(

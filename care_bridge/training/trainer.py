@@ -19,15 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from care_bridge.errors import DeviceError, TrainingError
-from care_bridge.evaluation.metrics import care_psnr
 from care_bridge.training.checkpoint import BEST, LAST, write_state
 from care_bridge.training.config import TrainConfig
+from care_bridge.training.figures import figures
 from care_bridge.training.interruption import Interruption
 from care_bridge.training.patches import Batch
 from care_bridge.training.run_log import RunLog
@@ -162,28 +161,23 @@ class Trainer:
     def _validate(self) -> None:
         """Measure on the validation patches, adapt the learning rate, keep the best network."""
         self.network.eval()
-        restored, losses = [], []
+        outputs, losses = [], []
         with torch.no_grad():
             for batch in self.task.validation:
                 source, target = self._tensors(batch)
                 output = self.network(source)
                 losses.append(float(self.task.loss(output, target)))
-                restored.append(output.float().cpu().numpy())
+                outputs.append(output.float().cpu().numpy())
         self.validation = {"loss": sum(losses) / len(losses)}
         if self.task.whole_targets:
-            self._compare(np.concatenate(restored))
+            found = np.concatenate(outputs)
+            members = found if self.task.config.probabilistic else None
+            self.validation |= figures(self.task, found[:, : self.task.channels_out], members)
         if self.config.schedule == "plateau":
             self.plateau.step(self.validation["loss"])
         if self.validation["loss"] < self.best_loss:
             self.best_loss = self.validation["loss"]
             self._save(BEST)
-
-    def _compare(self, restored: NDArray[np.float32]) -> None:
-        """Add how near to the validation patches' targets the output and the input are."""
-        sources, targets = map(np.concatenate, zip(*self.task.validation, strict=True))
-        self.validation["psnr"] = care_psnr(restored, targets)
-        if self.task.channels_in == self.task.channels_out:
-            self.validation["psnr_input"] = care_psnr(sources, targets)
 
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         source, target = (torch.from_numpy(array).to(self.fabric.device) for array in batch)

@@ -119,19 +119,23 @@ class TestDeviceTensors:
     @pytest.fixture
     def bound(self):
         self.engine = onnxruntime.InferenceSession(
-            tiny_network(2), providers=["CPUExecutionProvider"]
+            tiny_network(2, members=2), providers=["CPUExecutionProvider"]
         )
-        return DeviceTensors(onnxruntime, self.engine, ("input", "output"), ("cpu", 0))
+        names = [output.name for output in self.engine.get_outputs()]
+        return DeviceTensors(onnxruntime, self.engine, "input", names, ("cpu", 0))
 
     def plain(self, tile):
-        return self.engine.run(None, {"input": tile})[0]
+        return self.engine.run(None, {"input": tile})
 
     def test_tiles_of_changing_content_and_shape(self, bound):
         rng = np.random.default_rng(0)
         shapes = [(16, 16), (16, 16), (16, 16), (24, 8), (24, 8), (16, 16)]
         tiles = [rng.random((1, 1, *shape), np.float32) for shape in shapes]
         kept = [tile.copy() for tile in tiles]
-        results = [bound.run(tile, onnxruntime.RunOptions()) for tile in tiles]
+        results = [bound.run(tile, 2, onnxruntime.RunOptions()) for tile in tiles]
         for tile, result in zip(kept, results, strict=True):
-            np.testing.assert_array_equal(result, self.plain(tile))
+            for found, expected in zip(result, self.plain(tile), strict=True):
+                np.testing.assert_array_equal(found, expected)
+        (first,) = bound.run(tiles[0], 1, onnxruntime.RunOptions())
+        np.testing.assert_array_equal(first, self.plain(kept[0])[0])
         np.testing.assert_array_equal(tiles[0], kept[0])

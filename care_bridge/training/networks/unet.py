@@ -25,7 +25,8 @@ class UNet(nn.Module):
 
     batch_norm: after each convolution but the last, as csbdeep does it. blur_pool: MaxBlurPool
     instead of max-pooling. top_skip: concatenate the first level's features too. probabilistic:
-    besides the output, the mean of a Laplace distribution, there is its scale (`distribution`).
+    the output has 2 * C_out channels, the means of Laplace distributions and then their scales
+    (softplus + 1e-3, as in csbdeep).
     """
 
     def __init__(
@@ -70,23 +71,21 @@ class UNet(nn.Module):
         self.last = _convolution(dimensions)(narrowed[0], channels_out, 1)
         if probabilistic:
             self.scale = _convolution(dimensions)(narrowed[0], channels_out, 1)
+        self.probabilistic = probabilistic
         self.residual = residual and channels_in == channels_out
         self.top_skip = top_skip
         self.apply(_glorot)
 
     def forward(self, x: Tensor) -> Tensor:
         """Restore a batch."""
-        return self._restored(x, self._features(x))
-
-    def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean and the scale (> 0) of each pixel's Laplace distribution."""
         features = self._features(x)
-        scale: Tensor = softplus(self.scale(features)) + _LEAST_SCALE
-        return self._restored(x, features), scale
-
-    def _restored(self, x: Tensor, features: Tensor) -> Tensor:
         restored: Tensor = self.last(features)
-        return restored + x if self.residual else restored
+        if self.residual:
+            restored = restored + x
+        if not self.probabilistic:
+            return restored
+        scale = softplus(self.scale(features).float()) + _LEAST_SCALE
+        return torch.cat([restored, scale], dim=1)
 
     def _features(self, x: Tensor) -> Tensor:
         skipped = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import laplace
 from skimage.metrics import structural_similarity as skimage_ssim
 
 from care_bridge.training.losses import LOSSES, structural_similarity
@@ -25,6 +26,16 @@ def test_ssim_is_scikit_images(shape: tuple[int, ...]) -> None:
     )
     found = structural_similarity(torch.from_numpy(one), torch.from_numpy(other))
     assert float(found) == pytest.approx(float(expected), abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(24, 31), (5, 16, 20)], ids=["2d", "3d"])
+def test_the_probabilistic_loss_is_scipys_likelihood(shape: tuple[int, ...]) -> None:
+    means, targets = RNG.normal(size=(2, 3, 2, *shape)).astype(np.float32)
+    scales = RNG.uniform(0.01, 3, means.shape).astype(np.float32)
+    expected = -laplace.logpdf(targets.astype(np.float64), means, scales).mean()
+    output = torch.from_numpy(np.concatenate([means, scales], axis=1))
+    found = LOSSES["laplace"](output, torch.from_numpy(targets))
+    assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
 def test_windows_shrink_to_a_thin_stack() -> None:
