@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from care_bridge.errors import FijiError
 
 _OLDEST_JAVA = "11"
+# As in a Fiji that was started by itself; Java's own default is a quarter.
+_MEMORY_PERCENT = 75
 _GRACE_MS = 300
 
 
@@ -35,6 +37,7 @@ def choose_java() -> None:
     os.environ["JAVA_HOME"] = str(java.parent.parent)
     os.environ["PATH"] = os.pathsep.join((str(java.parent), os.environ.get("PATH", "")))
     scyjava.config.set_java_constraints(fetch="auto")
+    scyjava.config.add_option(f"-XX:MaxRAMPercentage={_MEMORY_PERCENT}")
 
 
 def end_threads() -> None:

@@ -17,6 +17,7 @@ from care_bridge.errors import CareBridgeError, FijiError
 from care_bridge.fiji.arguments import format_arguments, parse_arguments
 from care_bridge.fiji.commands import COMMANDS
 from care_bridge.fiji.dialogs import ask
+from care_bridge.fiji.log import log_in_window
 from care_bridge.fiji.parameters import Command
 from care_bridge.fiji.progress import in_background
 
@@ -30,6 +31,7 @@ _one_at_a_time = threading.RLock()
 def register_commands() -> None:
     """Make the running ImageJ know the commands; once, however often it is called."""
     JClass("ij.Executer").addCommandListener(_Listener())
+    log_in_window()
 
 
 @JImplements("ij.CommandListener")

@@ -24,6 +24,11 @@ def active_image() -> Any:
     return imp
 
 
+def is_open(imp: Any) -> bool:
+    """Whether an ij.ImagePlus is among the open images, with a window or without."""
+    return JClass("ij.WindowManager").getImage(imp.getID()) is not None
+
+
 @contextmanager
 def locked(imp: Any) -> Iterator[None]:
     """Keep ImageJ's other commands from changing an image meanwhile; FijiError where another one

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from care_bridge.errors import FijiError
 from care_bridge.fiji.described import RESTORE, RESULTS, SUFFIX
-from care_bridge.fiji.open_images import locked
+from care_bridge.fiji.open_images import is_open, locked
 from care_bridge.fiji.progress import status_bar, stoppable
 from care_bridge.fiji.results import (
-    check_open,
     check_replacement,
     check_room,
     selected_window,
@@ -27,7 +27,7 @@ def restore_imageplus(imp: Any, given: Mapping[str, str]) -> Any:
     returned: a new ij.ImagePlus, or `imp` where it was replaced.
 
     given: values of its parameters. Raises Restorer's errors, and FijiError where `imp` cannot be
-    replaced.
+    replaced, or is closed before it is.
     """
     how = given.get("result", RESULTS[0])
     if how == "composite":
@@ -36,11 +36,15 @@ def restore_imageplus(imp: Any, given: Mapping[str, str]) -> Any:
     if how == "replace":
         check_replacement(imp, window)
     restorer = restorer_for(given)
+    was_open = is_open(imp)
     with locked(imp), status_bar(RESTORE) as bar:
 
         def tiles(done: int, total: int) -> None:
-            if how == "replace":
-                check_open(imp)
+            if how == "replace" and was_open and not is_open(imp):
+                raise FijiError(
+                    "the image was closed while it was restored, so that there is nothing to "
+                    "replace: keep it open, or use result=new"
+                )
             bar.tiles(done, total)
 
         restored = restored_part(restorer, ImagePlusSource(imp), window, bar.reading, tiles)

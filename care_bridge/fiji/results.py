@@ -45,15 +45,6 @@ def check_replacement(imp: Any, window: Mapping[str, slice] | None) -> None:
         )
 
 
-def check_open(imp: Any) -> None:
-    """Raise FijiError where an image that is to be replaced was closed."""
-    if imp.getProcessor() is None:
-        raise FijiError(
-            "the image was closed while it was restored, so that there is nothing to replace: "
-            "keep it open, or use result=new"
-        )
-
-
 def check_room(info: ImageInfo) -> None:
     """Raise FijiError where the memory that ImageJ may use has no room for such an image."""
     runtime = JClass("java.lang.Runtime").getRuntime()
@@ -71,8 +62,8 @@ def show_result(
 ) -> Any:
     """Show what was made of `imp` and return it; it is the active image afterwards.
 
-    how: one of described.RESULTS. Overlays and slice labels are kept. FijiError where `imp` was
-    closed, or its dimensions are not the result's, and is to be replaced.
+    how: one of described.RESULTS. Overlays and slice labels are kept. FijiError where `imp` is to
+    be replaced and its dimensions are not the result's.
     """
     if how == "replace":
         _replace(imp, restored)
@@ -87,7 +78,6 @@ def show_result(
 
 
 def _replace(imp: Any, restored: Image) -> None:
-    check_open(imp)
     result = to_imageplus(restored, imp.getTitle())
     if tuple(result.getDimensions()) != tuple(imp.getDimensions()):
         raise FijiError(

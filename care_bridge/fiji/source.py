@@ -7,6 +7,7 @@ values are, intensities shown through a table; an RGB image gets a C axis of thr
 from __future__ import annotations
 
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ MODES = {1: "composite", 2: "color", 3: "grayscale"}  # ij.CompositeImage's cons
 _RGB_SHIFTS = (16, 8, 0)
 # Planes of a virtual stack that are kept, so that its tiles do not read them again.
 _KEPT_BYTES = 128 << 20
+_URL = "://"
 
 
 class ImagePlusSource:
@@ -60,7 +62,7 @@ class ImagePlusSource:
     def read(self, box: Box) -> NDArray[np.generic]:
         """A copy of the pixels of a box (STCZYX), in one piece in ImageJ's order of planes.
 
-        Raises FijiError where a plane of a virtual stack cannot be read.
+        Raises FijiError where a file of a virtual stack is gone.
         """
         _, times, channels, slices, *place = box
         shape = [bounds.stop - bounds.start for bounds in (times, slices, channels, *place)]
@@ -86,17 +88,24 @@ class ImagePlusSource:
     def _plane(self, number: int) -> Any:
         """The Java array of a plane, counted from 1."""
         if number not in self._kept:
-            plane = self._stack.getPixels(number)
-            if plane is None:
-                raise FijiError(
-                    f'slice {number} of the virtual stack "{self._title}" cannot be read from the '
-                    "disk: look whether its file is still there, and open it again"
-                )
-            self._kept[number] = plane
+            self._check_file(number)
+            self._kept[number] = self._stack.getPixels(number)
         self._kept.move_to_end(number)
         while len(self._kept) > self._most_kept:
             self._kept.popitem(last=False)
         return self._kept[number]
+
+    def _check_file(self, number: int) -> None:
+        """Of a file that is gone ImageJ would give black pixels, or pixels with a text."""
+        folder, name = self._stack.getDirectory(), self._stack.getFileName(number)
+        if folder is None or name is None or _URL in str(folder):
+            return
+        file = Path(str(folder), str(name))
+        if not file.exists():
+            raise FijiError(
+                f'{file}, slice {number} of the virtual stack "{self._title}", is not there any '
+                "more: put it back, or open the stack again"
+            )
 
 
 def image_info(imp: Any) -> ImageInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,24 @@ def installation(request):
 @pytest.fixture(scope="session")
 def package(tmp_path_factory):
     return tiny_package(tmp_path_factory.mktemp("package") / "tiny model")
+
+
+@pytest.fixture(scope="session")
+def display():
+    """A display of its own, without which a test of windows is skipped."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("no Xvfb for a window")
+    reading, writing = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x900x24"],
+        pass_fds=[writing],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    with os.fdopen(reading) as numbers:
+        yield f":{numbers.readline().strip()}"
+    server.terminate()
+    server.wait()
 
 
 def run_child(name: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess:

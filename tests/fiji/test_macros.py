@@ -10,15 +10,10 @@ from tests.fiji.conftest import run_child, run_cli
 pytestmark = pytest.mark.fiji
 MODEL = "model=[{model}]"
 GREY = 'newImage("grey", "16-bit ramp", 64, 64, 1);\n'
-COLOUR = 'newImage("colour", "RGB white", 64, 64, 1);\n'
 
 
 def restore(options):
     return f'run("CARE Restore", "{options}");'
-
-
-def batch(options):
-    return f'run("CARE Batch Restore", "{options}");'
 
 
 # What the macro returns.
@@ -41,19 +36,6 @@ WRONG = {
     "no-image-for-imagej": ('run("Duplicate...", "title=x");', 1, "no images open"),
     "exit-with-a-message": ('x = 1;\nexit("stop " + x);', 2, "stopped with a message"),
     "a-dialog": ('Dialog.create("x");\nDialog.show();', 1, "headless"),
-    "no-active-image": ('close("*");\n' + restore(MODEL), 2, "no active image"),
-    "misspelt-option": (GREY + restore("modle=x"), 2, 'did you mean "model"'),
-    "misspelt-batch-option": (batch("imput=x"), 1, 'did you mean "input"'),
-    "batch-option": (GREY + restore("model=[{model}] overwrite"), 2, 'no option "overwrite"'),
-    "no-model": (GREY + restore("tile=auto"), 2, '"model" is missing'),
-    "no-options": (GREY + 'run("CARE Restore");', 2, '"model" is missing'),
-    "no-output": (batch("input=x model=y"), 1, '"output" is missing'),
-    "missing-model": (GREY + restore("model=[/no/model]"), 2, 'no model package "/no/model"'),
-    "missing-folder": (batch("input=[/no/in] output=[/no/out] model=[{model}]"), 1, "/no/in"),
-    "bad-tile": (GREY + restore("model=[{model}] tile=big"), 2, 'tile "big"'),
-    "bad-value": (GREY + restore("model=[{model}] dtype=int8"), 2, 'dtype "int8"'),
-    "open-bracket": (GREY + restore("model=[{model} tile=auto"), 2, "bracket"),
-    "rgb": (COLOUR + restore(MODEL), 2, "RGB picture"),
 }
 
 

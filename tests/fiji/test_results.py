@@ -63,19 +63,8 @@ MACROS = {
     'Ext.CARE_levels("{cell}", "model=[{m}] percentile_low=10 percentile_high=90", low, high);'
     'return title + " " + Ext.CARE_models() + " " + Ext.CARE_device("model=[{m}] device=cpu") + '
     '" " + psnr + " " + ssim + " " + nrmse + " " + low + " " + high;',
-    "wrong-function": 'run("CARE Macro Extensions");\nExt.CARE_device("modle=x");',
-    "unknown-title": 'run("CARE Evaluate", "truth=nowhere.tif restored=here");',
-    "replace-a-part": 'open("{cell}"); makeRectangle(5, 3, 24, 16);'
-    'run("CARE Restore", "model=[{m}] result=replace");',
-    "replace-by-less": 'open("{hyperstack}");'
-    'run("CARE Restore", "model=[{m}] result=replace channels=1");',
-    "replace-a-virtual": 'run("TIFF Virtual Stack...", "open=[{stack}]");'
-    'run("CARE Restore", "model=[{m}] result=replace");',
     "virtual": 'run("TIFF Virtual Stack...", "open=[{stack}]"); run("CARE Restore", "model=[{m}]");'
     'saveAs("Tiff", "{out}/virtual.tif");',
-    "no-cuda": 'open("{cell}"); run("CARE Restore", "model=[{m}] device=cuda");',
-    "no-channel": 'open("{cell}"); run("CARE Restore", "model=[{m}] channels=3");',
-    "no-model-to-check": 'run("CARE Check Model", "model=nothing");',
 }
 
 
@@ -283,23 +272,3 @@ def test_functions_return_values(ended, images, restored):
 
 def test_a_virtual_stack(ended, restored):
     same(saved(ended, "virtual.tif"), restored("stack.tif"))
-
-
-@pytest.mark.parametrize(
-    ("case", "words"),
-    {
-        "wrong-function": 'did you mean "model"',
-        "unknown-title": "there is no open image and no file",
-        "replace-a-part": "remove the selection",
-        "replace-by-less": "needs a result of the image's own dimensions",
-        "replace-a-virtual": "virtual stack",
-        "no-cuda": "cuda",
-        "no-channel": "channel",
-        "no-model-to-check": 'no model package "nothing"',
-    }.items(),
-)
-def test_misuse_is_one_message_that_says_what_to_do(ended, case, words):
-    end = ended[1][case]
-    assert end["error"] == "MacroError"
-    assert words in end["message"]
-    assert "\n" not in end["message"]

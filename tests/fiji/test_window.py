@@ -1,9 +1,6 @@
 """The commands in ImageJ's real window: menu, dialog, Recorder, Escape, Process > Batch > Macro."""
 
 import json
-import os
-import shutil
-import subprocess
 import time
 
 import numpy as np
@@ -12,26 +9,7 @@ import tifffile
 
 from tests.fiji.conftest import run_child, run_cli
 
-pytestmark = [
-    pytest.mark.fiji,
-    pytest.mark.skipif(shutil.which("Xvfb") is None, reason="no Xvfb for a window"),
-]
-
-
-@pytest.fixture(scope="module")
-def display():
-    """A display of its own."""
-    reading, writing = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x900x24"],
-        pass_fds=[writing],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(writing)
-    with os.fdopen(reading) as numbers:
-        yield f":{numbers.readline().strip()}"
-    server.terminate()
-    server.wait()
+pytestmark = pytest.mark.fiji
 
 
 def noisy(size, seed):
@@ -111,6 +89,8 @@ def test_a_wrong_entry_is_told_and_can_be_mended(used):
 
 def test_escape_ends_a_restoration_at_once_and_all_goes_on(used):
     _, facts, _, _ = used
+    assert "CARE Restore: " in facts["status"]
+    assert "tiles (Esc cancels)" in facts["status"]
     assert facts["escape_seconds"] < 1.5
     assert facts["after_escape"] == 1
     assert facts["usable"] == 2

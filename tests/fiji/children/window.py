@@ -6,7 +6,6 @@ large.tif, for facts.json and what is saved.
 
 import json
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -17,100 +16,31 @@ from care_bridge.fiji import start
 fiji, package, folder = sys.argv[1] or None, sys.argv[2], Path(sys.argv[3])
 gateway = start(fiji, mode="gui")
 
+from desktop import (  # noqa: E402
+    IJ,
+    choose,
+    close_all,
+    done,
+    escape,
+    macro,
+    manager,
+    message,
+    our_menu,
+    parts,
+    press,
+    status,
+    until,
+    windows,
+)
 from jpype import JClass  # noqa: E402
 
 from care_bridge.fiji.images import from_imageplus  # noqa: E402
 
-IJ, manager = JClass("ij.IJ"), JClass("ij.WindowManager")
 Recorder = JClass("ij.plugin.frame.Recorder")
-PATIENCE = 30.0
-
-
-def until(condition):
-    end = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        if time.monotonic() > end:
-            raise TimeoutError(
-                f"{[str(each.getTextPanel().getText()) for each in windows('TextWindow')]}"
-                f"shown: {[str(each) for each in windows('')]}, open: {manager.getImageCount()}"
-            )
-        time.sleep(0.02)
-    return found
-
-
-def windows(kind):
-    shown = JClass("java.awt.Window").getWindows()
-    return [each for each in shown if each.isVisible() and kind in str(each.getClass().getName())]
-
-
-def parts(container):
-    for part in container.getComponents():
-        yield part
-        if hasattr(part, "getComponents"):
-            yield from parts(part)
-
-
-def our_menu():
-    plugins = JClass("ij.Menus").getImageJMenu("Plugins")
-    items = [plugins.getItem(number) for number in range(plugins.getItemCount())]
-    (ours,) = [item for item in items if str(item.getLabel()) == "CARE Bridge"]
-    return {str(ours.getItem(n).getLabel()): ours.getItem(n) for n in range(ours.getItemCount())}
-
-
-def choose(name):
-    """Choose a command in the menu; its dialog."""
-    item = our_menu()[name]
-    item.getActionListeners()[0].actionPerformed(
-        JClass("java.awt.event.ActionEvent")(item, 1001, name)
-    )
-    return until(lambda: windows("GenericDialog"))[0]
-
-
-def press(dialog, button=0):
-    """Press a button of a GenericDialog as the event thread does."""
-    button = dialog.getButtons()[button]
-    event = JClass("java.awt.event.ActionEvent")(button, 1001, button.getLabel())
-    threading.Thread(target=lambda: dialog.actionPerformed(event)).start()
-
-
-def macro(code):
-    """Run a macro as ImageJ's window does, in a thread of its own; that thread."""
-    return JClass("ij.macro.MacroRunner")(code).getThread()
-
-
-def done(thread):
-    until(lambda: not thread.isAlive())
 
 
 def pixels():
     return from_imageplus(manager.getCurrentImage()).pixels
-
-
-def close_all():
-    for identity in manager.getIDList() or ():
-        imp = manager.getImage(identity)
-        imp.changes = False
-        imp.close()
-
-
-def escape():
-    event = JClass("java.awt.event.KeyEvent")
-    frame = IJ.getInstance()
-    frame.keyPressed(event(frame, event.KEY_PRESSED, 0, 0, event.VK_ESCAPE, event.CHAR_UNDEFINED))
-
-
-def message(kind):
-    """The text of a dialog with a message, which is closed."""
-    dialog = until(lambda: windows(kind))[0]
-    label = JClass("ij.gui.MultiLineLabel").class_.getDeclaredField("lines")
-    label.setAccessible(True)
-    (text,) = (
-        " ".join(map(str, label.get(part)))
-        for part in parts(dialog)
-        if str(part.getClass().getName()) == "ij.gui.MultiLineLabel"
-    )
-    dialog.dispose()
-    return text
 
 
 facts = {"menu": list(our_menu())}
@@ -156,7 +86,7 @@ close_all()
 running = macro(
     f'open("{folder}/large.tif"); run("CARE Restore", "model=[{package}] tile=64,64"); x = nowhere;'
 )
-time.sleep(1.0)
+facts["status"] = until(lambda: "tiles" in status() and status())
 began = time.monotonic()
 escape()
 done(running)
@@ -172,8 +102,8 @@ running = macro(
     f'open("{folder}/large.tif");'
     f'run("CARE Restore", "model=[{package}] tile=64,64 result=replace");'
 )
-imp = until(manager.getCurrentImage)
-time.sleep(0.5)
+until(lambda: "tiles" in status())
+imp = manager.getCurrentImage()
 imp.changes = False
 imp.close()
 facts["closed"] = message("GenericDialog")
