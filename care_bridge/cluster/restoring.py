@@ -9,7 +9,7 @@ worker was lost is done again by another.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,19 +34,22 @@ from care_bridge.runtime.plan import Plan
 from care_bridge.runtime.restorer import Progress, Restorer
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 # The engine uses all of a worker's cores: a second region at the same time would gain nothing
 # and need its memory again.
 _one_region_at_a_time = threading.Lock()
+_LAST_TILE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class ClusterJob:
-    """What a worker needs to know of the image that it restores regions of."""
+    """What a worker needs to know of the image that it restores regions of; `partial` is where
+    the result is until it is whole."""
 
     source: Path
     target: Path
+    partial: Path
     package: Path
     rdf_sha256: str
     options: RestoreOptions
@@ -79,29 +82,30 @@ def restore_on_cluster(
         )
     with open_source(task.source, restorer.options.axes) as image:
         plan = restorer.plan(image, sink=ZarrSink.memory)
-    package = restorer.package
+    package, target = restorer.package, task.target.absolute()
+    begin()
+    partial = prepare_zarr(plan.info, target, task.storage)
     job = ClusterJob(
         task.source.absolute(),
-        task.target.absolute(),
+        target,
+        partial,
         package.source.absolute(),
         package.spec.rdf_sha256,
         restorer.options,
         plan,
     )
-    begin()
     try:
-        prepare_zarr(plan.info, job.target, task.storage)
-        with open_for_regions(job.target) as sink:
+        with open_for_regions(partial, target) as sink:
             regions = cut_into_regions(plan.info, sink.pieces, plan.grid)
         _run(client, job, regions, progress)
-        finish_zarr(plan.info, job.target, task.storage)
+        finish_zarr(plan.info, partial, target, task.storage)
     finally:
-        discard(job.target)
+        discard(partial)
     return Outcome(plan, plan.info)
 
 
 def _run(client: Client, job: ClusterJob, regions: list[Region], progress: Progress) -> None:
-    from distributed import KilledWorker, as_completed
+    from distributed import CancelledError, KilledWorker, as_completed
 
     # A task's result, unlike scattered data, is made anew when the worker that holds it is lost.
     shared = client.submit(_known_to_workers, job, pure=False)
@@ -115,8 +119,29 @@ def _run(client: Client, job: ClusterJob, regions: list[Region], progress: Progr
             f"workers were lost again and again while they restored {job.source.name}: look into "
             "their logs; if their memory ran out, give a smaller --memory"
         ) from error
+    except CancelledError as error:
+        raise ClusterError(
+            "the cluster's scheduler was lost: start it again, and the same command"
+        ) from error
     finally:
+        _give_up(client, job, futures)
+
+
+def _give_up(client: Client, job: ClusterJob, futures: Sequence[Future[None]]) -> None:
+    """Take back what has not begun; what has finds its result gone at the next tile, and is waited
+    for, so that no worker computes for nobody."""
+    if all(future.done() for future in futures):
+        return
+    discard(job.partial)
+    if client.status == "running":
         client.cancel(futures)
+        client.run(_wait_for_the_region)
+
+
+def _wait_for_the_region() -> None:
+    """Runs on a worker beside what it computes."""
+    if _one_region_at_a_time.acquire(timeout=_LAST_TILE_SECONDS):
+        _one_region_at_a_time.release()
 
 
 def _known_to_workers(job: ClusterJob) -> ClusterJob:
@@ -134,14 +159,14 @@ def restore_region(job: ClusterJob, region: Region) -> None:
         with (
             _one_region_at_a_time,
             open_source(job.source, job.options.axes) as source,
-            open_for_regions(job.target) as sink,
+            open_for_regions(job.partial, job.target) as sink,
         ):
             options = job.options
             model = _load(
                 job.package, job.rdf_sha256, options.device, options.precision, options.memory
             )
             restorer = model.with_options(options)
-            restorer.restore(source, job.plan.part(region), _RegionSink(sink, region))
+            restorer.restore(source, job.plan.part(region), _RegionSink(sink, region, job))
     except CareBridgeError as error:
         # Not every error of ours survives the way to the client.
         raise ClusterError(f"a worker failed: {error}") from None
@@ -150,14 +175,17 @@ def restore_region(job: ClusterJob, region: Region) -> None:
 class _RegionSink:
     """A region of a larger sink, as one of its own."""
 
-    def __init__(self, sink: ImageSink, region: Region) -> None:
+    def __init__(self, sink: ImageSink, region: Region, job: ClusterJob) -> None:
         self.info = sink.info
         self.memory = sink.memory
         self._sink = sink
         self._region = region
+        self._job = job
 
     def write(self, box: Box, pixels: NDArray[np.generic]) -> None:
-        """Take the pixels of a box of the region."""
+        """Take the pixels of a box of the region. ImageError where the client gave up."""
+        if not self._job.partial.exists():  # writing would make a part of it again
+            raise ImageError(f"{self._job.target} was given up")
         starts = [self._region[axis].start if axis in self._region else 0 for axis in CANONICAL]
         moved = [
             slice(bounds.start + start, bounds.stop + start)

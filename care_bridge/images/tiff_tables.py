@@ -19,7 +19,7 @@ from care_bridge.errors import ImageError
 from care_bridge.images.image import ImageInfo
 from care_bridge.images.imagej_metadata import storable_calibration, write_metadata
 from care_bridge.images.ome_metadata import write_ome
-from care_bridge.images.pixels import PIXEL_TYPES
+from care_bridge.images.writable import check_writable
 
 # Classic TIFF counts bytes in 32 bits; a page's tables and metadata take less than a kilobyte.
 _CLASSIC_BYTES = 2**32 - 2**20
@@ -121,17 +121,7 @@ class Tables:
 
 
 def _check_writable(info: ImageInfo) -> None:
-    if info.dtype.name not in PIXEL_TYPES:
-        raise ImageError(
-            f"pixels of type {info.dtype} cannot be written: make them {', '.join(PIXEL_TYPES)}"
-        )
-    if prod(info.shape) == 0:
-        raise ImageError(f"an image without pixels (shape {info.shape}) cannot be written")
-    if info.sizes.get("S", 1) > 1:
-        raise ImageError(
-            f"an image of axes {info.axes} cannot be written as TIFF, which has no axis for "
-            "samples: write each sample to a file of its own"
-        )
+    check_writable(info, "TIFF")
     if info.rgb and info.sizes.get("C") != 3:
         raise ImageError(f"a colour picture of axes {info.axes} needs 3 channels in C")
 

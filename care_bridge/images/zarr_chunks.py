@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
-import tempfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from care_bridge.atomic import partial_beside
 from care_bridge.images.source import Box
 from care_bridge.images.zarr_layout import SLAB_BYTES, aligned, chunk_box, touched
 
@@ -64,15 +64,15 @@ class ChunkWriter:
     """Writes boxes of any shape and in any order into an array, each chunk when it is whole.
 
     Chunks of which a part is there wait in memory. Where they would be more than `LIMIT` bytes,
-    those that waited longest go to files in a folder beside the array's, and come back when their
+    those that waited longest go to files in a folder beside `path`, and come back when their
     next part does: so the memory is bounded whatever the order.
     """
 
     LIMIT = SLAB_BYTES
 
-    def __init__(self, array: ZarrArray, folder: Path) -> None:
+    def __init__(self, array: ZarrArray, path: Path) -> None:
         self._array = array
-        self._folder = folder
+        self._path = path
         self._spilled: Path | None = None
         self._missing: dict[_Index, int] = {}
         self._waiting: OrderedDict[_Index, NDArray[Any]] = OrderedDict()
@@ -134,7 +134,8 @@ class ChunkWriter:
 
     def _file(self, index: _Index) -> Path:
         if self._spilled is None:
-            self._spilled = Path(tempfile.mkdtemp(prefix=".waiting-", dir=self._folder))
+            self._spilled = partial_beside(self._path)
+            self._spilled.mkdir()
         return self._spilled / f"{'.'.join(map(str, index))}.npy"
 
 

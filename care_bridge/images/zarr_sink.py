@@ -13,8 +13,7 @@ zlib's alone, and made faster.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from math import prod
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +23,13 @@ from numpy.typing import NDArray
 from care_bridge.axes import CANONICAL, Axes
 from care_bridge.errors import ImageError
 from care_bridge.images.image import ImageInfo
-from care_bridge.images.pixels import PIXEL_TYPES
 from care_bridge.images.source import Box, ImageSink
 from care_bridge.images.storage import Storage
 from care_bridge.images.whole_file import writing
+from care_bridge.images.writable import check_writable
 from care_bridge.images.zarr_chunks import ChunkWriter
 from care_bridge.images.zarr_description import attributes
-from care_bridge.images.zarr_folder import begin, commit, discard, partial_of
+from care_bridge.images.zarr_folder import begin, commit, discard
 from care_bridge.images.zarr_layout import CHUNK_BYTES, chunk_shape, level_factors
 from care_bridge.images.zarr_library import load_zarr, reading
 from care_bridge.images.zarr_metadata import read_multiscale
@@ -42,46 +41,50 @@ if TYPE_CHECKING:
 
 _ORDER = "TCZYX"  # the order that OME-Zarr asks for
 _FORMATS = {"0.4": 2, "0.5": 3}
+# Chunks that zarr-python was writing when its process was killed.
+_UNFINISHED = "*.partial"
 
 
 @contextmanager
 def create_zarr(info: ImageInfo, path: Path, storage: Storage) -> Iterator[ImageSink]:
     """Create an OME-Zarr; see `create_image`."""
+    partial = prepare_zarr(info, path, storage)
     try:
-        prepare_zarr(info, path, storage)
-        with open_for_regions(path) as sink:
+        with open_for_regions(partial, path) as sink:
             yield sink
-        finish_zarr(info, path, storage)
+        finish_zarr(info, partial, path, storage)
     finally:
-        discard(path)
+        discard(partial)
 
 
-def prepare_zarr(info: ImageInfo, path: Path, storage: Storage) -> None:
+def prepare_zarr(info: ImageInfo, path: Path, storage: Storage) -> Path:
     """Make the empty image for `open_for_regions` to fill and `finish_zarr` to end (or
-    `zarr_folder.discard` to remove); until then it lies beside `path`.
+    `zarr_folder.discard` to remove); until then it lies beside `path`, under the name returned.
 
     ImageError where the name is taken or OME-Zarr cannot hold the image.
     """
     zarr = load_zarr()
     stored = _as_stored(info)
     version = _version(info)
-    with writing(path):
+    with writing(path), ExitStack() as undo:
         partial = begin(path, overwrite=storage.overwrite)
+        undo.callback(discard, partial)
         group = zarr.open_group(partial, mode="w-", zarr_format=_FORMATS[version])
         group.attrs.put(attributes(stored, _title(path), version, [{}], ()))
         chunks = chunk_shape(stored.sizes, stored.dtype.itemsize)
         _make_array(group, "0", stored, stored.shape, chunks, storage)
+        undo.pop_all()
+    return partial
 
 
 @contextmanager
-def open_for_regions(path: Path) -> Iterator[ZarrSink]:
+def open_for_regions(partial: Path, path: Path) -> Iterator[ZarrSink]:
     """Write into what `prepare_zarr` made for `path`, from any process.
 
     Several processes may write at the same time if all pixels of a chunk (`ZarrSink.pieces`) come
     from one of them. ImageError at the end where only a part of a chunk came.
     """
     zarr = load_zarr()
-    partial = partial_of(path)
     with reading(partial):
         group = zarr.open_group(partial, mode="r+")
         image = read_multiscale(group.attrs.asdict(), partial)
@@ -89,7 +92,7 @@ def open_for_regions(path: Path) -> Iterator[ZarrSink]:
             raise ImageError(f"{path} has not been prepared to be written")
         array = group[image.array].with_config({"write_empty_chunks": True})
         info = ImageInfo(Axes(image.letters), array.shape, array.dtype, image.calibration)
-    sink = ZarrSink(info, array, path)
+    sink = ZarrSink(info, array, partial, path)
     try:
         yield sink
         sink.check_whole()
@@ -97,7 +100,7 @@ def open_for_regions(path: Path) -> Iterator[ZarrSink]:
         sink.close()
 
 
-def finish_zarr(info: ImageInfo, path: Path, storage: Storage) -> None:
+def finish_zarr(info: ImageInfo, partial: Path, path: Path, storage: Storage) -> None:
     """Make the smaller copies if they are asked for, and give the image its name.
 
     ImageError where chunks were never written.
@@ -106,7 +109,7 @@ def finish_zarr(info: ImageInfo, path: Path, storage: Storage) -> None:
     stored = _as_stored(info)
     version = _version(info)
     with writing(path):
-        group = zarr.open_group(partial_of(path), mode="r+")
+        group = zarr.open_group(partial, mode="r+")
         absent = group["0"].nchunks - group["0"].nchunks_initialized
         if absent:
             raise _lacks(path, absent)
@@ -125,7 +128,9 @@ def finish_zarr(info: ImageInfo, path: Path, storage: Storage) -> None:
             )
         ranges = _ranges(stored, group["0"])
         group.attrs.put(attributes(stored, _title(path), version, covered, ranges))
-        commit(path)
+        for unfinished in partial.rglob(_UNFINISHED):
+            unfinished.unlink()
+        commit(partial, path, overwrite=storage.overwrite)
 
 
 class ZarrSink:
@@ -133,12 +138,12 @@ class ZarrSink:
 
     memory = ChunkWriter.LIMIT + 2 * CHUNK_BYTES
 
-    def __init__(self, info: ImageInfo, array: ZarrArray, path: Path) -> None:
+    def __init__(self, info: ImageInfo, array: ZarrArray, partial: Path, path: Path) -> None:
         self.info = info
         chunks = dict(zip(info.axes, array.chunks, strict=True))
         self.pieces = tuple(chunks.get(axis, 1) for axis in CANONICAL)
         self._path = path
-        self._chunks = ChunkWriter(array, partial_of(path))
+        self._chunks = ChunkWriter(array, partial)
 
     def write(self, box: Box, pixels: NDArray[np.generic]) -> None:
         """Take the pixels of a box."""
@@ -163,17 +168,7 @@ def _lacks(path: Path, chunks: int) -> ImageError:
 
 def _as_stored(info: ImageInfo) -> ImageInfo:
     """The image with axes in the file's order; ImageError where OME-Zarr has no place for it."""
-    if info.dtype.name not in PIXEL_TYPES:
-        raise ImageError(
-            f"pixels of type {info.dtype} cannot be written: make them {', '.join(PIXEL_TYPES)}"
-        )
-    if prod(info.shape) == 0:
-        raise ImageError(f"an image without pixels (shape {info.shape}) cannot be written")
-    if info.sizes.get("S", 1) > 1:
-        raise ImageError(
-            f"an image of axes {info.axes} cannot be written as OME-Zarr, which has no axis for "
-            "samples: write each sample to a file of its own"
-        )
+    check_writable(info, "OME-Zarr")
     axes = Axes("".join(letter for letter in _ORDER if letter in info.axes))
     return info.replace(axes=axes, shape=tuple(info.sizes[letter] for letter in axes))
 

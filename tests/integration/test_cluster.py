@@ -1,7 +1,11 @@
 """Restoring on the workers of a local dask cluster, in processes of their own."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -58,6 +62,43 @@ def test_the_result_is_that_of_a_single_process(workers, model, volume, tmp_path
     assert image.calibration == alone.calibration
     assert told[-1][0] == told[-1][1] > 2
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_an_interrupted_one_leaves_nothing(workers, model, volume, tmp_path):
+    def interrupt(done, regions):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        on_cluster(workers, model, volume, tmp_path / "a.zarr", interrupt)
+    assert list(tmp_path.iterdir()) == []
+    assert not any(workers.processing().values())
+    time.sleep(1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lost_scheduler_is_one_line(model, volume, tmp_path):
+    scheduler_file = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0"]
+    scheduler = subprocess.Popen(
+        [*command, "--no-dashboard", "--scheduler-file", scheduler_file], stderr=subprocess.DEVNULL
+    )
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1"]
+    worker = subprocess.Popen(
+        [*command, "--no-dashboard", "--scheduler-file", scheduler_file], stderr=subprocess.DEVNULL
+    )
+    try:
+        until = time.monotonic() + 30
+        while not scheduler_file.exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        address = json.loads(scheduler_file.read_text())["address"]
+        with connect(address) as client, pytest.raises(ClusterError, match="scheduler was lost"):
+            on_cluster(client, model, volume, tmp_path / "a.zarr", lambda *_: scheduler.kill())
+    finally:
+        scheduler.kill()
+        worker.kill()
+        scheduler.wait()
+        worker.wait()
+    assert [path.name for path in tmp_path.iterdir()] == ["scheduler.json"]
 
 
 def test_dask_leaves_the_environment_as_it_was(monkeypatch):

@@ -9,6 +9,7 @@ import ngff_zarr
 import numpy as np
 import pytest
 
+from care_bridge.atomic import remove_leftovers
 from care_bridge.axes import Axes
 from care_bridge.errors import ImageError
 from care_bridge.images import (
@@ -23,7 +24,7 @@ from care_bridge.images import (
     zarr_chunks,
 )
 from care_bridge.images.source import ImageInMemory
-from care_bridge.images.zarr_folder import partial_of, recover
+from care_bridge.images.zarr_folder import begin, commit, recover
 from care_bridge.images.zarr_layout import chunk_shape, level_factors
 from care_bridge.images.zarr_sink import finish_zarr, prepare_zarr
 
@@ -288,20 +289,16 @@ def test_pixels_that_were_not_written(tmp_path, y):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("moment", ["writing", "between the renames", "before the old one goes"])
-def test_a_killed_run_is_tidied_up(tmp_path, moment):
+@pytest.mark.parametrize("moment", ["between the renames", "before the old one goes"])
+def test_what_a_killed_run_was_replacing_comes_back(tmp_path, moment):
     path, old, new = tmp_path / "a.zarr", stack(), stack("float32")
     write_image(old, path)
     write_image(new, tmp_path / "new.zarr")
+    path.rename(tmp_path / ".a.zarr.old")
     if moment == "before the old one goes":
-        path.rename(tmp_path / ".a.zarr.old")
         (tmp_path / "new.zarr").rename(path)
-    else:
-        (tmp_path / "new.zarr").rename(partial_of(path))
-        if moment == "between the renames":
-            path.rename(tmp_path / ".a.zarr.old")
     recover(path)
-    assert [found.name for found in tmp_path.iterdir()] == ["a.zarr"]
+    assert not (tmp_path / ".a.zarr.old").exists()
     expected = new if moment == "before the old one goes" else old
     assert open_image(path).pixels.dtype == expected.pixels.dtype
 
@@ -310,6 +307,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 import numpy as np
+from care_bridge.atomic import remove_leftovers
 from care_bridge.axes import Axes
 from care_bridge.images import ImageInfo, Storage, create_image
 info = ImageInfo(Axes("ZYX"), (4, 600, 600), np.dtype("u2"))
@@ -327,12 +325,49 @@ def test_killed_while_writing(tmp_path):
     write_image(image, path)
     killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
     assert killed.returncode == 9
-    assert partial_of(path).exists()
+    assert len(list(tmp_path.iterdir())) == 2
     np.testing.assert_array_equal(
         open_image(path).pixels, image.pixels.swapaxes(0, 1), "what was there is as it was"
     )
     write_image(stack("float32"), path, overwrite=True)
+    assert remove_leftovers(tmp_path) == 1
     assert [found.name for found in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_two_writers_of_one_name_do_not_meet(tmp_path):
+    path = tmp_path / "a.zarr"
+    info = ImageInfo(Axes("YX"), (600, 600), np.dtype("u2"))
+    halves = [(slice(0, 1),) * 4 + (slice(y, y + 300), slice(0, 600)) for y in (0, 300)]
+    ones, twos = (np.full((1, 1, 1, 1, 300, 600), number, "u2") for number in (1, 2))
+    later = create_image(info, path)
+    sink = later.__enter__()
+    with create_image(info, path) as first:
+        first.write(halves[0], ones)
+        for half in halves:
+            sink.write(half, twos)
+        first.write(halves[1], ones)
+    with pytest.raises(ImageError, match="exists already"):
+        later.__exit__(None, None, None)
+    np.testing.assert_array_equal(open_image(path).pixels, 1)
+    assert [found.name for found in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_a_name_that_cannot_be_given_leaves_what_had_it(tmp_path, monkeypatch):
+    path, image = tmp_path / "a.zarr", stack()
+    write_image(image, path)
+    partial = begin(path, overwrite=True)
+
+    rename = Path.rename
+
+    def refused(self, target):
+        if self == partial:
+            raise PermissionError(13, "open in another program")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(PermissionError):
+        commit(partial, path, overwrite=True)
+    np.testing.assert_array_equal(open_image(path).pixels, image.pixels.swapaxes(0, 1))
 
 
 REGION = """
@@ -340,8 +375,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from care_bridge.images.zarr_sink import open_for_regions
-path, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-with open_for_regions(path) as sink:
+partial, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+with open_for_regions(partial, Path("a.zarr")) as sink:
     assert sink.pieces == (1, 1, 1, 8, 300, 300)
     box = (slice(0, 1),) * 3 + (slice(first, last), slice(0, 600), slice(0, 600))
     levels = np.arange(first, last, dtype="u2").reshape(1, 1, 1, -1, 1, 1)
@@ -353,14 +388,17 @@ def test_several_processes_fill_one_image(tmp_path):
     path = tmp_path / "a.zarr"
     info = ImageInfo(Axes("ZYX"), (16, 600, 600), np.dtype("u2"), history=("in parts",))
     storage = Storage(compression="zlib", multiscale=True)
-    prepare_zarr(info, path, storage)
+    partial = prepare_zarr(info, path, storage)
     workers = [
-        subprocess.Popen([sys.executable, "-c", REGION, str(path), *map(str, part)])
+        subprocess.Popen([sys.executable, "-c", REGION, str(partial), *map(str, part)])
         for part in ((0, 8), (8, 16))
     ]
     assert [worker.wait() for worker in workers] == [0, 0]
     assert not path.exists()
-    finish_zarr(info, path, storage)
+    unfinished = partial / "0" / "0.0.1234.partial"  # a killed worker's
+    unfinished.write_bytes(b"half")
+    finish_zarr(info, partial, path, storage)
+    assert not list(path.rglob("*.partial"))
     read = open_image(path)
     np.testing.assert_array_equal(
         read.pixels, np.broadcast_to(np.arange(16)[:, None, None], (16, 600, 600))
