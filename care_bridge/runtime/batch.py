@@ -12,7 +12,7 @@ from care_bridge.atomic import remove_leftovers
 from care_bridge.errors import BatchError, CareBridgeError
 from care_bridge.package.package import Package, load_package
 from care_bridge.runtime.file_restoring import Way, restore_in_this_process
-from care_bridge.runtime.jobs import Job, Output, check_jobs, find_jobs
+from care_bridge.runtime.jobs import Job, Output, check_jobs, find_jobs, records_of
 from care_bridge.runtime.manifest import Manifest, Recipe, Records, open_manifest
 from care_bridge.runtime.one_file import (
     BatchProgress,
@@ -66,7 +66,7 @@ def restore_files(
     a single file its own error is raised). KeyboardInterrupt comes with how far it went.
     """
     output = Output.of(out)
-    jobs = find_jobs(sources, output, options)
+    jobs = find_jobs(sources, output, options, records_of(output))
     check_jobs(jobs, options.storage)
     package = package if isinstance(package, Package) else load_package(package)
     recipe = Recipe.of(package.spec, options)

@@ -16,8 +16,8 @@ from care_bridge.images.image import ImageInfo
 from care_bridge.package.package import Package, load_package
 from care_bridge.runtime.batch import Work, sort_jobs
 from care_bridge.runtime.blocks import blocks
-from care_bridge.runtime.jobs import Job, Output, check_jobs, find_jobs
-from care_bridge.runtime.manifest import MANIFEST, Recipe, Records, read_records
+from care_bridge.runtime.jobs import Job, Output, check_jobs, find_jobs, records_of
+from care_bridge.runtime.manifest import Recipe
 from care_bridge.runtime.one_file import name_file, named
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.plan import Plan
@@ -61,11 +61,11 @@ def forecast_files(
     with them.
     """
     output = Output.of(out)
-    jobs = find_jobs(sources, output, options)
+    records = records_of(output)
+    jobs = find_jobs(sources, output, options, records)
     check_jobs(jobs, options.storage)
     package = package if isinstance(package, Package) else load_package(package)
     recipe = Recipe.of(package.spec, options)
-    records = Records() if output.file else read_records(output.folder / MANIFEST)
     work = sort_jobs(jobs, output, records, recipe, options)
     restorer = Restorer(package, options)
     return Foreseen(work, restorer.device, _forecasts(restorer, work))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from care_bridge.errors import CareBridgeError, ConfigError, ImageError
 from care_bridge.images import Storage, is_image, is_image_name, list_images
+from care_bridge.runtime.manifest import MANIFEST, Records, read_records
 from care_bridge.runtime.options import RestoreOptions
 
 SUFFIX_IN_SAME_FOLDER = "_restored"
@@ -47,14 +48,16 @@ def find_jobs(
     sources: Sequence[str | Path],
     output: Output,
     options: RestoreOptions,
+    records: Records,
     *,
     may_be_empty: bool = False,
 ) -> tuple[Job, ...]:
     """What is to be restored and where to; an image that is named twice is restored once.
 
     Results keep their names, with "_restored" added where they land beside their source, and the
-    ending of another format. Raises ImageError where a source is missing, or where a folder holds
-    no image and a pattern fits none, unless these may be empty; see also `check_jobs`.
+    ending of another format; what the records of the output name as results is not restored again.
+    Raises ImageError where a source is missing, or where a folder holds no image and a pattern fits
+    none, unless these may be empty; see also `check_jobs`.
     """
     found = {
         image.resolve(): (image, relative)
@@ -72,7 +75,7 @@ def find_jobs(
             for image, relative in found.values()
         ]
     else:
-        storage = options.storage
+        storage, folder = options.storage, output.folder.resolve()
         jobs = [
             Job(
                 image,
@@ -80,12 +83,20 @@ def find_jobs(
                 _target(image, relative, output.folder, storage),
                 _partner(relative, options),
             )
-            for image, relative in found.values()
+            for path, (image, relative) in found.items()
+            if not _is_result(path, folder, records)
         ]
-        # What an earlier run left beside its source is no image to be restored again.
-        beside = {job.target.resolve() for job in jobs if _is_beside(job.source, job.target)}
-        jobs = [job for job in jobs if job.source.resolve() not in beside]
+        if not jobs and not may_be_empty:
+            raise ImageError(
+                f"there is nothing to restore: what was named holds results in {output.folder} "
+                "alone, name the images, or use another output"
+            )
     return tuple(jobs)
+
+
+def records_of(output: Output) -> Records:
+    """What is known of the results in an output; a single file has no manifest."""
+    return Records() if output.file else read_records(output.folder / MANIFEST)
 
 
 def check_jobs(jobs: Sequence[Job], storage: Storage) -> None:
@@ -136,10 +147,12 @@ def _expand(
     """Images of a source, each with the path it gets below the output folder."""
     path = Path(source)
     if path.is_dir() and not is_image(path):
-        images = _images_in(path, options, may_be_empty)
-        if path.resolve() in output.folder.resolve().parents:
+        place = output.folder.resolve()
+        # A pattern like in/* gives the output below in too, before anything is in it.
+        images = _images_in(path, options, may_be_empty or path.resolve() == place)
+        if path.resolve() in place.parents:
             # Results below the images are not restored again.
-            images = [image for image in images if not _is_below(image, output.folder)]
+            images = [image for image in images if place not in image.resolve().parents]
         return [(image, image.relative_to(path)) for image in images]
     if path.exists():
         return [(path, Path(path.name))]
@@ -158,8 +171,9 @@ def _images_in(folder: Path, options: RestoreOptions, may_be_empty: bool) -> lis
         raise
 
 
-def _is_below(image: Path, folder: Path) -> bool:
-    return folder.resolve() in image.resolve().parents
+def _is_result(image: Path, folder: Path, records: Records) -> bool:
+    """Whether the records of `folder` name an image, both resolved, as a result."""
+    return image.is_relative_to(folder) and bool(records.of(image.relative_to(folder).as_posix()))
 
 
 def _target(source: Path, relative: Path, folder: Path, storage: Storage) -> Path:

@@ -8,6 +8,7 @@ folder counts as one file, whose parts are looked at together.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -36,6 +37,8 @@ from care_bridge.runtime.one_file import (
 )
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.restorer import Restorer
+
+log = logging.getLogger("care_bridge")
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ def watch_files(
         raise ConfigError(f"{out} is a file: name a folder for the results of what is watched")
     package = package if isinstance(package, Package) else load_package(package)
     recipe = Recipe.of(package.spec, options)
-    present = find_jobs(sources, output, options, may_be_empty=True)
     with open_manifest(output.folder) as manifest:
+        present = find_jobs(sources, output, options, manifest.records, may_be_empty=True)
         remove_leftovers_of(present)
         restorer = Restorer(package, options)
         files = FileRestorer(restorer, output, recipe, manifest, on_progress, way)
@@ -98,10 +101,11 @@ def watch_files(
 
 @dataclass
 class _Seen:
-    """A source as it was last seen: since when (in seconds of a clock), whether it is done with,
-    and why it could not be restored."""
+    """A source and the image to rescale it to as they were last seen: since when (in seconds of a
+    clock), whether the source is done with, and why it could not be restored."""
 
     state: SourceState
+    truth: SourceState | None
     since: float
     finished: bool = False
     error: CareBridgeError | None = None
@@ -127,17 +131,31 @@ class _Watch:
         self._seen: dict[Job, _Seen] = {}
         self._restored = 0
         self._news = time.monotonic()
+        self._away = False
 
     def run(self) -> None:
         """Look and restore until nothing was new for the pace's idle time."""
         while self._has_news():
             started = time.monotonic()
-            jobs = find_jobs(self._sources, self._files.output, self._options, may_be_empty=True)
+            jobs = self._find_jobs()
             wrong = conflicts(jobs, self._options.storage)
             for job in jobs:
                 self._look_at(job, wrong.get(job))
             # To look at very many files may take long: rest for as long, at least.
             time.sleep(max(self._pace.look, time.monotonic() - started))
+
+    def _find_jobs(self) -> tuple[Job, ...]:
+        """What there is to be restored now; nothing while a folder is away, as a share may be."""
+        output, options = self._files.output, self._options
+        try:
+            jobs = find_jobs(self._sources, output, options, self._records, may_be_empty=True)
+        except ImageError as error:
+            if not self._away:
+                log.warning("%s (it is looked for again)", error)
+            self._away = True
+            return ()
+        self._away = False
+        return jobs
 
     def _has_news(self) -> bool:
         untried = (seen for seen in self._seen.values() if not (seen.finished or seen.error))
@@ -155,28 +173,28 @@ class _Watch:
 
     def _look_at(self, job: Job, conflict: CareBridgeError | None) -> None:
         try:
-            state = SourceState.of(job.source, job.name)
+            state, truth = SourceState.of(job.source, job.name), _truth_state(job)
         except ImageError:
             return  # removed since the folder was listed
         now = time.monotonic()
         seen = self._seen.get(job)
-        if seen is None or seen.state != state:
-            self._seen[job] = _Seen(state, now)
+        if seen is None or (seen.state, seen.truth) != (state, truth):
+            self._seen[job] = _Seen(state, truth, now)
             self._news = now
         elif seen.finished or now - seen.since < self._pace.settle:
             return
+        elif seen.error is None and conflict:
+            seen.error = conflict
         elif seen.error is None:
-            self._attempt(job, seen, conflict)
+            self._attempt(job, seen)
         elif now - seen.since >= self._pace.patience:
             self._report(job, seen, seen.error)
 
-    def _attempt(self, job: Job, seen: _Seen, conflict: CareBridgeError | None) -> None:
+    def _attempt(self, job: Job, seen: _Seen) -> None:
         """Restore a file that seems complete, unless it was restored before."""
         try:
-            if conflict:
-                raise conflict
             overwrite = self._options.overwrite or self._is_ours(job, seen.state)
-        except CareBridgeError as error:
+        except ImageError as error:
             self._report(job, seen, error)
             return
         if not self._options.overwrite and self._is_done(job, seen.state):
@@ -221,3 +239,10 @@ class _Watch:
         self._files.record_failure(job, error)
         if self._on_failed:
             self._on_failed(job, str(error))
+
+
+def _truth_state(job: Job) -> SourceState | None:
+    """The state of the image to rescale to: none where there is none, or none yet."""
+    if job.rescale_to is None or not job.rescale_to.exists():
+        return None
+    return SourceState.of(job.rescale_to, job.rescale_to.name)

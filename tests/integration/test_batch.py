@@ -235,6 +235,30 @@ def test_results_below_the_images_are_not_restored_again(tmp_path, package, caps
     assert [path.relative_to(out) for path in out.rglob("*.tif")] == [Path("day1/a.tif")]
 
 
+def test_results_are_no_images_to_restore_again(tmp_path, package, capsys):
+    folder = tmp_path / "in"
+    write_cells(folder / "a.tif")
+    model = ("--model", package)
+    for file_format in ("auto", "ome", "zarr", "auto"):
+        assert run(folder, *model, "--out", folder, "--format", file_format) == 0
+    results = {"a_restored.tif", "a_restored.ome.tif", "a_restored.ome.zarr"}
+    assert {path.name for path in folder.iterdir()} == {"a.tif", MANIFEST, *results}
+    capsys.readouterr()
+    assert run(folder / "a_restored.tif", *model, "--out", folder) == 1
+    assert f"holds results in {folder} alone" in capsys.readouterr().err
+
+
+def test_a_pattern_that_names_the_output_too(tmp_path, package, capsys, monkeypatch):
+    write_cells(tmp_path / "a.tif")
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    for _ in range(2):
+        named = sorted(path.name for path in tmp_path.iterdir())  # as a shell expands *
+        assert run(*named, "--model", package, "--out", "results") == 0
+        assert set(contents(Path("results"))) == {"a.tif"}
+    assert "1 of 1 were restored already" in capsys.readouterr().err
+
+
 def test_results_are_fitted_to_the_image_of_the_same_name(tmp_path, package, capsys):
     source, truths, out = tmp_path / "in", tmp_path / "truth", tmp_path / "out"
     truths.mkdir()

@@ -33,9 +33,9 @@ def cells(seed=0, shape=(64, 80)):
 class Watching(threading.Thread):
     """A watch in a thread, which ends when nothing is new; it keeps what it was told."""
 
-    def __init__(self, source, package, out):
+    def __init__(self, source, package, out, **options):
         super().__init__()
-        self.arguments = [source], package, out, RestoreOptions(device="cpu"), PACE
+        self.arguments = [source], package, out, RestoreOptions(device="cpu", **options), PACE
         self.restored, self.failed, self.result = [], [], None
 
     def run(self):
@@ -47,8 +47,8 @@ class Watching(threading.Thread):
 
 
 @contextmanager
-def watching(source, package, out):
-    thread = Watching(source, package, out)
+def watching(source, package, out, **options):
+    thread = Watching(source, package, out, **options)
     thread.start()
     yield thread
     thread.join()
@@ -97,6 +97,52 @@ def test_a_file_that_stops_half_way_is_named_once_and_restored_when_it_goes_on(t
     assert str(source / "a.tif") in error
     assert watch.restored == ["a.tif"]
     assert watch.result.failures == ()
+
+
+def test_a_folder_that_is_away_for_a_while_is_looked_for_again(tmp_path, package, caplog):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    tifffile.imwrite(source / "a.tif", cells())
+    with watching(source, package, out) as watch:
+        wait_for(out / "a.tif")
+        source.rename(tmp_path / "away")
+        time.sleep(0.3)
+        (tmp_path / "away").rename(source)
+        tifffile.imwrite(source / "b.tif", cells(1))
+    assert watch.restored == ["a.tif", "b.tif"]
+    assert watch.failed == []
+    warned = [record.getMessage() for record in caplog.records if "again" in record.getMessage()]
+    assert len(warned) == 1
+    assert str(source) in warned[0]
+
+
+@pytest.mark.parametrize("reported", [False, True], ids=["in-time", "after-it-was-reported"])
+def test_a_ground_truth_that_comes_later(tmp_path, package, reported):
+    source, truth, out = tmp_path / "in", tmp_path / "truth", tmp_path / "out"
+    source.mkdir()
+    truth.mkdir()
+    tifffile.imwrite(source / "a.tif", cells())
+    with watching(source, package, out, rescale_to=truth) as watch:
+        until = time.monotonic() + (20 if reported else 0.4)
+        while not watch.failed and time.monotonic() < until:
+            time.sleep(0.01)
+        tifffile.imwrite(truth / "a.tif", cells() * 20)
+    assert watch.restored == ["a.tif"]
+    assert watch.result.failures == ()
+    # Brought to the levels of the truth, which are 20 times those of the source.
+    assert abs(tifffile.imread(out / "a.tif").mean() / 4000 - 1) < 0.01
+
+
+def test_a_ground_truth_that_never_comes_is_named(tmp_path, package):
+    source, truth, out = tmp_path / "in", tmp_path / "truth", tmp_path / "out"
+    source.mkdir()
+    truth.mkdir()
+    tifffile.imwrite(source / "a.tif", cells())
+    with watching(source, package, out, rescale_to=truth) as watch:
+        pass
+    ((name, error),) = watch.failed
+    assert name == "a.tif"
+    assert f"{truth / 'a.tif'} is not there" in error
 
 
 def test_a_file_that_changes_afterwards_is_restored_again(tmp_path, package):

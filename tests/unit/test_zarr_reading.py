@@ -12,6 +12,7 @@ from care_bridge.images import open_image, zarr_library
 from care_bridge.images.source import boxes_of, whole
 from care_bridge.images.zarr_source import open_zarr
 from care_bridge.runtime.jobs import Output, find_jobs
+from care_bridge.runtime.manifest import Records
 from care_bridge.runtime.options import RestoreOptions
 
 PIXELS = np.random.default_rng(0).integers(0, 4000, (2, 3, 5, 20, 30)).astype("<u2")
@@ -353,7 +354,7 @@ def test_the_field_of_a_plate_is_an_image_of_its_own(tmp_path, version):
     field = tmp_path / "plate.zarr" / "A" / "1" / "0"
     write_image(field, MICRONS, scaled(1, 1, 1, 1, 1), version)
     np.testing.assert_array_equal(open_image(field).pixels, PIXELS)
-    (job,) = find_jobs([field], Output.of(tmp_path / "out"), RestoreOptions())
+    (job,) = find_jobs([field], Output.of(tmp_path / "out"), RestoreOptions(), Records())
     assert (job.source, job.target) == (field, tmp_path / "out" / "0.ome.zarr")
 
 
