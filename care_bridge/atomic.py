@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -46,14 +46,16 @@ def partial_beside(path: Path) -> Path:
 
 def remove_leftovers(folder: Path) -> int:
     """Remove the partial files and folders in `folder` whose writer, a process of this machine,
-    was killed; returns how many there were. Those of other machines stay: they may be alive."""
+    was killed; returns how many there were. Those of other machines stay: they may be alive. What
+    the file system keeps from being removed stays too: it is in nobody's way."""
     leftovers = [path for path in folder.glob(".*.partial") if _is_leftover(path.name)]
     for path in leftovers:
         if path.is_dir():
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink()
-    return len(leftovers)
+            with suppress(PermissionError):
+                path.unlink(missing_ok=True)
+    return sum(not path.exists() for path in leftovers)
 
 
 def _is_leftover(name: str) -> bool:

@@ -20,7 +20,7 @@ from care_bridge.cli.restore_way import way_of
 from care_bridge.errors import BatchError, CareBridgeError, ConfigError
 
 if TYPE_CHECKING:
-    from care_bridge.runtime.batch import Work
+    from care_bridge.runtime.batch import BatchWork
     from care_bridge.runtime.jobs import Job
     from care_bridge.runtime.one_file import Restored
     from care_bridge.runtime.options import RestoreOptions
@@ -105,7 +105,7 @@ def _restore(arguments: argparse.Namespace, options: RestoreOptions) -> None:
     failed: tuple[tuple[str, str], ...] = ()
     with bars() as shown, way_of(arguments.cluster) as way:
 
-        def planned(work: Work) -> None:
+        def planned(work: BatchWork) -> None:
             nonlocal todo, skipped
             todo, skipped = work.jobs, work.done
             shown.planned(work)

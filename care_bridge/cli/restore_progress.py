@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from care_bridge.runtime.batch import Work
+    from care_bridge.runtime.batch import BatchWork
     from care_bridge.runtime.jobs import Job
     from care_bridge.runtime.one_file import Restored
 
@@ -26,7 +26,7 @@ class Bars:
         self._job: Job | None = None
         self._places: dict[Job, int] = {}
 
-    def planned(self, work: Work) -> None:
+    def planned(self, work: BatchWork) -> None:
         """Show a bar over the files, where there are several."""
         if not self._shown or work.total < 2:
             return

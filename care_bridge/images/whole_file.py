@@ -36,8 +36,17 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
-    """Raise ImageError where `path` is a folder, or is there already and not to be overwritten."""
+    """Raise ImageError where `path` is a folder, or is there already and cannot or is not to be
+    overwritten: it is told before the work, not after it."""
     if path.is_dir():
         raise ImageError(f"{path} cannot be written: it is a folder, give a file name")
     if path.exists() and not overwrite:
         raise ImageError(f"{path} exists already: choose another name or overwrite it")
+    if path.exists():
+        try:
+            path.open("r+b").close()
+        except OSError as error:
+            raise ImageError(
+                f"{path} cannot be replaced, it is open in another program or read-only "
+                f"({error.strerror}): close it there, or use another output"
+            ) from error

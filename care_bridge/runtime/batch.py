@@ -12,14 +12,13 @@ from care_bridge.atomic import remove_leftovers
 from care_bridge.errors import BatchError, CareBridgeError
 from care_bridge.package.package import Package, load_package
 from care_bridge.runtime.file_restoring import Way, restore_in_this_process
-from care_bridge.runtime.jobs import Job, Output, check_jobs, find_jobs, records_of
+from care_bridge.runtime.jobs import Job, Output, check_jobs, find_jobs, is_done, records_of
 from care_bridge.runtime.manifest import Manifest, Recipe, Records, open_manifest
 from care_bridge.runtime.one_file import (
     BatchProgress,
     FileRestorer,
     Restored,
     is_disk_full,
-    is_done,
 )
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.restorer import Restorer
@@ -28,7 +27,7 @@ log = logging.getLogger("care_bridge")
 
 
 @dataclass(frozen=True)
-class Work:
+class BatchWork:
     """What a batch has to do, and what an earlier one has done."""
 
     jobs: tuple[Job, ...]
@@ -48,7 +47,7 @@ def restore_files(
     *,
     way: Way = restore_in_this_process,
     load: Callable[[Package, RestoreOptions], Restorer] = Restorer,
-    on_planned: Callable[[Work], None] | None = None,
+    on_planned: Callable[[BatchWork], None] | None = None,
     on_progress: BatchProgress | None = None,
     on_restored: Callable[[Restored], None] | None = None,
 ) -> tuple[Restored, ...]:
@@ -95,7 +94,7 @@ def sort_jobs(
     records: Records,
     recipe: Recipe,
     options: RestoreOptions,
-) -> Work:
+) -> BatchWork:
     """What is to be done and what is done already, by the records of the output's manifest.
 
     Raises ImageError where a target is there that is not what its job would write, unless
@@ -108,7 +107,7 @@ def sort_jobs(
             done.append(job)
         else:
             todo.append(job)
-    return Work(tuple(todo), tuple(done))
+    return BatchWork(tuple(todo), tuple(done))
 
 
 def remove_leftovers_of(jobs: Iterable[Job]) -> None:
@@ -118,7 +117,7 @@ def remove_leftovers_of(jobs: Iterable[Job]) -> None:
 
 
 def _restore_all(
-    files: FileRestorer, work: Work, on_restored: Callable[[Restored], None] | None
+    files: FileRestorer, work: BatchWork, on_restored: Callable[[Restored], None] | None
 ) -> tuple[Restored, ...]:
     restored: list[Restored] = []
     failures: list[tuple[str, str]] = []

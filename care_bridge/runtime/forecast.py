@@ -14,7 +14,7 @@ from care_bridge.errors import CareBridgeError
 from care_bridge.images import open_source, sink_memory
 from care_bridge.images.image import ImageInfo
 from care_bridge.package.package import Package, load_package
-from care_bridge.runtime.batch import Work, sort_jobs
+from care_bridge.runtime.batch import BatchWork, sort_jobs
 from care_bridge.runtime.blocks import blocks
 from care_bridge.runtime.jobs import Job, Output, check_jobs, find_jobs, records_of
 from care_bridge.runtime.manifest import Recipe
@@ -44,7 +44,7 @@ class Foreseen:
     """What a batch has to do and what is done already, on which device; and, as they are asked for,
     a forecast of each file to be restored, or why it would fail."""
 
-    work: Work
+    work: BatchWork
     device: str
     forecasts: Iterator[tuple[Job, Forecast | CareBridgeError]]
 
@@ -71,7 +71,9 @@ def forecast_files(
     return Foreseen(work, restorer.device, _forecasts(restorer, work))
 
 
-def _forecasts(restorer: Restorer, work: Work) -> Iterator[tuple[Job, Forecast | CareBridgeError]]:
+def _forecasts(
+    restorer: Restorer, work: BatchWork
+) -> Iterator[tuple[Job, Forecast | CareBridgeError]]:
     seconds_per_pixel: float | None = None
     for job in work.jobs:
         try:

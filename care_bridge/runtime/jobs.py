@@ -1,4 +1,5 @@
-"""What a restoration of files is made of: the images that were named, and where each one goes."""
+"""What a restoration of files is made of: the images that were named, where each one goes, and
+whether it is there already."""
 
 from __future__ import annotations
 
@@ -10,7 +11,14 @@ from pathlib import Path
 
 from care_bridge.errors import CareBridgeError, ConfigError, ImageError
 from care_bridge.images import Storage, is_image, is_image_name, list_images
-from care_bridge.runtime.manifest import MANIFEST, Records, read_records
+from care_bridge.runtime.manifest import (
+    MANIFEST,
+    Recipe,
+    Records,
+    SourceState,
+    read_records,
+    unexplained,
+)
 from care_bridge.runtime.options import RestoreOptions
 
 SUFFIX_IN_SAME_FOLDER = "_restored"
@@ -97,6 +105,23 @@ def find_jobs(
 def records_of(output: Output) -> Records:
     """What is known of the results in an output; a single file has no manifest."""
     return Records() if output.file else read_records(output.folder / MANIFEST)
+
+
+def is_done(job: Job, output: Output, records: Records, recipe: Recipe) -> bool:
+    """Whether the job's target is there, as the job would write it. ImageError where another one
+    is there."""
+    if not job.target.exists():
+        return False
+    record = records.of(target_name(job, output))
+    if record is None:
+        raise unexplained(job.target)
+    record.accounts_for(job.target, SourceState.of(job.source, job.name), recipe)
+    return True
+
+
+def target_name(job: Job, output: Output) -> str:
+    """The name of a job's target in the manifest of the output."""
+    return job.target.relative_to(output.folder).as_posix()
 
 
 def check_jobs(jobs: Sequence[Job], storage: Storage) -> None:

@@ -68,12 +68,14 @@ class SourceState:
 
     @classmethod
     def of(cls, path: Path, name: str) -> SourceState:
-        """The state of the image at `path`. ImageError where it is not there."""
+        """The state of the image at `path`. ImageError where it cannot be looked at."""
         try:
             files = [path, *path.rglob("*")] if path.is_dir() else [path]
             stats = [file.stat() for file in files]
         except FileNotFoundError as error:
             raise ImageError(f"{path} is not there any more") from error
+        except OSError as error:
+            raise ImageError(f"{path} cannot be looked at: {error.strerror}") from error
         size = sum(stat.st_size for file, stat in zip(files, stats, strict=True) if file.is_file())
         return cls(name, size, max(stat.st_mtime_ns for stat in stats))
 

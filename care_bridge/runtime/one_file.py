@@ -1,4 +1,4 @@
-"""Restoring one file of many: what is recorded of it, and whether it was done before."""
+"""Restoring one file of many, and what is recorded of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from care_bridge.errors import CareBridgeError
 from care_bridge.runtime.file_restoring import FileTask, Way, restore_in_this_process
-from care_bridge.runtime.jobs import Job, Output
+from care_bridge.runtime.jobs import Job, Output, target_name
 from care_bridge.runtime.manifest import (
     FAILED,
     RESTORED,
@@ -21,9 +21,7 @@ from care_bridge.runtime.manifest import (
     Manifest,
     Recipe,
     Record,
-    Records,
     SourceState,
-    unexplained,
 )
 from care_bridge.runtime.plan import Plan
 from care_bridge.runtime.restorer import Restorer
@@ -114,23 +112,6 @@ class FileRestorer:
         replaces = status == STARTED and job.target.exists()
         target = target_name(job, self.output)
         self.manifest.add(Record(status, target, state, self.recipe, replaces, more))
-
-
-def is_done(job: Job, output: Output, records: Records, recipe: Recipe) -> bool:
-    """Whether the job's target is there, as the job would write it. ImageError where another one
-    is there."""
-    if not job.target.exists():
-        return False
-    record = records.of(target_name(job, output))
-    if record is None:
-        raise unexplained(job.target)
-    record.accounts_for(job.target, SourceState.of(job.source, job.name), recipe)
-    return True
-
-
-def target_name(job: Job, output: Output) -> str:
-    """The name of a job's target in the manifest of the output."""
-    return job.target.relative_to(output.folder).as_posix()
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -19,7 +19,7 @@ from care_bridge.errors import CareBridgeError, ConfigError, ImageError
 from care_bridge.package.package import Package, load_package
 from care_bridge.runtime.batch import remove_leftovers_of
 from care_bridge.runtime.file_restoring import Way, restore_in_this_process
-from care_bridge.runtime.jobs import Job, Output, conflicts, find_jobs
+from care_bridge.runtime.jobs import Job, Output, conflicts, find_jobs, target_name
 from care_bridge.runtime.manifest import (
     Recipe,
     Record,
@@ -33,7 +33,6 @@ from care_bridge.runtime.one_file import (
     FileRestorer,
     Restored,
     is_disk_full,
-    target_name,
 )
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.restorer import Restorer
@@ -149,7 +148,7 @@ class _Watch:
         output, options = self._files.output, self._options
         try:
             jobs = find_jobs(self._sources, output, options, self._records, may_be_empty=True)
-        except ImageError as error:
+        except (ImageError, OSError) as error:
             if not self._away:
                 log.warning("%s (it is looked for again)", error)
             self._away = True

@@ -12,7 +12,15 @@ import tifffile
 
 from care_bridge.axes import Axes
 from care_bridge.errors import ImageError
-from care_bridge.images import Calibration, Display, Image, open_image, write_image
+from care_bridge.images import (
+    Calibration,
+    Display,
+    Image,
+    Storage,
+    create_image,
+    open_image,
+    write_image,
+)
 
 RNG = np.random.default_rng(0)
 RED, GREEN = (
@@ -206,6 +214,25 @@ def test_overwriting(tmp_path):
     write_image(image, path, overwrite=True)
     assert open_image(path).sizes == image.sizes
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_another_program_has_open_is_told_before_the_work(tmp_path, monkeypatch):
+    path = tmp_path / "out.tif"
+    path.write_text("old")
+    opened = Path.open
+
+    def as_windows_refuses(self, mode="r", *arguments, **more):
+        if self == path and "+" in mode:
+            raise PermissionError(13, "Permission denied")
+        return opened(self, mode, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", as_windows_refuses)
+    with (
+        pytest.raises(ImageError, match="open in another program or read-only"),
+        create_image(stack().info, path, Storage(overwrite=True)),
+    ):
+        pytest.fail("this is where the work would begin")
+    assert path.read_text() == "old"
 
 
 @pytest.fixture

@@ -144,6 +144,32 @@ def test_the_parts_of_a_folder_count_as_one(tmp_path):
     assert SourceState.of(image, "a.ome.zarr").mtime_ns == before.mtime_ns + 7_000_000_000
 
 
+def test_what_cannot_be_looked_at_is_named(tmp_path):
+    (tmp_path / "a.tif").symlink_to(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=r"a\.tif cannot be looked at: "):
+        SourceState.of(tmp_path / "a.tif", "a.tif")
+
+
+def test_a_leftover_that_cannot_be_removed_stays(tmp_path, monkeypatch):
+    alive = partial_beside(tmp_path / "a.tif")
+    machine, process, _, rest = alive.name.split("-")
+    locked, free = (
+        tmp_path / f"{machine}-{process}-{token}-{rest}" for token in ("0" * 8, "1" * 8)
+    )
+    locked.touch()
+    free.touch()
+    unlink = type(locked).unlink
+
+    def refuse(path, missing_ok=False):
+        if path == locked:
+            raise PermissionError(13, "Permission denied")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(type(locked), "unlink", refuse)
+    assert remove_leftovers(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == [locked]
+
+
 def test_leftovers_of_dead_processes_are_removed_and_no_others(tmp_path):
     script = (
         "import sys, pathlib\n"
