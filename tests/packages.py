@@ -41,14 +41,16 @@ def tiny_package(
     percentiles: tuple[float, float] = (2.0, 99.8),
     fixed: bool = False,
     name: str = "Tiny network for tests",
+    members: int = 0,
 ) -> Path:
     """A valid package in `folder` (made if it is not there), which is returned.
 
     Its network is a residual U-Net with two poolings and random weights, whose output differs
-    from its input by some percent of the range. halo: what the package claims, in pixels.
+    from its input by some percent of the range. halo: what the package claims, in pixels. members:
+    how many Laplace distributions it predicts for each pixel.
     """
     axes = "ZYX"[-dims:]
-    weights = tiny_network(dims, channels)
+    weights = tiny_network(dims, channels, members=members)
     normalization = (
         FixedScale(before=(FIXED_INPUT,) * channels, after=(FIXED_OUTPUT,) * channels)
         if fixed
@@ -57,7 +59,7 @@ def tiny_package(
     source = test_image(dims, channels)
     if isinstance(normalization, Percentiles):
         source[0] = [with_agreeing_percentiles(plane, normalization) for plane in source[0]]
-    restored = run_by_hand(weights, source, normalization)
+    restored, *predicted = run_by_hand(weights, source, normalization)
     files = {
         "weights.onnx": weights,
         "test_input.npy": npy(source),
@@ -66,6 +68,7 @@ def tiny_package(
         "sample_output.tif": _tiff(restored),
         "README.md": b"# Tiny network\n\n# Validation\n\nNone: it is for tests.\n",
         "cover.png": _cover(source),
+        **{"test_members.npy": npy(distributions) for distributions in predicted},
     }
     names = tuple(f"channel{index}" for index in range(channels))
     spec = ModelSpec(
@@ -83,6 +86,15 @@ def tiny_package(
         normalization=normalization,
         memory_per_pixel=MEMORY_PER_PIXEL,
         config={"task": "care", "training": {}},
+        members=TensorSpec(
+            "members",
+            f"BC{axes}",
+            tuple(f"predicted{index}" for index in range(2 * members * channels)),
+            "test_members.npy",
+            None,
+        )
+        if members
+        else None,
     )
     card = Card(
         authors=("Test",),
@@ -124,8 +136,8 @@ test_image.__test__ = False  # type: ignore[attr-defined]
 
 def run_by_hand(
     weights: bytes, source: NDArray[np.float32], normalization: Percentiles | FixedScale
-) -> NDArray[np.float32]:
-    """The package's output for `source` (1, C, …) by numpy and a bare ONNX Runtime session:
+) -> list[NDArray[np.float32]]:
+    """The package's outputs for `source` (1, C, …) by numpy and a bare ONNX Runtime session:
     normalised in percentile mode, in grey levels in fixed mode."""
     space = tuple(range(2, source.ndim))
     if isinstance(normalization, Percentiles):
@@ -135,10 +147,14 @@ def run_by_hand(
     else:
         normalized = (source - FIXED_INPUT.offset) / FIXED_INPUT.gain
     session = onnxruntime.InferenceSession(weights, providers=["CPUExecutionProvider"])
-    (output,) = session.run(None, {session.get_inputs()[0].name: normalized.astype(np.float32)})
+    outputs = session.run(None, {session.get_inputs()[0].name: normalized.astype(np.float32)})
     if isinstance(normalization, FixedScale):
-        output = output * FIXED_OUTPUT.gain + FIXED_OUTPUT.offset
-    return np.asarray(output, np.float32)
+        channels = source.shape[1]
+        for output in outputs:
+            output *= FIXED_OUTPUT.gain
+            for first in range(0, output.shape[1], 2 * channels):  # the means
+                output[:, first : first + channels] += FIXED_OUTPUT.offset
+    return [np.asarray(output, np.float32) for output in outputs]
 
 
 def tiny_network(dims: int = 2, channels: int = 1, seed: int = 3, members: int = 0) -> bytes:

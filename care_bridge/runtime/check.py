@@ -241,7 +241,9 @@ def _check_halo(subject: _Subject) -> Iterator[Finding]:
 
 def _check_tiles(subject: _Subject) -> Iterator[Finding]:
     spec = subject.package.spec
-    restorer = Restorer(subject.package, RestoreOptions(device="cpu", dtype="float32"))
+    told = "scale" if spec.members else "none"
+    options = RestoreOptions(device="cpu", dtype="float32", uncertainty=told)
+    restorer = Restorer(subject.package, options)
     tiling, zoom = spec.image_tiling, spec.procedure.zoom
     for axis, limits in tiling.items():
         # Two tiles and a rest along this axis, little along the others.
@@ -251,7 +253,7 @@ def _check_tiles(subject: _Subject) -> Iterator[Finding]:
         image = _noise({"C": spec.channels_in, **sizes})
         whole = _restored(restorer, image, {})
         tiled = _restored(restorer, image, {axis: limits.smallest_tile})
-        difference = _relative(tiled, whole)
+        difference = max(map(_relative, tiled, whole))
         what = f"along {axis} tiles differ from the whole by {difference:.1e} of its range"
         if not difference <= TILED_WITHIN:
             yield Finding("error", f"{what}, at most {TILED_WITHIN:.0e} is allowed", _EXPORT_AGAIN)
@@ -284,9 +286,12 @@ def _noise(sizes: dict[str, int]) -> Image:
     return Image(pixels.astype(np.float32), Axes("".join(sizes)))
 
 
-def _restored(restorer: Restorer, image: Image, tile: dict[str, int]) -> NDArray[np.generic]:
+def _restored(restorer: Restorer, image: Image, tile: dict[str, int]) -> list[NDArray[np.generic]]:
+    """The restored image and, of a probabilistic model, what it tells of its uncertainty."""
     tiled = restorer.with_options(dataclasses.replace(restorer.options, tile=tile))
-    return tiled.restore_image(image).pixels
+    if restorer.options.uncertainty == "none":
+        return [tiled.restore_image(image).pixels]
+    return [each.pixels for each in tiled.restore_with_uncertainty(image)]
 
 
 def _relative(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:

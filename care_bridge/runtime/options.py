@@ -23,11 +23,13 @@ PRECISIONS = ("float32", "tf32", "bf16", "fp16")
 DTYPES = ("auto", "input", "uint8", "uint16", "float32")
 RANGES = ("input", "0-1", "full")
 NORMALIZE = ("per-image", "per-frame")
+UNCERTAINTIES = ("none", "scale", "interval", "samples", "disagreement")
 
 _FLAGS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _SMALLEST_MEMORY = 64 << 20
+_MOST_SAMPLES = 1000
 
 
 def _option(
@@ -95,6 +97,18 @@ def _parse_percentile(text: str) -> float | None:
     if not _is_number(text):
         raise ConfigError(f'percentile "{text}" is no number: use a percentage, e.g. 99.8')
     return float(text)
+
+
+def _parse_probability(text: str) -> float:
+    if not _is_number(text):
+        raise ConfigError(f'confidence "{text}" is no number: use a probability, e.g. 0.9')
+    return float(text)
+
+
+def _parse_samples(text: str) -> int:
+    if not text.isdecimal():
+        raise ConfigError(f'samples "{text}" is no number: use a whole one, e.g. 8')
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -170,6 +184,21 @@ class RestoreOptions:
     with_raw: bool = _option(
         False, "put the raw channels before the restored ones, as one image to compare"
     )
+    uncertainty: str = _option(
+        "none",
+        "how sure a probabilistic model is of each pixel, as a second image in float32; scale: the "
+        "standard deviation; interval: the two ends of the interval that holds the truth with the "
+        "probability of confidence; samples: random draws; disagreement: of an ensemble's members, "
+        "0 to 1",
+        "|".join(UNCERTAINTIES),
+    )
+    confidence: float = _option(
+        0.9,
+        "probability that the truth lies in the interval of uncertainty",
+        "PROBABILITY",
+        parse=_parse_probability,
+    )
+    samples: int = _option(8, "how many random draws uncertainty gives", "N", parse=_parse_samples)
     rescale_to: Path | None = _option(
         None,
         "fit the result's grey levels to this image of the same scene (gain and offset by least "
@@ -207,6 +236,7 @@ class RestoreOptions:
             ("precision", PRECISIONS),
             ("dtype", DTYPES),
             ("range", RANGES),
+            ("uncertainty", UNCERTAINTIES),
         ):
             if getattr(self, name) not in known:
                 raise ConfigError(
@@ -217,6 +247,7 @@ class RestoreOptions:
         _check_memory(self.memory)
         _check_device(self.device)
         _check_normalize(self.normalize)
+        _check_uncertainty(self.confidence, self.samples)
         _check_together(self)
 
     @property
@@ -298,6 +329,16 @@ def _check_normalize(normalize: str | tuple[float, float]) -> None:
     low, high = normalize
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ConfigError(f"normalize {low:g},{high:g}: the first grey level must be the lower one")
+
+
+def _check_uncertainty(confidence: float, samples: int) -> None:
+    if not 0 < confidence < 1:
+        raise ConfigError(
+            f"confidence {confidence:g} is no probability of an interval: use one between 0 and 1, "
+            "e.g. 0.9"
+        )
+    if not 1 <= samples <= _MOST_SAMPLES:
+        raise ConfigError(f"samples {samples}: use a number from 1 to {_MOST_SAMPLES}")
 
 
 def _check_together(options: RestoreOptions) -> None:

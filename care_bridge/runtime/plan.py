@@ -39,7 +39,8 @@ class Plan:
     raw_channels: how many channels the result begins with that are raw ones. window: what of the
     image is restored, by axis S, T, Z, Y and X. grid: the tiles of each block. scales: what the
     network's input and output are scaled by. memory: bytes that the program will use at most on
-    the CPU, 0 where that is not known.
+    the CPU, 0 where that is not known. uncertainty: the image beside the result that tells it, if
+    any.
     """
 
     info: ImageInfo
@@ -49,6 +50,7 @@ class Plan:
     grid: TileGrid
     scales: ImageScales
     memory: int
+    uncertainty: ImageInfo | None = None
 
     def part(self, window: Mapping[str, slice]) -> Plan:
         """The plan for a smaller window: the same scales, and tiles of at most the same size, so

@@ -53,6 +53,14 @@ def program_memory() -> int:
     return psutil.Process().memory_info().rss
 
 
+def automatic_memory(kept: int = 0) -> int:
+    """Half of the main memory that is free, so that the user's other programs go on, and no more
+    than tiles gain from. kept: bytes that this program holds and will use again."""
+    import psutil
+
+    return min((psutil.virtual_memory().available + kept) // 2, _LARGEST_BUDGET)
+
+
 def tile_memory(
     spec: ModelSpec,
     device: str,
@@ -61,17 +69,17 @@ def tile_memory(
     result: ImageInfo,
     used: int,
     sink: int,
+    beside: int = 0,
 ) -> TileMemory:
     """What a tile may cost on `device`, so that the program uses at most `most` bytes (None: half
     of what is free, so that the user's other programs go on).
 
     used: bytes that the program held before the model's first tile. What it holds more now is
     what the engine keeps for the next tile, so that the tiles of a second image are those of the
-    first. sink: bytes that the result's sink will hold. On an NVIDIA GPU None takes half of what is
+    first. sink: bytes that the result's sink will hold. beside: bytes of main memory for each pixel
+    besides those of input and output. On an NVIDIA GPU None takes half of what is
     free on it, on others a cautious constant.
     """
-    import psutil
-
     engine = spec.memory_per_pixel or _UNKNOWN_MEMORY_PER_PIXEL
     if spec.procedure.combination:
         engine *= _share_of_a_plane(spec, source.info)
@@ -82,9 +90,9 @@ def tile_memory(
     read = spec.channels_in * (source.info.dtype.itemsize + _FLOAT)
     if spec.procedure.zoom:
         read += spec.channels_in * _ZOOMING
-    written = spec.channels_out * (result.dtype.itemsize + _FLOAT)
-    free = (psutil.virtual_memory().available + max(program_memory() - used, 0)) // 2
-    budget = min(free, _LARGEST_BUDGET) if most is None else most - base
+    written = spec.channels_out * (result.dtype.itemsize + _FLOAT) + beside
+    kept = max(program_memory() - used, 0)
+    budget = automatic_memory(kept) if most is None else most - base
     return TileMemory(engine + read + written, budget, base)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import care_bridge
 from care_bridge.axes import Axes
-from care_bridge.errors import OutOfMemoryError
+from care_bridge.errors import ConfigError, OutOfMemoryError
 from care_bridge.images.image import Image, ImageInfo
 from care_bridge.images.pixels import check_pixel_type, to_pixel_type
 from care_bridge.images.source import ImageInMemory, ImageSink, ImageSource
@@ -32,6 +32,7 @@ from care_bridge.runtime.planner import plan_tiles, program_memory, tile_memory
 from care_bridge.runtime.scaling import ImageScales, fit_scales
 from care_bridge.runtime.session import Session
 from care_bridge.runtime.tiles import TileRunner
+from care_bridge.runtime.uncertainty import Uncertainty
 from care_bridge.runtime.zoomed import zoomed
 from care_bridge.tiling import TileGrid
 
@@ -94,6 +95,7 @@ class Restorer:
         info = finer.info
         kept = full_window(info, window)
         scales = fit_scales(source, spec, self.options, channels, progress)
+        told = Uncertainty.of(spec, self.options)
         result = result_info(spec, info, self.options, channels, kept, scales)
         grid, memory = self._grid(finer, result, kept, sink)
         wasteful = grid.computed_share > _WASTEFUL_SHARE and not spec.procedure.combination
@@ -104,20 +106,29 @@ class Restorer:
                 grid.tile,
                 grid.computed_share,
             )
+        result = result.replace(history=(*info.history, self._record(scales)))
+        raw_channels = len(channels) if self.options.with_raw else 0
         return Plan(
-            info=result.replace(history=(*info.history, self._record(scales))),
+            info=result,
             channels=channels,
-            raw_channels=len(channels) if self.options.with_raw else 0,
+            raw_channels=raw_channels,
             window=kept,
             grid=grid,
             scales=scales,
             memory=memory,
+            uncertainty=told.info(result, raw_channels) if told else None,
         )
 
     def restore(
-        self, source: ImageSource, plan: Plan, sink: ImageSink, progress: Progress | None = None
+        self,
+        source: ImageSource,
+        plan: Plan,
+        sink: ImageSink,
+        progress: Progress | None = None,
+        beside: ImageSink | None = None,
     ) -> None:
-        """Restore the image of `source` into `sink`, whose info is the plan's.
+        """Restore the image of `source` into `sink`, whose info is the plan's, and what the plan
+        tells of its uncertainty into `beside`, where that is given.
 
         Reading, computing and writing overlap; no more than two tiles are in memory. `progress`
         is called in the caller's thread, after each tile, with the tiles done and all tiles.
@@ -125,7 +136,7 @@ class Restorer:
         self._tell_device()
         spec = self.package.spec
         finer = zoomed(source, spec.procedure.zoom)
-        runner = TileRunner(spec, self.session, finer, plan, sink, self.options)
+        runner = TileRunner(spec, self.session, finer, plan, sink, self.options, beside)
         steps = overlapped(runner.works(), runner.load, runner.compute, runner.store)
         for done, _ in enumerate(steps, 1):
             if progress:
@@ -142,12 +153,40 @@ class Restorer:
 
         `progress` is called after each tile with the tiles done and the tiles in all.
         """
+        return self._restore_image(image, progress, window, told=False)[0]
+
+    def restore_with_uncertainty(
+        self,
+        image: Image,
+        progress: Progress | None = None,
+        window: Mapping[str, slice] | None = None,
+    ) -> tuple[Image, Image]:
+        """As `restore_image`; and what the option uncertainty asks for, in float32: for each
+        channel of the result one channel, or those of its interval's ends, or of its samples.
+
+        ConfigError where the option is "none", or the model predicts no distributions.
+        """
+        if self.options.uncertainty == "none":
+            raise ConfigError("the option uncertainty is none: choose one, e.g. scale")
+        restored, told = self._restore_image(image, progress, window, told=True)
+        assert told is not None
+        return restored, told
+
+    def _restore_image(
+        self,
+        image: Image,
+        progress: Progress | None,
+        window: Mapping[str, slice] | None,
+        *,
+        told: bool,
+    ) -> tuple[Image, Image | None]:
         try:
             source = ImageInMemory(image)
             plan = self.plan(source, window)
             sink = ImageInMemory.empty(plan.info)
-            self.restore(source, plan, sink, progress)
-            return sink.image
+            beside = ImageInMemory.empty(plan.uncertainty) if plan.uncertainty and told else None
+            self.restore(source, plan, sink, progress, beside)
+            return sink.image, beside.image if beside else None
         except MemoryError as error:
             raise OutOfMemoryError(
                 f"an image of shape {image.pixels.shape} and its result do not fit into memory: "
@@ -172,7 +211,9 @@ class Restorer:
         sizes = {axis: source.info.sizes[axis] for axis in limits}
         window = {axis: kept[axis] for axis in limits}
         most = self.options.memory
-        memory = tile_memory(spec, self.device, most, source, result, self._used, sink)
+        told = Uncertainty.of(spec, self.options)
+        beside = told.bytes_per_pixel(spec) if told else 0
+        memory = tile_memory(spec, self.device, most, source, result, self._used, sink, beside)
         if self.options.tile is not None:
             grid = TileGrid.fit(sizes, limits, self.options.tile, window)
         else:

@@ -15,13 +15,14 @@ from care_bridge.errors import OutOfMemoryError
 from care_bridge.images.source import ImageSink, ImageSource
 from care_bridge.normalization import UNCHANGED, Scale
 from care_bridge.package.spec import ModelSpec
-from care_bridge.runtime.blocks import Block, blocks
+from care_bridge.runtime.blocks import Block, blocks, channels_restored
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.plan import Plan
 from care_bridge.runtime.planes import restore_planes
 from care_bridge.runtime.planner import plan_tiles
 from care_bridge.runtime.scaling import SampleScales, scale_back
 from care_bridge.runtime.session import Session
+from care_bridge.runtime.uncertainty import Uncertainty, pixel_numbers
 from care_bridge.tiling import Tile, TileGrid
 
 _BLOCK = Axes("CZYX")
@@ -74,6 +75,7 @@ class TileRunner:
         plan: Plan,
         sink: ImageSink,
         options: RestoreOptions,
+        beside: ImageSink | None = None,
     ) -> None:
         self._spec = spec
         self._session = session
@@ -81,6 +83,8 @@ class TileRunner:
         self._plan = plan
         self._sink = sink
         self._options = options
+        self._beside = beside
+        self._uncertainty = Uncertainty.of(spec, options) if beside else None
         self._most_pixels: int | None = None
         self._keeps_nonfinite = options.ignore_nonfinite and source.info.dtype.kind == "f"
         self.count = len(plan.grid) * sum(1 for _ in self._blocks())
@@ -131,7 +135,7 @@ class TileRunner:
             raw = np.empty(computed.raw.shape, dtype)
             for channel, scale in enumerate(scales.raw):
                 _past_network(scale, computed.raw[channel], raw[channel])
-            self._write(work, work.block.channels_in, raw)
+            self._write(work, work.block.channels_in, raw, self._sink)
         shape = [kept.stop - kept.start for kept in work.keep]
         restored = np.empty((out.stop - out.start, *shape), dtype)
         for channel, (scale, stays) in enumerate(zip(scales.after, scales.stays, strict=True)):
@@ -142,7 +146,37 @@ class TileRunner:
                 scale_back(scale, computed.output[channel], restored[channel])
         if self._keeps_nonfinite and computed.raw is not None:
             _put_back(computed.raw, restored)
-        self._write(work, slice(first + out.start, first + out.stop), restored)
+        self._write(work, slice(first + out.start, first + out.stop), restored, self._sink)
+        if self._uncertainty and self._beside:
+            told = self._told(work, computed, self._uncertainty)
+            width = self._uncertainty.width
+            self._write(work, slice(width * out.start, width * out.stop), told, self._beside)
+
+    def _told(
+        self, work: Work, computed: Computed, uncertainty: Uncertainty
+    ) -> NDArray[np.float32]:
+        """What is told of the uncertainty of what a tile keeps (CZYX)."""
+        block, scales = work.block, self._scales(work.block)
+        count, sizes = self._spec.channels_out, self._source.info.sizes
+        numbered = {**sizes, "C": channels_restored(self._spec, len(self._plan.channels))}
+        told = []
+        for channel, (scale, stays) in enumerate(zip(scales.after, scales.stays, strict=True)):
+            if stays or computed.output is None:
+                assert computed.raw is not None
+                levels = np.empty(computed.raw[channel].shape, np.float32)
+                _past_network(scales.raw[channel], computed.raw[channel], levels)
+                told.append(uncertainty.of_certain(levels))
+                continue
+            predicted = computed.output[count:]
+            members = predicted.reshape(-1, 2, count, *predicted.shape[1:])[:, :, channel]
+            number = block.channels_out.start + channel
+            place = {**self._place(work), "C": slice(number, number + 1)}
+            told.append(uncertainty.values(members, scale, pixel_numbers(place, numbered)))
+        values = np.concatenate(told)
+        if self._keeps_nonfinite and computed.raw is not None:
+            lost = ~np.isfinite(computed.raw.astype(np.float32, copy=False))
+            values[:, lost.any(axis=0)] = np.nan
+        return values
 
     def _blocks(self) -> Iterator[Block]:
         plan = self._plan
@@ -218,10 +252,22 @@ class TileRunner:
         return self._network(tensor)[_crop(tile)]
 
     def _network(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's output (CZYX) for a whole tile (CZYX)."""
+        """The network's output (CZYX) for a whole tile (CZYX), followed by the predicted
+        distributions where they are wanted."""
         given = _BLOCK.to(tensor, _as_axes(self._spec.input.axes))
-        output = self._session.run(np.ascontiguousarray(given, np.float32))
-        return _as_axes(self._spec.output.axes).to(output, _BLOCK).astype(np.float32, copy=False)
+        tile = np.ascontiguousarray(given, np.float32)
+        outputs = self._session.run_all(tile) if self._beside else [self._session.run(tile)]
+        axes = _as_axes(self._spec.output.axes)
+        moved = [axes.to(output, _BLOCK).astype(np.float32, copy=False) for output in outputs]
+        return np.concatenate(moved) if moved[1:] else moved[0]
+
+    def _place(self, work: Work) -> dict[str, slice]:
+        """Where in the image that lies what a tile keeps."""
+        return {
+            "S": slice(work.block.sample, work.block.sample + 1),
+            "T": slice(work.block.time, work.block.time + 1),
+            **dict(zip("ZYX", work.keep, strict=True)),
+        }
 
     def _shrink(self, tile: Tile, reason: OutOfMemoryError) -> None:
         """Compute tiles of at most half of the pixels from now on."""
@@ -237,16 +283,13 @@ class TileRunner:
             ) from reason
         log.warning("%s: going on with tiles of %s", reason, dict(smaller.tile))
 
-    def _write(self, work: Work, channels: slice, pixels: NDArray[np.generic]) -> None:
-        block, window = work.block, self._plan.window
-        kept = {
-            "S": slice(block.sample, block.sample + 1),
-            "T": slice(block.time, block.time + 1),
-            **dict(zip("ZYX", work.keep, strict=True)),
-        }
+    def _write(
+        self, work: Work, channels: slice, pixels: NDArray[np.generic], sink: ImageSink
+    ) -> None:
+        window, kept = self._plan.window, self._place(work)
         place = {axis: _from(span, window[axis].start) for axis, span in kept.items()}
         box = tuple(place.get(axis, channels) for axis in CANONICAL)
-        self._sink.write(box, pixels[np.newaxis, np.newaxis])
+        sink.write(box, pixels[np.newaxis, np.newaxis])
 
 
 def _past_network(
