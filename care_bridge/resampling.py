@@ -1,34 +1,54 @@
 """Linear interpolation along an axis, and where the pixels of a finer grid lie.
 
-Pixel k of an axis that is zoomed by a factor lies at k / factor of the coarser one, up to its last
-pixel: the finer pixels are exactly a factor smaller, whether or not the last ones meet.
+Slices are samples: along Z slice k lies at k / factor of the coarser stack, from its first slice to
+its last. Pixels are bins: along Y and X pixel k covers k / factor to (k + 1) / factor of the
+coarser plane, whose edges stay. The finer voxels are exactly a factor smaller in both cases,
+whether or not the factor is whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
-# Above the rounding of (size - 1) * factor, far below a pixel.
+# Above the rounding of a size times a factor, far below a pixel.
 _ROUNDING = 1e-6
 
 
-def zoomed_size(size: int, factor: float) -> int:
-    """Pixels that an axis of `size` pixels has when it is zoomed by `factor` (1 or more)."""
-    return int((size - 1) * factor + _ROUNDING) + 1
+def zoomed_size(axis: str, size: int, factor: float) -> int:
+    """Pixels that an axis (Z, Y or X) of `size` pixels has when it is zoomed by `factor` (1 or
+    more)."""
+    if axis == "Z":
+        return int((size - 1) * factor + _ROUNDING) + 1
+    return int(size * factor + _ROUNDING)
 
 
-def fewest_pixels(zoomed: int, factor: float) -> int:
+def fewest_pixels(axis: str, zoomed: int, factor: float) -> int:
     """The fewest pixels of an axis that has at least `zoomed` of them when zoomed by `factor`."""
-    size = int((zoomed - 1) / factor)
-    while zoomed_size(size, factor) < zoomed:
+    size = max(int((zoomed - 1) / factor), 1)
+    while zoomed_size(axis, size, factor) < zoomed:
         size += 1
     return size
 
 
-def zoom_positions(start: int, stop: int, factor: float) -> NDArray[np.float64]:
-    """Where the pixels [start, stop) of a zoomed axis lie in the coarser one."""
-    return np.asarray(np.arange(start, stop) / factor, np.float64)
+def zoom_positions(axis: str, start: int, stop: int, factor: float) -> NDArray[np.float64]:
+    """Where the middles of the pixels [start, stop) of a zoomed axis lie in the coarser one; those
+    of bins may lie up to half a pixel outside."""
+    places = np.arange(start, stop, dtype=np.float64)
+    return places / factor if axis == "Z" else (places + 0.5) / factor - 0.5
+
+
+def zoomed(
+    pixels: NDArray[np.floating], axes: str, factors: Mapping[str, float]
+) -> NDArray[np.floating]:
+    """`pixels`, whose dimensions `axes` names, zoomed along the axes of `factors`."""
+    for axis, factor in factors.items():
+        along = axes.index(axis)
+        count = zoomed_size(axis, pixels.shape[along], factor)
+        pixels = interpolate(pixels, along, zoom_positions(axis, 0, count, factor))
+    return pixels
 
 
 def interpolate(

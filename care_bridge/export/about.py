@@ -73,6 +73,9 @@ _TASKS = {
         "images with correlated noise alone (structured Noise2Void)",
         (_STRUCTURED, _NOISE2VOID),
     ),
+    "upsampling": _TaskWords(
+        "Upsampling", "pairs of a coarsely and a finely sampled image (content-aware upsampling)"
+    ),
     "isotropic": _TaskWords(
         "Isotropic",
         "slices of volumes and the same slices degraded as the microscope degrades along Z",
@@ -206,9 +209,10 @@ def _around(spec: ModelSpec) -> list[str]:
     if procedure.zoom:
         factors = ", ".join(f"{axis} by {factor:.6g}" for axis, factor in procedure.zoom.items())
         lines.append(
-            f"- care_bridge first zooms images along {factors}, by linear interpolation: pixel k "
-            "of the finer image lies at k / factor of the coarser one, up to its last pixel. The "
-            "network is for images so zoomed; other software has to do this first."
+            f"- care_bridge first zooms images along {factors}, by linear interpolation: along Z "
+            "slice k of the finer image lies at k / factor of the coarser one, from its first to "
+            "its last slice; along Y and X the edges of the image stay. The network is for images "
+            "so zoomed; other software has to do this first."
         )
     if procedure.combination:
         lines.append(

@@ -144,7 +144,7 @@ def _procedure(checkpoint: Checkpoint) -> Procedure:
     if checkpoint.config.task == "isotropic":
         asked = checkpoint.config.isotropic
         return Procedure({"Z": asked.factor or 1.0}, asked.combination)
-    return Procedure()
+    return Procedure(checkpoint.config.upsampling.zoom)
 
 
 def _training(checkpoint: Checkpoint) -> dict[str, Any]:

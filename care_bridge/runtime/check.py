@@ -249,7 +249,9 @@ def _check_tiles(subject: _Subject) -> Iterator[Finding]:
         # Two tiles and a rest along this axis, little along the others.
         sizes = {other: other_limits.step + 1 for other, other_limits in tiling.items()}
         sizes[axis] = limits.smallest_tile + limits.step + 1
-        sizes |= {other: fewest_pixels(sizes[other], factor) for other, factor in zoom.items()}
+        sizes |= {
+            other: fewest_pixels(other, sizes[other], factor) for other, factor in zoom.items()
+        }
         image = _noise({"C": spec.channels_in, **sizes})
         whole = _restored(restorer, image, {})
         tiled = _restored(restorer, image, {axis: limits.smallest_tile})

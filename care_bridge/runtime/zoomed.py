@@ -31,7 +31,9 @@ def zoomed_info(info: ImageInfo, factors: Mapping[str, float]) -> ImageInfo:
             axis: size / factors.get(axis, 1) for axis, size in info.calibration.voxel_size.items()
         },
     )
-    sizes = info.sizes | {axis: zoomed_size(info.sizes[axis], f) for axis, f in factors.items()}
+    sizes = info.sizes | {
+        axis: zoomed_size(axis, info.sizes[axis], factor) for axis, factor in factors.items()
+    }
     return info.replace(
         shape=tuple(sizes[axis] for axis in info.axes),
         dtype=np.dtype(np.float32),
@@ -62,13 +64,13 @@ class _Zoomed:
         """The pixels of a box of the finer grid."""
         shape = self._source.info.canonical_shape
         positions = {
-            axis: zoom_positions(box[axis].start, box[axis].stop, factor)
+            axis: zoom_positions(CANONICAL[axis], box[axis].start, box[axis].stop, factor)
             for axis, factor in self._factors.items()
         }
         coarse = list(box)
         for axis, along in positions.items():
             # Two pixels at least where there are, as interpolation between them needs.
-            first = min(int(along[0]), max(shape[axis] - 2, 0))
+            first = min(max(int(along[0]), 0), max(shape[axis] - 2, 0))
             coarse[axis] = slice(first, min(max(int(along[-1]), first) + 2, shape[axis]))
         pixels = self._source.read(tuple(coarse)).astype(np.float32)
         for axis, along in positions.items():

@@ -22,7 +22,7 @@ from care_bridge.training.defaults import (
     TASKS,
     laid_over,
 )
-from care_bridge.training.sampling_config import IsotropicConfig
+from care_bridge.training.sampling_config import IsotropicConfig, UpsamplingConfig
 from care_bridge.training.section import Section
 
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -159,7 +159,7 @@ class _Kind(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    task: Literal["care", "n2n", "n2v", "n2v2", "structn2v", "isotropic"] = "care"
+    task: Literal["care", "n2n", "n2v", "n2v2", "structn2v", "isotropic", "upsampling"] = "care"
     preset: Literal["denoise", "deconvolve", "aberration", "resolution"] | None = None
     probabilistic: bool = False
 
@@ -167,7 +167,8 @@ class _Kind(BaseModel):
 class TrainConfig(_Kind):
     """All that a run is told; written beside it as config.yaml.
 
-    task: "care" learns from pairs of a degraded and a good image, "n2n" from pairs of noisy ones,
+    task: "care" learns from pairs of a degraded and a good image, "upsampling" from pairs of a
+    coarser and a finer one, "n2n" from pairs of noisy ones,
     "n2v", "n2v2" and "structn2v" from noisy ones alone, "isotropic" from volumes alone. preset: the
     problem that pairs are to solve. probabilistic: learn a Laplace distribution of each pixel
     instead of its value. These change defaults (defaults.py). members: how many probabilistic
@@ -183,6 +184,7 @@ class TrainConfig(_Kind):
     patches: PatchConfig = PatchConfig()
     n2v: BlindSpotConfig = BlindSpotConfig()
     isotropic: IsotropicConfig = IsotropicConfig()
+    upsampling: UpsamplingConfig = UpsamplingConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
 

@@ -14,6 +14,7 @@ from care_bridge.errors import CareBridgeError, ImageError, TrainingError
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.pairs import Pair, find_pairs, split_pairs
 from care_bridge.training.patches import PatchSource
+from care_bridge.training.sampling import with_zoom
 from care_bridge.training.scales import Intensities, Scaling, measure_intensities
 from care_bridge.training.stacks import Stack, network_axes, open_stacks
 
@@ -66,13 +67,16 @@ def open_dataset(
     unless all are."""
     pairs = find_pairs(data, config.data)
     axes = network_axes(pairs, config.network.axes, config.data.axes)
-    config = config.resolved(axes)
+    config = with_zoom(config.resolved(axes), pairs[0], axes)
+    zoom = config.upsampling.zoom
     patch = config.patches.size or ()
     stacks: dict[Pair, list[Stack]] = {}
     refused: list[CareBridgeError] = []
     for pair in pairs:
         try:
-            opened = open_stacks(pair, axes, patch, config.normalization, config.data.axes, scratch)
+            opened = open_stacks(
+                pair, axes, patch, config.normalization, config.data.axes, scratch, zoom
+            )
         except (TrainingError, ImageError) as error:
             if not leave_out:
                 raise

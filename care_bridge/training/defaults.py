@@ -11,7 +11,7 @@ from typing import Any
 
 Values = Mapping[str, Any]
 
-PAIR_TASKS = ("care", "n2n")
+PAIR_TASKS = ("care", "n2n", "upsampling")
 """The tasks that learn from pairs of images; the others learn from images alone."""
 
 PATCHES: Mapping[str, tuple[int, ...]] = {"YX": (128, 128), "ZYX": (16, 64, 64)}
@@ -27,6 +27,7 @@ _ALONE: Values = {
 
 TASKS: Mapping[str, Values] = {
     "care": {},
+    "upsampling": {},
     # The mean of the noise is the signal, its median is not: hence the squared error.
     "n2n": {
         "data": {"target": "target"},

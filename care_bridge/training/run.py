@@ -40,6 +40,7 @@ _CONFIG = "config.yaml"
 _MODULES = {
     "care": care,
     "n2n": care,
+    "upsampling": care,
     "n2v": n2v,
     "n2v2": n2v,
     "structn2v": n2v,

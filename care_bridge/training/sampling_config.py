@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from care_bridge.training.section import Section
+
+Factor = Annotated[float, Field(ge=1, le=100)]
 
 
 class IsotropicConfig(Section):
@@ -39,3 +42,18 @@ class IsotropicConfig(Section):
         if aperture is not None and aperture >= self.refractive_index:
             raise ValueError("numerical_aperture must lie below refractive_index")
         return self
+
+
+class UpsamplingConfig(Section):
+    """How much finer the targets are, along Z, Y and X. None: by the voxel sizes of the first pair,
+    where no other factor is given; else 1."""
+
+    z: Factor | None = None
+    y: Factor | None = None
+    x: Factor | None = None
+
+    @property
+    def zoom(self) -> Mapping[str, float]:
+        """The factors above 1, by axis."""
+        given = {"Z": self.z, "Y": self.y, "X": self.x}
+        return {axis: factor for axis, factor in given.items() if factor and factor > 1}

@@ -119,7 +119,7 @@ def degraded(
     samples = np.arange(int((rows - 1) / factor) + 1) * factor
     spline = CubicSpline(np.arange(rows), pixels, axis=1)
     coarse = np.asarray(spline(samples), np.float32)
-    return np.asarray(interpolate(coarse, 1, zoom_positions(0, rows, factor)), np.float32)
+    return np.asarray(interpolate(coarse, 1, zoom_positions("Z", 0, rows, factor)), np.float32)
 
 
 def _with_pixels(

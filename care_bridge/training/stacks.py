@@ -6,7 +6,7 @@ with the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from care_bridge.images.image import Image
 from care_bridge.normalization import percentiles
 from care_bridge.training.config import NormalizationConfig
 from care_bridge.training.pairs import Pair
+from care_bridge.training.sampling import cut_to, zoomed_image
 
 FOREGROUND_PERCENTILE = 99.9
 _TABLE_STEPS = 16
@@ -84,8 +85,10 @@ def open_stacks(
     normalization: NormalizationConfig,
     file_axes: str | None,
     scratch: Path,
+    zoom: Mapping[str, float] | None = None,
 ) -> list[Stack]:
-    """A stack for each frame of each sample of `pair` (in 2D: each slice), mapped from disk.
+    """A stack for each frame of each sample of `pair` (in 2D: each slice), mapped from disk. zoom:
+    factors by which the source is made finer, whose statistics are those of before.
 
     TrainingError where the two do not fit together or to the network's axes, hold NaN, have no
     contrast, or are smaller than the patch.
@@ -98,9 +101,12 @@ def open_stacks(
                 f"{path} has axes {image.axes} and no slices, the network expects ZYX: give "
                 "stacks (data.axes names the axes of plain TIFF files), or set network.axes=YX"
             )
-    _check_shapes(pair, source, target, axes, patch)
     percents = _percents(normalization)
     source_statistics = _statistics(source, pair.source, percents)
+    if zoom:
+        source = zoomed_image(source, zoom)
+        target = cut_to(target, source, zoom)
+    _check_shapes(pair, source, target, axes, patch)
     target_statistics = source_statistics
     if not pair.alone:
         target_statistics = _statistics(target, pair.target, percents)
