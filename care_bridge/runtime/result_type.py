@@ -30,6 +30,21 @@ def full_type(wanted: str, given: np.dtype[Any]) -> np.dtype[Any]:
     return given if wanted == "input" else np.dtype(wanted)
 
 
+def normalized_type(wanted: str, given: np.dtype[Any]) -> np.dtype[Any]:
+    """The type of a result that is not in grey levels, but about 0 to 1: float32, unless `wanted`
+    (see RestoreOptions.dtype) says otherwise of a `given` input."""
+    if wanted == "auto":
+        return np.dtype(np.float32)
+    dtype = given if wanted == "input" else np.dtype(wanted)
+    if dtype.kind == "u":
+        log.warning(
+            "the result is not scaled back to grey levels: %s rounds it to whole numbers "
+            "(dtype=float32 does not)",
+            dtype,
+        )
+    return dtype
+
+
 def result_type(
     wanted: str, given: np.dtype[Any], before: Sequence[Scale], after: Sequence[Scale]
 ) -> np.dtype[Any]:

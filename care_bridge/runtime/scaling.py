@@ -21,7 +21,7 @@ from care_bridge.normalization import UNCHANGED, FixedScale, Percentiles, Scale,
 from care_bridge.package.spec import ModelSpec
 from care_bridge.runtime.image_levels import Progress, image_levels
 from care_bridge.runtime.options import RestoreOptions
-from care_bridge.runtime.result_type import full_type, result_type
+from care_bridge.runtime.result_type import full_type, normalized_type, result_type
 
 _EXTREMES = (0.0, 100.0)
 _NAMED = 5
@@ -118,8 +118,8 @@ def fit_scales(
     everything = list(itertools.chain.from_iterable(samples))
     before = [scale for frame in everything for scale in frame.before]
     after = [scale for frame in everything for scale in frame.after]
-    if options.range == "0-1":
-        dtype = np.dtype(np.float32)
+    if options.range == "0-1" or not _inverted(spec.normalization):
+        dtype = normalized_type(options.dtype, given)
     else:
         dtype = full or result_type(options.dtype, given, before, after)
     return ImageScales(dtype, samples, nonfinite)
@@ -198,7 +198,7 @@ class _Fit:
             partners = [channel for channel in range(count) for _ in range(out)]
         else:
             partners = list(range(count)) if into == out else [0] * out
-        grey = not isinstance(self.normalization, Percentiles) or self.normalization.inverted
+        grey = _inverted(self.normalization)
         if isinstance(self.normalization, FixedScale):
             repeats = count if into == 1 else 1
             before = self.normalization.before * repeats
@@ -232,6 +232,11 @@ class _Fit:
             return Scale(gain=0.0, offset=0.0)
         gain = np.iinfo(self.full).max / (brightest - darkest)
         return Scale(gain=gain, offset=-darkest * gain)
+
+
+def _inverted(normalization: Percentiles | FixedScale) -> bool:
+    """Whether the result is scaled back to grey levels."""
+    return isinstance(normalization, FixedScale) or normalization.inverted
 
 
 def _then(first: Scale, second: Scale) -> Scale:

@@ -271,6 +271,25 @@ def test_each_channel_of_the_result_has_its_partners_scale(into, out, partners):
     assert scales.after == tuple(scales.before[partner] for partner in partners)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "dtype", "told"),
+    [
+        ("auto", "float32", []),
+        ("float32", "float32", []),
+        ("input", "uint16", ["uint16 rounds it to whole numbers"]),
+        ("uint8", "uint8", ["uint8 rounds it to whole numbers"]),
+    ],
+)
+def test_the_type_of_a_result_that_is_not_scaled_back(wanted, dtype, told, caplog):
+    """Whatever the image spans, here 40000 grey levels: the result does not."""
+    caplog.set_level(logging.INFO)
+    pixels = RANDOM.integers(0, 40000, (64, 64)).astype("uint16")
+    assert fitted(pixels, "YX", model(FOREIGN), dtype=wanted).dtype == dtype
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == len(told)
+    assert all(part in line for part, line in zip(told, said, strict=True))
+
+
 def test_a_foreign_result_that_is_not_scaled_back_stays_normalised():
     pixels = movie()
     scales = fitted(pixels, "TCYX", model(FOREIGN))
