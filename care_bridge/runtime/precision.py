@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,20 @@ class Deviation:
     rms: float
 
     def __str__(self) -> str:
-        return f"at most {self.largest:.1e}, rms {self.rms:.1e} of the test output's range"
+        decibels = -20 * math.log10(self.rms) if self.rms else math.inf
+        return (
+            f"at most {self.largest:.1e}, rms {self.rms:.1e} of the test output's range "
+            f"({decibels:.0f} dB)"
+        )
+
+
+def precision_line(package: Package, session: Session, precision: str) -> str:
+    """What is to be told of a session in this precision, in one line: how exact it is."""
+    try:
+        error = precision_error(package, session)
+    except PackageFormatError as reason:
+        return f"how far {precision} is from float32 is not known: {reason}"
+    return f"{precision} differs from float32 by {error}"
 
 
 def precision_error(package: Package, session: Session) -> Deviation:

@@ -29,6 +29,7 @@ from care_bridge.runtime.plan import (
     warn_of_spacing,
 )
 from care_bridge.runtime.planner import plan_tiles, program_memory, tile_memory
+from care_bridge.runtime.precision import precision_line
 from care_bridge.runtime.scaling import ImageScales, fit_scales
 from care_bridge.runtime.session import Session
 from care_bridge.runtime.tiles import TileRunner
@@ -200,6 +201,9 @@ class Restorer:
             _device_log.info("device: %s (%s)", self.device, self.session.engine)
             if self.session.advice:
                 _device_log.info("%s", self.session.advice)
+            if self.options.precision != RestoreOptions.precision:
+                line = precision_line(self.package, self.session, self.options.precision)
+                _device_log.info("%s", line)
         self._device_told = True
 
     def _grid(

@@ -1,10 +1,16 @@
+import logging
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from care_bridge.axes import Axes
 from care_bridge.errors import PackageFormatError
+from care_bridge.images import Image
 from care_bridge.package.package import load_package
-from care_bridge.runtime.precision import Deviation, precision_error
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.precision import Deviation, precision_error, precision_line
+from care_bridge.runtime.restorer import Restorer
 from care_bridge.runtime.session import Session
 from tests.packages import run_by_hand, tiny_network, tiny_package
 
@@ -29,7 +35,27 @@ def test_float32_deviates_by_rounding_only(tmp_path):
 
 def test_it_reads_as_one_line():
     text = str(Deviation(largest=0.00712, rms=0.0009))
-    assert text == "at most 7.1e-03, rms 9.0e-04 of the test output's range"
+    # 20 log10(9.0e-04) = -60.9
+    assert text == "at most 7.1e-03, rms 9.0e-04 of the test output's range (61 dB)"
+
+
+def test_a_restoration_tells_once_what_its_precision_costs(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "care_bridge.device")
+    package = load_package(tiny_package(tmp_path / "model"))
+    exact = Restorer(package, RestoreOptions(device="cpu"))
+    image = Image(package.tensor("test_input.npy")[0, 0], Axes("YX"))
+    exact.restore_image(image)
+    assert "float32" not in caplog.text
+    lower = Restorer(package, RestoreOptions(device="cpu"))
+    lower.session = Session(tiny_network(seed=4), "cpu")  # stands in for a less exact engine
+    lower = lower.with_options(RestoreOptions(device="cpu", precision="bf16"))
+    for _ in range(2):
+        lower.restore_image(image)
+    (told,) = [line for line in caplog.messages if "float32" in line]
+    assert told == f"bf16 differs from float32 by {precision_error(package, lower.session)}"
+    (tmp_path / "model" / "test_output.npy").write_bytes(b"torn")
+    told = precision_line(package, lower.session, "bf16")
+    assert "how far bf16 is from float32 is not known" in told
 
 
 def test_a_test_output_of_another_shape_is_refused(tmp_path):
