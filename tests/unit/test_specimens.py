@@ -173,16 +173,21 @@ def test_cells_have_the_diameter_and_the_membranes_the_thickness_they_say() -> N
     assert drawn.max() == pytest.approx(1, rel=0.02)
 
 
+@pytest.mark.parametrize("moved", [pytest.param(0.0, id="at-rest"), pytest.param(40.0, id="moved")])
 @pytest.mark.parametrize("grid", [pytest.param(PLANE, id="2D"), pytest.param(VOLUME, id="3D")])
-def test_membranes_lie_halfway_between_the_two_nearest_centres(grid: Grid) -> None:
-    """Centres found by a search tree; the light falls with the distance to the plane between."""
+def test_membranes_lie_halfway_between_the_two_nearest_centres(grid: Grid, moved: float) -> None:
+    """Centres found by a search tree; the light falls with the distance to the plane between. Cells
+    that have moved by many diameters leave gaps, and come in again behind 2.5 diameters."""
     straight = Membranes(
         diameter=(5.0, 5.0), thickness=(0.8, 0.8), inside=(0, 0), waviness=(0, 0), unevenness=(0, 0)
     )
-    drawn = scene(straight, grid)
+    placed = straight.place(grid, np.random.default_rng(0))
+    shifts = np.random.default_rng(1).normal(0, moved, (placed.count, grid.dimensions))
+    drawn = placed.render(shifts)
     rng = np.random.default_rng(0)
     rng.uniform(size=5)  # the five ranges, as place() draws them
-    centres = membranes._lattice(grid, 5.0, rng)
+    lowest, period = -2.5 * 5.0, grid.extent + 5 * 5.0
+    centres = lowest + np.mod(membranes._lattice(grid, 5.0, rng) + shifts - lowest, period)
     places = np.stack(np.indices(grid.shape), axis=-1) * np.array(grid.spacing)
     distances, nearest = cKDTree(centres).query(places, k=2)
     between = centres[nearest[..., 1]] - centres[nearest[..., 0]]
@@ -192,6 +197,33 @@ def test_membranes_lie_halfway_between_the_two_nearest_centres(grid: Grid) -> No
     width = np.maximum(voxel, 0.8)
     expected = 0.8 / width * np.exp(-4 * np.log(2) * (to_plane / width) ** 2)
     np.testing.assert_allclose(drawn, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_field_stays_as_full_as_it_was_however_far_objects_move(kind: str) -> None:
+    """Everything would be gone after 200 micrometres, were nothing to come in."""
+    grid = Grid((256, 256), (0.2, 0.2))
+    before = after = 0.0
+    for seed in range(4):
+        placed = KINDS[kind]().place(grid, np.random.default_rng(seed))
+        still = np.zeros((placed.count, 2))
+        far = np.random.default_rng(seed).normal(0, 200, still.shape)
+        before += placed.render(still).mean()
+        after += placed.render(far).mean()
+    assert after == pytest.approx(before, rel=0.2)
+
+
+def test_a_nucleus_takes_its_texture_along() -> None:
+    grid = Grid((90, 100), (0.3, 0.3))
+    alone = Nuclei(spacing=(1e3, 1e3), texture=(0.5, 0.5))
+    for seed in range(100):
+        placed = alone.place(grid, np.random.default_rng(seed))
+        still = placed.render(np.zeros((placed.count, 2)))
+        if placed.count == 1 and still.any() and not still[15:-15, 15:-15].sum() < still.sum():
+            moved = placed.render(np.array([[5 * 0.3, -8 * 0.3]]))
+            np.testing.assert_allclose(moved, np.roll(still, (5, -8), (0, 1)), atol=1e-3)
+            return
+    raise AssertionError("no nucleus lies in the middle")
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,14 @@ def keep_apart(places: Points, distance: float) -> Points:
     return kept
 
 
+def wrapped(grid: Grid, places: Points, margin: float | NDArray[np.float64]) -> Points:
+    """Moved places, where those that have left the field and `margin` around it come in from the
+    other side. places: (n, dimensions); margin: one or (n, 1); micrometres. What is inside stays
+    exactly where it is."""
+    period = grid.extent + 2 * margin
+    return np.asarray(places - period * np.floor((places + margin) / period))
+
+
 def splat(grid: Grid, places: Points, weights: NDArray[np.floating]) -> Scene:
     """Points as an image of their weights, each spread linearly over its nearest pixels; points
     outside are dropped. places: (n, dimensions), micrometres."""

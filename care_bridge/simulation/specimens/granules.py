@@ -9,7 +9,14 @@ from scipy.ndimage import gaussian_filter
 
 from care_bridge.simulation.grid import Grid
 from care_bridge.simulation.ranges import Range, draw, ranged
-from care_bridge.simulation.specimens.drawing import Placed, Points, Scene, scatter, splat
+from care_bridge.simulation.specimens.drawing import (
+    Placed,
+    Points,
+    Scene,
+    scatter,
+    splat,
+    wrapped,
+)
 
 _SIZES = 4
 
@@ -32,18 +39,20 @@ class Granules:
         spacing = draw(self, "spacing", rng)
         spread = draw(self, "brightness_spread", rng)
         diameters = [draw(self, "diameter", rng) for _ in range(_SIZES)]
-        places = scatter(grid, spacing, max(diameters), rng)
+        margin = max(diameters)
+        places = scatter(grid, spacing, margin, rng)
         brightness = rng.lognormal(0, spread, len(places))
         sorts = rng.integers(_SIZES, size=len(places))
 
         def render(shifts: Points) -> Scene:
             scene = np.zeros(grid.shape, np.float32)
+            centres = wrapped(grid, places + shifts, margin)
             for sort, diameter in enumerate(diameters):
                 chosen = sorts == sort
                 sigmas = diameter / 2.355 / np.array(grid.spacing)
                 # Peaks of the spots' brightness, and of less where a spot is smaller than a pixel
                 weights = brightness[chosen] * np.prod(np.sqrt(2 * np.pi) * sigmas)
-                points = splat(grid, (places + shifts)[chosen], weights)
+                points = splat(grid, centres[chosen], weights)
                 scene += gaussian_filter(points, sigmas, mode="constant")
             return scene
 

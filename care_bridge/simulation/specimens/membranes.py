@@ -10,13 +10,22 @@ from numpy.typing import NDArray
 from care_bridge.simulation.fields import random_field
 from care_bridge.simulation.grid import Grid
 from care_bridge.simulation.ranges import Range, draw, ranged
-from care_bridge.simulation.specimens.drawing import Placed, Points, Scene, few_enough
+from care_bridge.simulation.specimens.drawing import (
+    Placed,
+    Points,
+    Scene,
+    few_enough,
+    wrapped,
+)
 
-# Cells lie on a lattice and are moved by up to this part of their diameter along each axis, so
-# the second nearest centre of a point lies within 1 + jitter of it along each axis, and the reach
-# leaves some for the bends.
+# Cells lie on a lattice and are moved by up to this part of their diameter along each axis.
 _JITTER = 0.4
+# Of the lattice around the field, in diameters.
+_MARGIN = 2.5
+# How far from its centre a cell is drawn, in diameters: enough for almost every lattice. Cells that
+# have moved leave gaps between them, for which it is widened.
 _REACH = 1.6
+_WIDER = 1.5
 _BITS = 32
 
 
@@ -52,7 +61,8 @@ class Membranes:
         stain = np.exp(np.float32(unevenness) * random_field(grid, 3 * thickness + 2, 4.0, rng))
 
         def render(shifts: Points) -> Scene:
-            borders = _borders(grid, centres + shifts, bends, _REACH * diameter)
+            moved = wrapped(grid, centres + shifts, _MARGIN * diameter)
+            borders = _borders(grid, moved, bends, diameter)
             # A membrane thinner than a voxel across it is one voxel thick and dimmer for it.
             drawn = np.maximum(borders.voxel, np.float32(thickness))
             profile = np.exp(np.float32(-4 * np.log(2)) * (borders.distance / drawn) ** 2)
@@ -84,7 +94,7 @@ def _lattice(grid: Grid, diameter: float, rng: np.random.Generator) -> Points:
     return np.asarray(lattice + rng.uniform(-_JITTER, _JITTER, lattice.shape) * diameter)
 
 
-def _borders(grid: Grid, centres: Points, bends: list[Scene], reach: float) -> _Borders:
+def _borders(grid: Grid, centres: Points, bends: list[Scene], diameter: float) -> _Borders:
     """The cells' borders; bends: by how far each pixel is moved along each axis before it is
     looked up."""
     moved = [
@@ -93,10 +103,35 @@ def _borders(grid: Grid, centres: Points, bends: list[Scene], reach: float) -> _
             zip(grid.shape, grid.spacing, bends, strict=True)
         )
     ]
+    bent = max(float(np.abs(bend).max()) for bend in bends)
+    reach = _REACH * diameter
+    first, second = _two_nearest(grid, centres, moved, reach)
+    # A centre beyond the reach of a pixel may be nearer than the second one that was found.
+    while np.sqrt(_square(second).max()) + bent > reach:
+        reach *= _WIDER
+        first, second = _two_nearest(grid, centres, moved, reach)
+    nearest, next_nearest = (_number(keys) for keys in (first, second))
+    across = np.zeros(grid.shape, np.float32)
+    voxel = np.zeros(grid.shape, np.float32)
+    for places, spacing in zip(centres.T.astype(np.float32), grid.spacing, strict=True):
+        square = (places[nearest] - places[next_nearest]) ** 2
+        across += square
+        voxel += square * np.float32(spacing**2)
+    distance = (_square(second) - _square(first)) / (2 * np.sqrt(across))
+    return _Borders(distance, np.sqrt(voxel / across), nearest)
+
+
+def _two_nearest(
+    grid: Grid, centres: Points, moved: list[Scene], reach: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Squared distance and number of the two nearest centres of each pixel at `moved`, among those
+    whose pixels lie within `reach` micrometres along each axis.
+
+    A squared distance, as its bits, lies above the number of its centre: floats that are not
+    negative sort as their bits do, so that minimum and maximum keep distance and number together.
+    """
     lowest = np.ceil((centres - reach) / grid.spacing).clip(0, grid.shape).astype(int)
     behind = (np.floor((centres + reach) / grid.spacing) + 1).clip(0, grid.shape).astype(int)
-    # A squared distance, as its bits, above the number of its centre: floats that are not negative
-    # sort as their bits do, so that minimum and maximum keep distance and number together.
     first = np.full(grid.shape, int(np.float32(np.inf).view(np.int32)) << _BITS, np.int64)
     second = first.copy()
     for number in np.flatnonzero((behind > lowest).all(axis=1)):
@@ -111,15 +146,7 @@ def _borders(grid: Grid, centres: Points, bends: list[Scene], reach: float) -> _
         one, two = first[where], second[where]
         np.minimum(two, np.maximum(one, keys), out=two)
         np.minimum(one, keys, out=one)
-    nearest, next_nearest = (_number(keys) for keys in (first, second))
-    across = np.zeros(grid.shape, np.float32)
-    voxel = np.zeros(grid.shape, np.float32)
-    for places, spacing in zip(centres.T.astype(np.float32), grid.spacing, strict=True):
-        square = (places[nearest] - places[next_nearest]) ** 2
-        across += square
-        voxel += square * np.float32(spacing**2)
-    distance = (_square(second) - _square(first)) / (2 * np.sqrt(across))
-    return _Borders(distance, np.sqrt(voxel / across), nearest)
+    return first, second
 
 
 def _along(grid: Grid, axis: int) -> list[int]:

@@ -18,6 +18,7 @@ from care_bridge.simulation.specimens.drawing import (
     keep_apart,
     scatter,
     window,
+    wrapped,
 )
 
 _WAVES = 3
@@ -52,13 +53,15 @@ class Nuclei:
         spacing = draw(self, "spacing", rng)
         length = float(np.mean(self.diameter) * np.mean(self.elongation))
         distance = draw(self, "apart", rng) * length
-        places = keep_apart(scatter(grid, spacing, length / 2, rng), distance)
+        margin = length / 2
+        places = keep_apart(scatter(grid, spacing, margin, rng), distance)
         count = len(places)
         radii = draw_many(self, "diameter", count, rng) / 2
         elongations = draw_many(self, "elongation", count, rng)
         brightness = rng.lognormal(0, draw(self, "brightness_spread", rng), count)
         axes = directions(count, grid.dimensions, rng)
         roughness = draw(self, "roughness", rng) * np.sqrt(2 / _WAVES)
+        reaches = radii * elongations * (1 + _WAVES * roughness)
         waves = directions(count * _WAVES, grid.dimensions, rng) * rng.uniform(
             2, 5, (count * _WAVES, 1)
         )
@@ -69,15 +72,15 @@ class Nuclei:
 
         def render(shifts: Points) -> Scene:
             scene = np.zeros(grid.shape, np.float32)
-            for number, centre in enumerate(places + shifts):
-                reach = radii[number] * elongations[number] * (1 + _WAVES * roughness)
-                where, offsets = window(grid, centre, reach)
+            outside = np.maximum(reaches, margin)[:, None]
+            for number, centre in enumerate(wrapped(grid, places + shifts, outside)):
+                where, offsets = window(grid, centre, reaches[number])
                 if scene[where].size == 0:
                     continue
                 shape = _ellipsoid(offsets, radii[number], elongations[number], axes[number])
                 border = 1 + roughness * _waves(offsets, waves[number], phases[number])
                 filled = np.clip((border - shape) * radii[number] / grid.spacing[-1] + 0.5, 0, 1)
-                texture = _moved(inside, origins[number], places[number], where, grid)
+                texture = _moved(inside, origins[number], centre, where, grid)
                 drawn = np.float32(brightness[number]) * filled * texture
                 np.maximum(scene[where], drawn, out=scene[where])
             return scene
@@ -126,12 +129,12 @@ def _inside(grid: Grid, texture: float, nucleoli: float, rng: np.random.Generato
 def _moved(
     inside: Scene,
     origin: NDArray[np.int64],
-    place: NDArray[np.float64],
+    centre: NDArray[np.float64],
     where: tuple[slice, ...],
     grid: Grid,
 ) -> Scene:
     """The piece of `inside` that belongs to one nucleus, which takes it along when it moves."""
-    shift = origin - np.rint(place / np.array(grid.spacing)).astype(int)
+    shift = origin - np.rint(centre / np.array(grid.spacing)).astype(int)
     picked = [
         (np.arange(part.start, part.stop) + by) % size
         for part, by, size in zip(where, shift, grid.shape, strict=True)

@@ -16,6 +16,7 @@ from care_bridge.simulation.specimens.drawing import (
     scatter,
     splat,
     window,
+    wrapped,
 )
 
 _POINT_SIZE = 2.0
@@ -42,7 +43,8 @@ class Spheres:
         shell = draw(self, "shell", rng)
         spread = draw(self, "brightness_spread", rng)
         largest = self.diameter[1]
-        places = keep_apart(scatter(grid, spacing, largest / 2, rng), largest)
+        margin = largest / 2
+        places = keep_apart(scatter(grid, spacing, margin, rng), largest)
         count = len(places)
         radii = draw_many(self, "diameter", count, rng) / 2
         brightness = rng.lognormal(0, spread, count)
@@ -54,7 +56,7 @@ class Spheres:
         weights = brightness * volumes / np.prod(grid.spacing)
 
         def render(shifts: Points) -> Scene:
-            centres = places + shifts
+            centres = wrapped(grid, places + shifts, margin)
             scene = splat(grid, centres[small], weights[small])
             for number in np.flatnonzero(~small):
                 ball = _ball(grid, centres[number], radii[number], shell)

@@ -17,6 +17,7 @@ from care_bridge.simulation.specimens.drawing import (
     directions,
     few_enough,
     splat,
+    wrapped,
 )
 
 # A path reaches out of the field on both sides, but one far longer than the field need not.
@@ -67,7 +68,9 @@ class Tubules:
         sigmas = [diameter / 2.355 / step for step in grid.spacing]
 
         def render(shifts: Points) -> Scene:
-            drawn = splat(grid, points + np.repeat(shifts, sizes, axis=0), weights)
+            # Point by point: what of a filament leaves on one side comes in on the other.
+            moved = wrapped(grid, points + np.repeat(shifts, sizes, axis=0), margin)
+            drawn = splat(grid, moved, weights)
             return np.asarray(gaussian_filter(drawn, sigmas, mode="constant"), np.float32)
 
         return Placed(count, render)
