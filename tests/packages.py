@@ -68,7 +68,7 @@ def tiny_package(
         "sample_output.tif": _tiff(restored),
         "README.md": b"# Tiny network\n\n# Validation\n\nNone: it is for tests.\n",
         "cover.png": _cover(source),
-        **{"test_members.npy": npy(distributions) for distributions in predicted},
+        **({"test_members.npy": npy(predicted[0])} if predicted else {}),
     }
     names = tuple(f"channel{index}" for index in range(channels))
     spec = ModelSpec(

@@ -16,7 +16,8 @@ _MIB = 1 << 20
 
 def restored_line(result: Restored) -> str:
     """A result: its file, what it is and the seconds it took."""
-    return f"{result.job.target}  {_size(result.shape)} {result.dtype}  {result.seconds:.1f} s"
+    written = " and ".join(str(path) for path in result.job.written)
+    return f"{written}  {_size(result.shape)} {result.dtype}  {result.seconds:.1f} s"
 
 
 def restored_entry(result: Restored) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,23 +13,25 @@ from care_bridge.atomic import partial_beside
 from care_bridge.errors import ImageError, OutOfMemoryError
 from care_bridge.images import Storage, create_image, open_source, sink_memory
 from care_bridge.images.image import ImageInfo
-from care_bridge.images.source import ImageSource
+from care_bridge.images.source import ImageSink, ImageSource
 from care_bridge.normalization import Scale, ScaleRange
 from care_bridge.runtime.plan import Plan
 from care_bridge.runtime.rescaling import fit_to_truth, rescale
 from care_bridge.runtime.restorer import Progress, Restorer
 from care_bridge.runtime.result_type import result_type
+from care_bridge.runtime.uncertainty import Uncertainty
 
 
 @dataclass(frozen=True)
 class FileTask:
-    """The image file to restore, the one to write and how, and the one whose grey levels the
-    result is to have (None: it keeps its own)."""
+    """The image file to restore, the one to write and how, the one whose grey levels the result is
+    to have (None: it keeps its own), and the one to write of its uncertainty, if any, and how."""
 
     source: Path
     target: Path
     storage: Storage
     rescale_to: Path | None = None
+    uncertainty: tuple[Path, Storage] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,19 @@ Way = Callable[[Restorer, FileTask, Callable[[], None], Progress], Outcome]
 def restore_in_this_process(
     restorer: Restorer, task: FileTask, begin: Callable[[], None], progress: Progress
 ) -> Outcome:
-    """Restore a file; the result appears whole or not at all."""
+    """Restore a file; the result appears whole or not at all, and after what tells its
+    uncertainty."""
     try:
         with open_source(task.source, restorer.options.axes) as source:
             if task.rescale_to is not None:
                 return _restore_rescaled(restorer, task, source, task.rescale_to, begin, progress)
-            held = sink_memory(source.info.container, task.target, task.storage)
-            plan = restorer.plan(source, sink=held)
+            plan = plan_file(restorer, task, source)
             begin()
-            with create_image(plan.info, task.target, task.storage) as sink:
-                restorer.restore(source, plan, sink, progress)
+            with (
+                create_image(plan.info, task.target, task.storage) as sink,
+                _created(plan.uncertainty, task.uncertainty) as beside,
+            ):
+                restorer.restore(source, plan, sink, progress, beside)
             return Outcome(plan, plan.info)
     except MemoryError as error:
         raise OutOfMemoryError(
@@ -63,6 +69,16 @@ def restore_in_this_process(
             "smaller tile",
             {},
         ) from error
+
+
+def plan_file(restorer: Restorer, task: FileTask, source: ImageSource) -> Plan:
+    """What will be done to the image of `source`, the file of `task`; errors of `Restorer.plan`."""
+    if task.rescale_to is not None:
+        exact = dataclasses.replace(restorer.options, dtype="float32", rescale_to=None)
+        restorer = restorer.with_options(exact)
+    files = [(task.target, task.storage)] + ([task.uncertainty] if task.uncertainty else [])
+    held = sum(sink_memory(source.info.container, *file) for file in files)
+    return restorer.plan(source, sink=held)
 
 
 def _restore_rescaled(
@@ -75,11 +91,11 @@ def _restore_rescaled(
 ) -> Outcome:
     """Restore in float32 into a hidden folder, then write that in the other image's levels."""
     options = restorer.options
-    exact = dataclasses.replace(options, dtype="float32", rescale_to=None)
-    held = sink_memory(source.info.container, task.target, task.storage)
-    plan = restorer.with_options(exact).plan(source, sink=held)
+    plan = plan_file(restorer, task, source)
     staging = partial_beside(task.target)
     restored_file = staging / task.target.name
+    exactly = Storage(task.storage.format)
+    staged = (staging / task.uncertainty[0].name, exactly) if task.uncertainty else None
     with open_source(truth_file, options.axes) as truth:
         if truth.info.canonical_shape != plan.info.canonical_shape:
             raise ImageError(
@@ -90,8 +106,11 @@ def _restore_rescaled(
         begin()
         try:
             staging.mkdir(parents=True)
-            with create_image(plan.info, restored_file, Storage(task.storage.format)) as sink:
-                restorer.restore(source, plan, sink, progress)
+            with (
+                create_image(plan.info, restored_file, exactly) as sink,
+                _created(plan.uncertainty, staged) as beside,
+            ):
+                restorer.restore(source, plan, sink, progress, beside)
             with open_source(restored_file, str(plan.info.axes)) as restored:
                 fits = fit_to_truth(restored, truth)
                 given = (truth if options.dtype == "auto" else source).info.dtype
@@ -99,13 +118,27 @@ def _restore_rescaled(
                     dtype=result_type(options.dtype, given, (), _levels(plan, fits)),
                     history=(*plan.info.history, _record(truth_file, fits)),
                 )
-                with create_image(info, task.target, task.storage) as sink:
+                with (
+                    create_image(info, task.target, task.storage) as sink,
+                    _created(plan.uncertainty, task.uncertainty) as beside,
+                ):
                     rescale(restored, fits, sink)
+                    told = Uncertainty.of(restorer.package.spec, options)
+                    if beside and told and staged:
+                        with open_source(staged[0]) as uncertainty:
+                            rescale(uncertainty, told.refitted(fits), beside)
         except OSError as error:
             raise ImageError(f"{task.target} cannot be written: {error.strerror}") from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return Outcome(plan, info)
+
+
+def _created(
+    info: ImageInfo | None, file: tuple[Path, Storage] | None
+) -> AbstractContextManager[ImageSink | None]:
+    """The sink of what is told of the uncertainty, if anything is."""
+    return create_image(info, *file) if info and file else nullcontext()
 
 
 def _levels(plan: Plan, fits: tuple[Scale, ...]) -> list[Scale]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from care_bridge.errors import CareBridgeError, ConfigError, ImageError
 from care_bridge.images import Storage, is_image, is_image_name, list_images
+from care_bridge.images.storage import ending_of
 from care_bridge.runtime.manifest import (
     MANIFEST,
     Recipe,
@@ -27,12 +28,19 @@ SUFFIX_IN_SAME_FOLDER = "_restored"
 @dataclass(frozen=True)
 class Job:
     """An image to restore, the name it has in the output folder's manifest (its path below the
-    folder that was named), the image to write, and the one whose grey levels it is to have."""
+    folder that was named), the image to write, the one whose grey levels it is to have, and the
+    one to write beside it that tells its uncertainty."""
 
     source: Path
     name: str
     target: Path
     rescale_to: Path | None = None
+    uncertainty: Path | None = None
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """What is written."""
+        return (self.target,) if self.uncertainty is None else (self.target, self.uncertainty)
 
 
 @dataclass(frozen=True)
@@ -79,21 +87,23 @@ def find_jobs(
                 "folder"
             )
         jobs = [
-            Job(image, relative.name, output.file, _partner(relative, options))
+            Job(
+                image,
+                relative.name,
+                output.file,
+                _partner(relative, options),
+                _uncertainty(output.file, options),
+            )
             for image, relative in found.values()
         ]
     else:
         storage, folder = options.storage, output.folder.resolve()
-        jobs = [
-            Job(
-                image,
-                relative.as_posix(),
-                _target(image, relative, output.folder, storage),
-                _partner(relative, options),
-            )
-            for path, (image, relative) in found.items()
-            if not _is_result(path, folder, records)
-        ]
+        jobs = []
+        for path, (image, relative) in found.items():
+            if not _is_result(path, folder, records):
+                target = _target(image, relative, output.folder, storage)
+                second, partner = _uncertainty(target, options), _partner(relative, options)
+                jobs.append(Job(image, relative.as_posix(), target, partner, second))
         if not jobs and not may_be_empty:
             raise ImageError(
                 f"there is nothing to restore: what was named holds results in {output.folder} "
@@ -143,26 +153,28 @@ def conflicts(jobs: Sequence[Job], storage: Storage) -> dict[Job, CareBridgeErro
         except (ConfigError, ImageError) as error:
             found[job] = error
             continue
-        if job.target in taken:
-            found[job] = ImageError(
-                f"{taken[job.target]} and {job.source} would both be written to {job.target}: "
-                "restore them into different folders"
-            )
-        elif job.target.resolve() in sources:
-            found[job] = ImageError(
-                f"{job.target} is an image to be restored, and would be replaced: use another "
-                "output"
-            )
-        elif job.target.resolve() in truths:
-            found[job] = ImageError(
-                f"{job.target} is an image to rescale to, and would be replaced: use another output"
-            )
-        elif job.rescale_to and not job.rescale_to.exists():
+        if job.rescale_to and not job.rescale_to.exists():
             found[job] = ImageError(
                 f"{job.rescale_to} is not there, to which {job.source} is to be rescaled: put it "
                 "there, or name another folder"
             )
-        taken.setdefault(job.target, job.source)
+        for written in job.written:
+            if written in taken:
+                found[job] = ImageError(
+                    f"{taken[written]} and {job.source} would both be written to {written}: "
+                    "restore them into different folders"
+                )
+            elif written.resolve() in sources:
+                found[job] = ImageError(
+                    f"{written} is an image to be restored, and would be replaced: use another "
+                    "output"
+                )
+            elif written.resolve() in truths:
+                found[job] = ImageError(
+                    f"{written} is an image to rescale to, and would be replaced: use another "
+                    "output"
+                )
+            taken.setdefault(written, job.source)
     return found
 
 
@@ -197,8 +209,16 @@ def _images_in(folder: Path, options: RestoreOptions, may_be_empty: bool) -> lis
 
 
 def _is_result(image: Path, folder: Path, records: Records) -> bool:
-    """Whether the records of `folder` name an image, both resolved, as a result."""
-    return image.is_relative_to(folder) and bool(records.of(image.relative_to(folder).as_posix()))
+    """Whether the records of `folder` name an image, both resolved, as a result, or as what tells
+    the uncertainty of one."""
+    if not image.is_relative_to(folder):
+        return False
+    name = image.relative_to(folder).as_posix()
+    ending = ending_of(name)
+    restored, _, kind = name.removesuffix(ending).rpartition("_")
+    record = records.of(restored + ending)
+    told = record is not None and record.recipe.options.get("uncertainty") == kind
+    return told or bool(records.of(name))
 
 
 def _target(source: Path, relative: Path, folder: Path, storage: Storage) -> Path:
@@ -208,10 +228,18 @@ def _target(source: Path, relative: Path, folder: Path, storage: Storage) -> Pat
     target = folder / relative.with_name(storage.name(name))
     if not _is_beside(source, target):
         return target
-    ending = (
-        "".join(target.suffixes[-2:]) if target.stem.lower().endswith(".ome") else target.suffix
-    )
-    return target.with_name(target.name.removesuffix(ending) + SUFFIX_IN_SAME_FOLDER + ending)
+    return _with_suffix(target, SUFFIX_IN_SAME_FOLDER)
+
+
+def _uncertainty(target: Path, options: RestoreOptions) -> Path | None:
+    """The image beside a restored one that tells its uncertainty: of a.tif a_scale.tif."""
+    kind = options.uncertainty
+    return None if kind == "none" else _with_suffix(target, f"_{kind}")
+
+
+def _with_suffix(path: Path, suffix: str) -> Path:
+    ending = ending_of(path.name)
+    return path.with_name(path.name.removesuffix(ending) + suffix + ending)
 
 
 def _partner(relative: Path, options: RestoreOptions) -> Path | None:

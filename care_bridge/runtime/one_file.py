@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from care_bridge.errors import CareBridgeError
+from care_bridge.images import Storage
 from care_bridge.runtime.file_restoring import FileTask, Way, restore_in_this_process
 from care_bridge.runtime.jobs import Job, Output, target_name
 from care_bridge.runtime.manifest import (
@@ -94,7 +96,9 @@ class FileRestorer:
                 self.on_progress(job, done, total)
 
         storage = dataclasses.replace(self.restorer.options.storage, overwrite=overwrite)
-        task = FileTask(job.source, job.target, storage, job.rescale_to)
+        task = FileTask(
+            job.source, job.target, storage, job.rescale_to, self._uncertainty(job, storage)
+        )
         with named(job):
             outcome = self.way(self.restorer, task, begin, progress)
         seconds = time.perf_counter() - started
@@ -103,8 +107,19 @@ class FileRestorer:
             "tile": outcome.plan.grid.tile,
             "levels": _levels(outcome.plan),
             "device": self.restorer.device,
+            **({"uncertainty": str(job.uncertainty)} if job.uncertainty else {}),
         }
         return Restored(job, str(outcome.result.dtype), outcome.result.shape, seconds, figures)
+
+    def _uncertainty(self, job: Job, storage: Storage) -> tuple[Path, Storage] | None:
+        """The file of the uncertainty. What an interrupted run left of it without the result, which
+        appears last, is replaced."""
+        if job.uncertainty is None:
+            return None
+        known = self.manifest.records.of(target_name(job, self.output)) if self.manifest else None
+        return job.uncertainty, dataclasses.replace(
+            storage, overwrite=storage.overwrite or (known is not None and not job.target.exists())
+        )
 
     def _record(self, status: str, job: Job, state: SourceState, more: Mapping[str, Any]) -> None:
         if self.manifest is None:
