@@ -91,6 +91,9 @@ def assess(sample: Sample, request: Request, photons: float | None = None) -> As
     if "truth" not in blocks:
         return Assessment(sample.name, photons, (), unexplained=unexplained)
     truth = blocks["truth"]
+    reliability = None
+    if "members" in blocks and sample.whole_truth is not None:
+        reliability = _reliability(sample, sample.whole_truth, request)
     methods, settings = _methods(sample, request.baselines)
     rows = tuple(
         Row(sample.name, name, channel, frame, at, photons, settings.get(name, ""), figures)
@@ -110,9 +113,7 @@ def assess(sample: Sample, request: Request, photons: float | None = None) -> As
         profiles={name: profile(plane, line) for name, plane in planes.items()} if line else {},
         planes=planes if request.pictures else {},
         unexplained=unexplained,
-        reliability=_reliability(blocks["members"], truth, request)
-        if "members" in blocks
-        else None,
+        reliability=reliability,
     )
 
 
@@ -222,8 +223,11 @@ def _isotropy(
     }
 
 
-def _reliability(members: Block, truth: Block, request: Request) -> Reliability:
-    """In the target's normalised scale, a channel by its percentiles over all frames."""
+def _reliability(sample: Sample, whole_truth: Block, request: Request) -> Reliability:
+    """In the target's normalised scale, a channel by its percentiles over all frames of the whole
+    image: members were predicted for it, whatever region is compared."""
     percents = Percentiles(request.members_low, request.members_high, _EPS)
-    normalised = np.stack([percents.fit(channel).apply(channel) for channel in truth])
-    return calibration(normalised, laplaces_from_channels(members, len(truth)))
+    channels = zip(sample.blocks["truth"], whole_truth, strict=True)
+    normalised = np.stack([percents.fit(whole).apply(part) for part, whole in channels])
+    members = laplaces_from_channels(sample.blocks["members"], len(normalised))
+    return calibration(normalised, members)

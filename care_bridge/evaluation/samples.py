@@ -24,14 +24,16 @@ _LAYOUT = "CSTZYX"
 
 @dataclass(frozen=True)
 class Sample:
-    """One field of view. blocks: the image of each role ("truth", "restored", "input",
-    "members"). spacing: of the voxels along Z, Y and X; 1 where it is not known. factors: pixels of
-    the truth a pixel of the input along Z, Y and X, the slices of a projection aside."""
+    """One field of view. blocks: the compared region of each role's image ("truth", "restored",
+    "input", "members"). spacing: of the voxels along Z, Y and X; 1 where it is not known. factors:
+    pixels of the truth a pixel of the input along Z, Y and X, the slices of a projection aside.
+    whole_truth: the truth beyond the region, too, by which members are scaled; None without one."""
 
     name: str
     blocks: Mapping[str, Block]
     spacing: tuple[float, float, float]
-    factors: tuple[float, ...] = (1.0, 1.0, 1.0)
+    factors: tuple[float, ...]
+    whole_truth: Block | None
 
 
 def match_files(places: Mapping[str, Path]) -> list[dict[str, Path]]:
@@ -94,7 +96,9 @@ def read_sample(files: Mapping[str, Path], axes: str | None, region: Region) -> 
     main = "truth" if "truth" in images else "restored"
     size = images[main].calibration.voxel_size
     spacing = (size.get("Z", 1.0), size.get("Y", 1.0), size.get("X", 1.0))
-    return Sample(files[main].name, blocks, spacing, factors)
+    truth = images.get("truth")
+    whole_truth = as_block(truth.axes, truth.pixels) if truth else None
+    return Sample(files[main].name, blocks, spacing, factors, whole_truth)
 
 
 def as_block(axes: Axes, pixels: NDArray[np.generic]) -> Block:

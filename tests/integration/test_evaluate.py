@@ -165,6 +165,21 @@ def test_reliability_in_the_normalised_scale(
     assert found["narrow"] > 0.1
 
 
+def test_a_region_leaves_predictions_in_the_scale_of_the_whole_image(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The region is darker than the rest: its own percentiles are others."""
+    mean = np.tile(np.linspace(0, 1, 256), (256, 1))
+    truth = 1000 + 2000 * RNG.laplace(mean, 0.05)
+    low, high = np.percentile(truth, (2, 99.8))
+    drawn = [1000 + 2000 * mean - low, np.full(mean.shape, 2000 * 0.05)]
+    save(tmp_path / "t.tif", truth.astype(np.float32))
+    save(tmp_path / "m.tif", (np.stack(drawn) / (high - low)).astype(np.float32), axes="CYX")
+    files = ["--truth", tmp_path / "t.tif", "--members", tmp_path / "m.tif"]
+    said = as_json(capsys, *files, "--roi", "X=0:64")
+    assert said["images"][0]["reliability"]["error"] < 0.01
+
+
 def test_upsampling_and_projection_have_their_own_baseline(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
