@@ -22,6 +22,8 @@ from care_bridge.errors import ImageError
 Pixels = NDArray[np.float64]
 
 CONFIDENCES = tuple(np.round(np.arange(0.05, 0.951, 0.05), 2).tolist())
+CALIBRATED = 0.01
+"""Expected calibration errors below it are no errors."""
 _BISECTIONS = 60
 _QUANTILES = 16
 
@@ -127,10 +129,15 @@ class Reliability:
     @property
     def verdict(self) -> str:
         """What the curve says, in a word or two."""
-        bias = float(np.mean(np.subtract(self.accuracies, self.confidences)))
-        if abs(bias) < 0.01:
+        if self.error < CALIBRATED:
             return "calibrated"
-        return "intervals too wide" if bias > 0 else "intervals too narrow"
+        above = np.subtract(self.accuracies, self.confidences)
+        if abs(above.mean()) > self.error / 2:
+            return "intervals too wide" if above.mean() > 0 else "intervals too narrow"
+        # The curve crosses the diagonal: what is too much on one side is missing on the other.
+        if above[: len(above) // 2].mean() > 0:
+            return "intervals too wide in the middle, too narrow outside"
+        return "intervals too narrow in the middle, too wide outside"
 
 
 def calibration(truth: NDArray[np.generic], predicted: Laplaces) -> Reliability:

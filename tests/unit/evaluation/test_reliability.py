@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -102,6 +104,33 @@ def test_spread_and_disagreement_equal_integrals(members: list[tuple[float, floa
 
 def test_one_member_agrees_with_itself() -> None:
     assert not Laplaces(MEANS, SCALES).disagreement().any()
+
+
+@pytest.mark.parametrize(
+    ("draw", "verdict"),
+    [
+        pytest.param(lambda rng, size: rng.laplace(0, 1, size), "calibrated", id="itself"),
+        pytest.param(lambda rng, size: rng.laplace(0, 2, size), "intervals too narrow", id="twice"),
+        pytest.param(lambda rng, size: rng.laplace(0, 0.5, size), "intervals too wide", id="half"),
+        pytest.param(
+            lambda rng, size: rng.laplace(0, 1, size) * rng.choice([0.2, 3], size),
+            "intervals too wide in the middle, too narrow outside",
+            id="heavier-tails",
+        ),
+        pytest.param(
+            lambda rng, size: rng.uniform(-2, 2, size),
+            "intervals too narrow in the middle, too wide outside",
+            id="no-tails",
+        ),
+    ],
+)
+def test_the_verdict_is_that_of_the_whole_curve(
+    draw: Callable[[np.random.Generator, int], np.ndarray], verdict: str
+) -> None:
+    """Truth of five shapes, predicted as a Laplace distribution of scale 1."""
+    truth = draw(np.random.default_rng(0), 100_000)
+    predicted = Laplaces(np.zeros((1, truth.size)), np.ones((1, truth.size)))
+    assert calibration(truth, predicted).verdict == verdict
 
 
 def test_channels_are_members_of_means_and_scales() -> None:
