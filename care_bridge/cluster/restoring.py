@@ -8,7 +8,9 @@ worker was lost is done again by another.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,11 +28,12 @@ from care_bridge.images import open_source
 from care_bridge.images.source import Box, ImageSink
 from care_bridge.images.storage import ZARR_SUFFIX
 from care_bridge.images.zarr_folder import discard
-from care_bridge.images.zarr_sink import ZarrSink, finish_zarr, open_for_regions, prepare_zarr
+from care_bridge.images.zarr_sink import finish_zarr, open_for_regions, prepare_zarr
 from care_bridge.package.package import load_package
-from care_bridge.runtime.file_restoring import FileTask, Outcome
+from care_bridge.runtime.file_restoring import FileTask, Outcome, plan_file
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.plan import Plan
+from care_bridge.runtime.planner import automatic_memory
 from care_bridge.runtime.restorer import Progress, Restorer
 
 if TYPE_CHECKING:
@@ -75,13 +78,18 @@ def restore_on_cluster(
             "rescale_to needs the whole result, which no worker has: leave it out, or restore "
             "without a cluster"
         )
+    if task.uncertainty is not None:
+        raise ConfigError(
+            "uncertainty is a second image, and workers write one: restore without a cluster"
+        )
     if not task.target.name.lower().endswith(ZARR_SUFFIX):
         raise ImageError(
             f"{task.target} cannot be written by several workers: use format zarr, or a name in "
             f"{ZARR_SUFFIX}"
         )
-    with open_source(task.source, restorer.options.axes) as image:
-        plan = restorer.plan(image, sink=ZarrSink.memory)
+    options = dataclasses.replace(restorer.options, memory=_share_of_memory(client, restorer))
+    with open_source(task.source, options.axes) as image:
+        plan = plan_file(restorer.with_options(options), task, image)
     package, target = restorer.package, task.target.absolute()
     begin()
     partial = prepare_zarr(plan.info, target, task.storage)
@@ -91,7 +99,7 @@ def restore_on_cluster(
         partial,
         package.source.absolute(),
         package.spec.rdf_sha256,
-        restorer.options,
+        options,
         plan,
     )
     try:
@@ -102,6 +110,15 @@ def restore_on_cluster(
     finally:
         discard(partial)
     return Outcome(plan, plan.info)
+
+
+def _share_of_memory(client: Client, restorer: Restorer) -> int | None:
+    """What each of a machine's workers may use of the memory that the machine has for them."""
+    most = restorer.options.memory
+    if restorer.device != "cpu" and most is None:
+        return None
+    hosts = Counter(worker["host"] for worker in client.scheduler_info()["workers"].values())
+    return (most or automatic_memory()) // max(hosts.values())
 
 
 def _run(client: Client, job: ClusterJob, regions: list[Region], progress: Progress) -> None:

@@ -74,6 +74,11 @@ class ImageInfo:
         """The shape in STCZYX order; 1 for axes that the image does not have."""
         return tuple(self.sizes.get(axis, 1) for axis in CANONICAL)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its pixels."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
     def replace(self, **changes: Any) -> ImageInfo:
         """A copy with these fields changed."""
         return replace(self, **changes)

@@ -69,10 +69,9 @@ class ImageInMemory:
     It shares its pixels with the array it was made of where that is contiguous in STCZYX order.
     """
 
-    memory = 0
-
     def __init__(self, image: Image) -> None:
         self.info = image.info
+        self.memory = image.pixels.nbytes
         self._pixels = image.axes.to(image.pixels, CANONICAL)
         self.pieces = self._pixels.shape
 

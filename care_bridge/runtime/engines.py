@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ _TO_CHECK = {
 # Measured on U-Nets of 4 to 32 first filters: OpenVINO took 1.15 to 1.35 of ONNX Runtime's memory
 # in 3D, 0.54 to 0.80 in 2D, and less than ONNX Runtime in bf16.
 _OPENVINO_MEMORY_3D = 1.35
+_OPENVINO_DEVICES = re.compile(r"(CPU|NPU|GPU(\.[0-9]+)?)?")
 _NEEDED = {
     "tf32": "an NVIDIA GPU (device cuda)",
     "bf16": "OpenVINO on a CPU that has bf16 (extra openvino, device openvino)",
@@ -77,6 +79,12 @@ def engines(
     providers and its version. DeviceError where this installation, or the precision, has none.
     """
     kind, _, which = device.partition(":")
+    if kind == "openvino" and not _OPENVINO_DEVICES.fullmatch(which := which.upper()):
+        # ONNX Runtime would take its CPU without a word
+        raise DeviceError(
+            f"device {device}: OpenVINO knows no such one, use openvino, openvino:GPU, "
+            "openvino:GPU.1 or openvino:NPU"
+        )
     kinds = _AUTO if device == "auto" else (kind,)
     installed = [each for each in kinds if _PROVIDERS[each] in available]
     if not installed:

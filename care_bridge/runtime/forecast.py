@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from care_bridge.errors import CareBridgeError
-from care_bridge.images import open_source, sink_memory
+from care_bridge.images import open_source
 from care_bridge.images.image import ImageInfo
 from care_bridge.package.package import Package, load_package
 from care_bridge.runtime.batch import BatchWork, sort_jobs
 from care_bridge.runtime.blocks import blocks
+from care_bridge.runtime.file_restoring import FileTask, plan_file
 from care_bridge.runtime.jobs import Job, Output, check_jobs, find_jobs, records_of
 from care_bridge.runtime.manifest import Recipe
 from care_bridge.runtime.one_file import name_file, named
@@ -78,9 +79,9 @@ def _forecasts(
     for job in work.jobs:
         try:
             with open_source(job.source, restorer.options.axes) as source, named(job):
-                info, storage = source.info, restorer.options.storage
-                held = sink_memory(info.container, job.target, storage)
-                plan = restorer.plan(source, sink=held)
+                storage = restorer.options.storage
+                task = FileTask(job.source, job.target, storage, job.rescale_to)
+                plan, info = plan_file(restorer, task, source), source.info
                 if seconds_per_pixel is None:
                     seconds_per_pixel = _measure(restorer, plan)
         except CareBridgeError as error:

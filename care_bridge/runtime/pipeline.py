@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ def overlapped(
     load: Callable[[Work], Loaded],
     compute: Callable[[Work, Loaded], Result],
     store: Callable[[Work, Result], None],
-) -> Iterator[Work]:
+) -> Generator[Work]:
     """Do all works in their order, and give each one when it is computed.
 
     While one is computed, in the caller's thread, the next is loaded in a second one and the one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import subprocess
 from bisect import bisect_left
@@ -25,6 +26,7 @@ GIB = 1 << 30
 # progress coarse.
 _LARGEST_BUDGET = 4 * GIB
 _GPU_BUDGET = 2 * GIB
+_DRIVER_SECONDS = 10.0
 # For what Python and the engine need besides what is counted: threads, small buffers.
 _RESERVE = 32 * MIB
 _FLOAT = 4
@@ -61,37 +63,56 @@ def automatic_memory(kept: int = 0) -> int:
     return min((psutil.virtual_memory().available + kept) // 2, _LARGEST_BUDGET)
 
 
+@dataclass(frozen=True)
+class Before:
+    """A loaded model before its first tile: what the engine keeps later for the next tile is no
+    reason to plan that smaller.
+
+    device: where it computes. factor: its engine's memory in parts of the package's
+    memory_per_pixel. used: bytes of main memory that the program held. free: bytes that were free
+    on an NVIDIA GPU, 0 where nobody knows.
+    """
+
+    device: str
+    factor: float
+    used: int
+    free: int
+
+    @classmethod
+    def now(cls, device: str, factor: float) -> Before:
+        """As it is now."""
+        return cls(device, factor, program_memory(), _free_on_gpu(device))
+
+
 def tile_memory(
     spec: ModelSpec,
-    device: str,
+    before: Before,
     most: int | None,
     source: ImageSource,
     result: ImageInfo,
-    used: int,
     sink: int,
-    beside: int = 0,
+    beside: int,
 ) -> TileMemory:
-    """What a tile may cost on `device`, so that the program uses at most `most` bytes (None: half
-    of what is free, so that the user's other programs go on).
+    """What a tile may cost, so that the program uses at most `most` bytes of main memory, or of a
+    GPU's (None: half of what is free, so that the user's other programs go on; a cautious constant
+    on a GPU of which that is not known).
 
-    used: bytes that the program held before the model's first tile. What it holds more now is
-    what the engine keeps for the next tile, so that the tiles of a second image are those of the
-    first. sink: bytes that the result's sink will hold. beside: bytes of main memory for each pixel
-    besides those of input and output. On an NVIDIA GPU None takes half of what is
-    free on it, on others a cautious constant.
+    sink: bytes that the result's sink will hold. beside: bytes of main memory for each pixel
+    besides those of input and output.
     """
-    engine = spec.memory_per_pixel or _UNKNOWN_MEMORY_PER_PIXEL
+    engine = (spec.memory_per_pixel or _UNKNOWN_MEMORY_PER_PIXEL) * before.factor
     if spec.procedure.combination:
         engine *= _share_of_a_plane(spec, source.info)
-    if device != "cpu":
-        return TileMemory(engine, most or _free_on_gpu(device) // 2 or _GPU_BUDGET, 0)
-    base = used + source.memory + sink + _RESERVE
+    if before.device != "cpu":
+        automatic = min(before.free // 2, _LARGEST_BUDGET) or _GPU_BUDGET
+        return TileMemory(engine, most or automatic, 0)
+    base = before.used + source.memory + sink + _RESERVE
     # Two tiles are in memory as they are read and normalised, two as they come and are written.
     read = spec.channels_in * (source.info.dtype.itemsize + _FLOAT)
     if spec.procedure.zoom:
         read += spec.channels_in * _ZOOMING
     written = spec.channels_out * (result.dtype.itemsize + _FLOAT) + beside
-    kept = max(program_memory() - used, 0)
+    kept = max(program_memory() - before.used, 0)
     budget = automatic_memory(kept) if most is None else most - base
     return TileMemory(engine + read + written, budget, base)
 
@@ -114,7 +135,19 @@ def _free_on_gpu(device: str) -> int:
         return 0
     asked = ["--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     number = device.partition(":")[2]
-    told = subprocess.run([tool, *asked, "-i", number], capture_output=True, text=True, check=False)
+    # The engine counts the GPUs that it may see, the driver all of them, by number or by UUID.
+    visible = [each.strip() for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    which = visible[int(number)] if int(number) < len(visible) and any(visible) else number
+    try:
+        told = subprocess.run(
+            [tool, *asked, "-i", which],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_DRIVER_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return 0
     return int(told.stdout) * MIB if told.stdout.strip().isdecimal() else 0
 
 

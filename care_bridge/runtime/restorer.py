@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from care_bridge.runtime.plan import (
     result_info,
     warn_of_spacing,
 )
-from care_bridge.runtime.planner import plan_tiles, program_memory, tile_memory
+from care_bridge.runtime.planner import Before, plan_tiles, tile_memory
 from care_bridge.runtime.precision import precision_line
 from care_bridge.runtime.scaling import ImageScales, fit_scales
 from care_bridge.runtime.session import Session
@@ -64,7 +65,7 @@ class Restorer:
         )
         self.device = self.session.device
         self._device_told = False
-        self._used = program_memory()
+        self._before = Before.now(self.device, self.session.memory_factor)
 
     def with_options(self, options: RestoreOptions) -> Restorer:
         """The same loaded model with other options; the device and the precision stay as they
@@ -78,17 +79,19 @@ class Restorer:
         source: ImageSource,
         window: Mapping[str, slice] | None = None,
         progress: Progress | None = None,
-        sink: int = 0,
+        sink: int | None = None,
     ) -> Plan:
         """What will be done to the image of `source`, or to a window of it (by axis S, T, Z, Y or X
         with explicit bounds): normalised as the whole image, with the halo around it.
 
         Reads the image once, for its percentiles; `progress` is called with the pixels read and
-        those to be read. sink: bytes that the result's sink will hold (`images.sink_memory`).
+        those to be read. sink: bytes that the result's sink will hold (`images.sink_memory`);
+        None: the whole result.
         Raises AxesError, ImageError or TilingError where this model cannot restore it, and
         OutOfMemoryError where no tile fits the memory.
         """
         spec, given = self.package.spec, source.info
+        check_pixel_type(given.dtype, "the image")
         channels = chosen_channels(given, self.options.channels)
         check_model(spec, given, channels)
         warn_of_spacing(spec, given)
@@ -139,9 +142,11 @@ class Restorer:
         finer = zoomed(source, spec.procedure.zoom)
         runner = TileRunner(spec, self.session, finer, plan, sink, self.options, beside)
         steps = overlapped(runner.works(), runner.load, runner.compute, runner.store)
-        for done, _ in enumerate(steps, 1):
-            if progress:
-                progress(done, runner.count)
+        # Closed at once where `progress` raises: nothing may be written after that.
+        with closing(steps):
+            for done, _ in enumerate(steps, 1):
+                if progress:
+                    progress(done, runner.count)
 
     def restore_image(
         self,
@@ -207,7 +212,7 @@ class Restorer:
         self._device_told = True
 
     def _grid(
-        self, source: ImageSource, result: ImageInfo, kept: Mapping[str, slice], sink: int
+        self, source: ImageSource, result: ImageInfo, kept: Mapping[str, slice], sink: int | None
     ) -> tuple[TileGrid, int]:
         """The tiles of each block, and the bytes that the program will use with them."""
         spec = self.package.spec
@@ -217,7 +222,8 @@ class Restorer:
         most = self.options.memory
         told = Uncertainty.of(spec, self.options)
         beside = told.bytes_per_pixel(spec) if told else 0
-        memory = tile_memory(spec, self.device, most, source, result, self._used, sink, beside)
+        held = result.nbytes if sink is None else sink
+        memory = tile_memory(spec, self._before, most, source, result, held, beside)
         if self.options.tile is not None:
             grid = TileGrid.fit(sizes, limits, self.options.tile, window)
         else:

@@ -1,5 +1,7 @@
 """The Restorer against a direct computation: numpy and a bare ONNX Runtime session, whole image."""
 
+import threading
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -303,3 +305,18 @@ def test_cuda_without_cuda_is_an_error(packages):
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(DeviceError, match="no CUDA"):
         restore(picture((40, 40)), axes="YX", package=packages["2D"], device="cuda")
+
+
+def test_nothing_goes_on_when_progress_raised(tmp_path):
+    """As on Ctrl-C, or on Escape in Fiji: the caller may remove the result at once."""
+    image = Image(np.random.default_rng(0).poisson(90, (300, 300)).astype(np.uint16), Axes("YX"))
+    restorer = Restorer(tiny_package(tmp_path / "p"), RestoreOptions(tile={"Y": 64, "X": 64}))
+
+    def interrupt(done, tiles):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as kept:  # with its traceback, which holds the frames
+        restorer.restore_image(image, interrupt)
+    assert kept.tb is not None
+    alive = [thread.name for thread in threading.enumerate() if "care_bridge" in thread.name]
+    assert alive == []

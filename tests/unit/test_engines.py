@@ -22,6 +22,12 @@ TAKEN = {
     "second-gpu": ("cuda:1", "float32", GPU_BUILD, [("cuda", "cuda:1")]),
     "openvino-gpu": ("openvino:GPU", "fp16", OPENVINO_BUILD, [("openvino", "openvino:GPU")]),
     "openvino-cpu": ("openvino:CPU", "bf16", OPENVINO_BUILD, [("openvino", "cpu")]),
+    "openvino-lower-case": (
+        "openvino:gpu.1",
+        "fp16",
+        OPENVINO_BUILD,
+        [("openvino", "openvino:GPU.1")],
+    ),
     "directml": ("directml", "float32", DIRECTML_BUILD, [("directml", "directml")]),
 }
 
@@ -29,6 +35,12 @@ TAKEN = {
 REFUSED = {
     "no-cuda": ("cuda", "float32", CPU_BUILD, "no CUDA: install the extra gpu"),
     "no-openvino": ("openvino", "float32", GPU_BUILD, "no OpenVINO: install the extra openvino"),
+    "openvino-misspelt": (
+        "openvino:GPUU",
+        "float32",
+        OPENVINO_BUILD,
+        "knows no such .*openvino:GPU",
+    ),
     "no-directml": ("directml", "float32", CPU_BUILD, "onnxruntime-directml .*untested"),
     "tf32-on-cpu": ("cpu", "tf32", GPU_BUILD, "needs an NVIDIA GPU"),
     "tf32-without-gpu": ("auto", "tf32", CPU_BUILD, "needs an NVIDIA GPU"),

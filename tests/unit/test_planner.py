@@ -9,7 +9,9 @@ from care_bridge.errors import OutOfMemoryError
 from care_bridge.images.image import Image
 from care_bridge.images.source import ImageInMemory
 from care_bridge.package.package import load_package
-from care_bridge.runtime.planner import GIB, MIB, plan_tiles, tile_memory
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.planner import GIB, MIB, Before, plan_tiles, tile_memory
+from care_bridge.runtime.restorer import Restorer
 from care_bridge.tiling import AxisLimits, TileGrid
 
 CARE_2D = {"Y": AxisLimits(4, 4, 40), "X": AxisLimits(4, 4, 40)}
@@ -50,17 +52,49 @@ def test_memory_below_the_smallest_tile_is_an_error_that_says_what_is_needed():
 
 
 @pytest.mark.parametrize(
-    ("told", "budget"),
-    [("10000", 5000 * MIB), ("[N/A]", 2 * GIB), ("", 2 * GIB)],
-    ids=["free", "not told", "nothing"],
+    ("told", "visible", "device", "budget"),
+    [
+        pytest.param("7000", "", "cuda:1", 3500 * MIB, id="free"),
+        pytest.param("7000", "3,1", "cuda:1", 3500 * MIB, id="by its own number"),
+        pytest.param("7000", "1", "cuda:0", 3500 * MIB, id="the only visible one"),
+        pytest.param("80000", "", "cuda:1", 4 * GIB, id="more than tiles gain from"),
+        pytest.param("[N/A]", "", "cuda:1", 2 * GIB, id="not told"),
+        pytest.param("", "", "cuda:1", 2 * GIB, id="nothing"),
+        pytest.param("7000", "", "cuda:0", 2 * GIB, id="another one"),
+    ],
 )
-def test_on_a_gpu_half_of_what_its_driver_says_is_free(tmp_path, monkeypatch, told, budget):
+def test_on_a_gpu_half_of_what_its_driver_says_is_free(
+    tmp_path, monkeypatch, told, visible, device, budget
+):
     tool = tmp_path / "nvidia-smi"
     tool.write_text(f'#!/bin/sh\n[ "$4" = 1 ] && echo "{told}"\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    before = Before.now(device, 1.0)
+    tool.unlink()  # asked once: what the engine keeps is not free any more, but its own
     spec = load_package("denoise-2d").spec
     source = ImageInMemory(Image(np.zeros((9, 9), np.uint8), Axes("YX")))
-    memory = tile_memory(spec, "cuda:1", None, source, source.info, 0, 0)
-    assert memory.budget == budget
-    assert tile_memory(spec, "cuda:1", GIB, source, source.info, 0, 0).budget == GIB
+    assert tile_memory(spec, before, None, source, source.info, 0, 0).budget == budget
+    assert tile_memory(spec, before, GIB, source, source.info, 0, 0).budget == GIB
+
+
+def test_an_engine_that_needs_more_gets_smaller_tiles():
+    spec = load_package("denoise-2d").spec
+    source = ImageInMemory(Image(np.zeros((9, 9), np.uint8), Axes("YX")))
+    costs = [
+        tile_memory(spec, Before("cpu", factor, 0, 0), GIB, source, source.info, 0, 0).per_pixel
+        for factor in (1.0, 1.35)
+    ]
+    assert costs[1] - costs[0] == pytest.approx(0.35 * spec.memory_per_pixel)
+
+
+def test_images_in_memory_count():
+    """What a program holds anyway leaves less for tiles."""
+    pixels = np.zeros((2048, 2048), np.float32)
+    source = ImageInMemory(Image(pixels, Axes("YX")))
+    restorer = Restorer("denoise-2d", RestoreOptions(memory=GIB, device="cpu"))
+    in_memory, to_disk = restorer.plan(source), restorer.plan(source, sink=0)
+    assert in_memory.memory >= 2 * pixels.nbytes
+    tiles = [math.prod(plan.grid.tile.values()) for plan in (in_memory, to_disk)]
+    assert tiles[0] < tiles[1]
