@@ -96,10 +96,7 @@ class Percentiles:
     inverted: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low < self.high <= 100:
-            raise ConfigError(
-                f"percentiles {self.low:g} and {self.high:g} do not satisfy 0 <= low < high <= 100"
-            )
+        check_percentiles(self.low, self.high)
 
     def scale(self, lo: float, hi: float) -> ScaleRange:
         """The scale that sends grey level `lo` to 0 and `hi` to 1, but for eps."""
@@ -117,6 +114,12 @@ class FixedScale:
 
     before: tuple[Scale, ...]
     after: tuple[Scale, ...]
+
+
+def check_percentiles(low: float, high: float) -> None:
+    """Raise ConfigError unless 0 <= low < high <= 100."""
+    if not 0 <= low < high <= 100:
+        raise ConfigError(f"percentiles {low:g} and {high:g} do not satisfy 0 <= low < high <= 100")
 
 
 def percentiles(pixels: NDArray[np.generic], percents: Sequence[float]) -> tuple[float, ...]:

@@ -202,7 +202,7 @@ def write_bad_inputs(folder, package):
     (folder / "none").mkdir()
     (folder / "none" / "notes.txt").write_text("nothing here")
     (folder / "no-package.zip").write_bytes(whole)
-    cut = tiny_package(folder / "cut-model")
+    cut = tiny_package(folder / "cut-model", name="A network whose file is cut")
     weights = (cut / "weights.onnx").read_bytes()
     (cut / "weights.onnx").write_bytes(weights[: len(weights) // 2])
 

@@ -1,3 +1,6 @@
+import math
+from pathlib import Path
+
 import pytest
 
 from care_bridge.errors import ConfigError
@@ -40,4 +43,75 @@ def test_unusable_options_are_one_clear_line(texts, says):
     with pytest.raises(ConfigError) as caught:
         RestoreOptions.parse(texts)
     assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+TAKEN = [
+    ("tile", "32,64,64", {"Z": 32, "Y": 64, "X": 64}),
+    ("memory", "1GiB", 1 << 30),
+    ("memory", 1 << 30, 1 << 30),
+    ("normalize", "per-frame", "per-frame"),
+    ("normalize", (100, 2500), (100.0, 2500.0)),
+    ("normalize", "100,2500", (100.0, 2500.0)),
+    ("percentile_low", "2", 2.0),
+    ("percentile_high", 99, 99.0),
+    ("channels", "DAPI", ("DAPI",)),
+    ("channels", "DAPI, 2", ("DAPI", "2")),
+    ("channels", (1, "GFP"), ("1", "GFP")),
+    ("confidence", "0.5", 0.5),
+    ("samples", "4", 4),
+    ("rescale_to", "x.tif", Path("x.tif")),
+    ("axes", "zyx", "ZYX"),
+    ("overwrite", "no", False),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"), TAKEN, ids=[f"{name}={value}" for name, value, _ in TAKEN]
+)
+def test_values_and_texts_are_taken_alike(name, value, kept):
+    options = RestoreOptions(**{name: value})
+    assert getattr(options, name) == kept
+    assert type(getattr(options, name)) is type(kept)
+
+
+NONE_OF_ITS_KIND = [
+    ("tile", {"Y": True}),
+    ("memory", math.inf),
+    ("memory", True),
+    ("memory", "much"),
+    ("device", None),
+    ("precision", None),
+    ("dtype", 16),
+    ("range", (0, 1)),
+    ("normalize", 100),
+    ("normalize", (1, 2, 3)),
+    ("normalize", ("low", "high")),
+    ("normalize", (2500, 100)),
+    ("normalize", (0, math.nan)),
+    ("percentile_low", "two"),
+    ("percentile_high", math.nan),
+    ("ignore_zeros", 1),
+    ("channels", 1),
+    ("channels", (1.5,)),
+    ("channels", (0,)),
+    ("channels", "1,,2"),
+    ("confidence", 1),
+    ("samples", 2.5),
+    ("rescale_to", 5),
+    ("format", None),
+    ("compression", "lzw"),
+    ("axes", "QQ"),
+    ("axes", ("Y", "X")),
+    ("overwrite", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), NONE_OF_ITS_KIND, ids=[f"{name}={value}" for name, value in NONE_OF_ITS_KIND]
+)
+def test_any_other_value_is_one_clear_line(name, value):
+    with pytest.raises(ConfigError) as caught:
+        RestoreOptions(**{name: value})
+    assert name.split("_")[0] in str(caught.value)
     assert "\n" not in str(caught.value)
