@@ -34,7 +34,8 @@ from care_bridge.runtime.file_restoring import FileTask, Outcome, plan_file
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.plan import Plan
 from care_bridge.runtime.planner import automatic_memory
-from care_bridge.runtime.restorer import Progress, Restorer
+from care_bridge.runtime.progress import Progress
+from care_bridge.runtime.restorer import Restorer
 
 if TYPE_CHECKING:
     from distributed import Client, Future

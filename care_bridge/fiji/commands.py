@@ -36,7 +36,8 @@ from care_bridge.package.store import bundled_models
 from care_bridge.runtime.batch import restore_files
 from care_bridge.runtime.check import check_package
 from care_bridge.runtime.file_restoring import FileTask, Outcome, restore_in_this_process
-from care_bridge.runtime.restorer import Progress, Restorer
+from care_bridge.runtime.progress import Progress
+from care_bridge.runtime.restorer import Restorer
 
 
 def restore_active(given: Mapping[str, str]) -> None:

@@ -19,7 +19,8 @@ from care_bridge.fiji.sessions import restorer_for
 from care_bridge.fiji.source import ImagePlusSource
 from care_bridge.images.image import Image
 from care_bridge.images.source import ImageInMemory
-from care_bridge.runtime.restorer import Progress, Restorer
+from care_bridge.runtime.progress import Progress
+from care_bridge.runtime.restorer import Restorer
 
 
 def restore_imageplus(imp: Any, given: Mapping[str, str]) -> Any:

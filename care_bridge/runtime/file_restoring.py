@@ -16,8 +16,9 @@ from care_bridge.images.image import ImageInfo
 from care_bridge.images.source import ImageSink, ImageSource
 from care_bridge.normalization import Scale, ScaleRange
 from care_bridge.runtime.plan import Plan
+from care_bridge.runtime.progress import Progress
 from care_bridge.runtime.rescaling import fit_to_truth, rescale
-from care_bridge.runtime.restorer import Progress, Restorer
+from care_bridge.runtime.restorer import Restorer
 from care_bridge.runtime.result_type import result_type
 from care_bridge.runtime.uncertainty import Uncertainty
 

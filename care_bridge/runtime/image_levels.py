@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from care_bridge.errors import ImageError
 from care_bridge.images.source import Box, ImageSource, boxes_of
 from care_bridge.levels import Levels, measure, passes
+from care_bridge.runtime.progress import Progress
 
 # Pixels read at a time: 16 MiB of float32.
 BLOCK = 1 << 22
-
-Progress = Callable[[int, int], None]
 
 
 def image_levels(

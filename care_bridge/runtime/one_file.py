@@ -25,7 +25,6 @@ from care_bridge.runtime.manifest import (
     Record,
     SourceState,
 )
-from care_bridge.runtime.plan import Plan
 from care_bridge.runtime.restorer import Restorer
 
 BatchProgress = Callable[[Job, int, int], None]
@@ -105,7 +104,7 @@ class FileRestorer:
         figures = {
             "tiles": tiles,
             "tile": outcome.plan.grid.tile,
-            "levels": _levels(outcome.plan),
+            "levels": outcome.plan.scales.levels,
             "device": self.restorer.device,
             **({"uncertainty": str(job.uncertainty)} if job.uncertainty else {}),
         }
@@ -137,13 +136,6 @@ def is_disk_full(error: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
-
-
-def _levels(plan: Plan) -> list[list[float]]:
-    """The grey levels that the network took as 0 and 1: of each channel, in each sample and in
-    each frame that has its own."""
-    scales = [scale for sample in plan.scales.all() for scale in sample.before]
-    return [[scale.offset, scale.offset + scale.gain] for scale in scales]
 
 
 def name_file(error: CareBridgeError, job: Job) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -11,12 +10,11 @@ from care_bridge.errors import ImageError
 from care_bridge.evaluation.least_squares import Moments
 from care_bridge.images.source import ImageSink, ImageSource, boxes_of, whole
 from care_bridge.normalization import Scale
+from care_bridge.runtime.progress import Progress
 from care_bridge.runtime.scaling import scale_back
 
 # Pixels read at a time from each of the two images; about 40 bytes are needed for each.
 _BLOCK = 1 << 20
-
-Progress = Callable[[int, int], None]
 
 
 def fit_to_truth(

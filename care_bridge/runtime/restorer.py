@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,13 @@ from care_bridge.runtime.plan import (
 )
 from care_bridge.runtime.planner import Before, plan_tiles, tile_memory
 from care_bridge.runtime.precision import precision_line
+from care_bridge.runtime.progress import Progress
 from care_bridge.runtime.scaling import ImageScales, fit_scales
 from care_bridge.runtime.session import Session
 from care_bridge.runtime.tiles import TileRunner
 from care_bridge.runtime.uncertainty import Uncertainty
 from care_bridge.runtime.zoomed import zoomed
 from care_bridge.tiling import TileGrid
-
-Progress = Callable[[int, int], None]
 
 _WASTEFUL_SHARE = 5
 _RANGES_RECORDED = 8
@@ -233,8 +232,7 @@ class Restorer:
     def _record(self, scales: ImageScales) -> str:
         """A line for the image's history: which model, and what was done to the grey levels."""
         spec, options = self.package.spec, self.options
-        fitted = [scale for sample in scales.all() for scale in sample.before]
-        ranges = [f"{scale.offset:.6g}..{scale.offset + scale.gain:.6g}" for scale in fitted]
+        ranges = [f"{low:.6g}..{high:.6g}" for low, high in scales.levels]
         more = (
             f" and {len(ranges) - _RANGES_RECORDED} more" if len(ranges) > _RANGES_RECORDED else ""
         )

@@ -19,8 +19,9 @@ from care_bridge.images.source import ImageSource
 from care_bridge.levels import Levels
 from care_bridge.normalization import UNCHANGED, FixedScale, Percentiles, Scale, chunks
 from care_bridge.package.spec import ModelSpec
-from care_bridge.runtime.image_levels import Progress, image_levels
+from care_bridge.runtime.image_levels import image_levels
 from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.progress import Progress
 from care_bridge.runtime.result_type import full_type, normalized_type, result_type
 
 _EXTREMES = (0.0, 100.0)
@@ -75,6 +76,13 @@ class ImageScales:
     def all(self) -> tuple[SampleScales, ...]:
         """Those of all frames that have their own, in the order of samples and frames."""
         return tuple(itertools.chain.from_iterable(self.samples))
+
+    @property
+    def levels(self) -> tuple[tuple[float, float], ...]:
+        """The grey levels that the network takes as 0 and 1: of each channel, in each frame that
+        has its own."""
+        scales = itertools.chain.from_iterable(sample.before for sample in self.all())
+        return tuple((scale.offset, scale.offset + scale.gain) for scale in scales)
 
 
 def fit_scales(
