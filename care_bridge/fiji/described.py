@@ -57,7 +57,14 @@ COLUMNS = {
 }
 
 _BETWEEN = ";"
-_CHOSEN_BY_PREVIEW = ("percentile_low", "percentile_high", "with_raw")
+_NOT_IN_PREVIEW = (
+    "percentile_low",
+    "percentile_high",
+    "with_raw",
+    "uncertainty",
+    "confidence",
+    "samples",
+)
 _MAGENTA, _GREEN = (1, 0, 1), (0, 1, 0)
 
 PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
@@ -93,7 +100,7 @@ PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
             "2,99.8;0.1,99.9; empty: the package's",
             "",
         ),
-        *(each for each in restoring(files=False) if each.name not in _CHOSEN_BY_PREVIEW),
+        *(each for each in restoring(files=False) if each.name not in _NOT_IN_PREVIEW),
     ),
     EVALUATE: (
         Parameter("truth", "the good image: title of an open image, or a file", kind="file"),

@@ -36,7 +36,7 @@ def preview(given: Mapping[str, str]) -> None:
     with locked(imp):
         for label, variant in preview_variants(given).items():
             with status_bar(f"{PREVIEW}: {label}") as bar:
-                panels[label] = restored_part(
+                panels[label], _ = restored_part(
                     restorer_for(variant), source, window, bar.reading, bar.tiles
                 )
     result = to_imageplus(side_by_side(panels), f"{imp.getTitle()}: preview")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jpype import JClass
+
 from care_bridge.errors import FijiError
 from care_bridge.fiji.described import RESTORE, RESULTS, SUFFIX
 from care_bridge.fiji.open_images import is_open, locked
@@ -25,7 +27,8 @@ from care_bridge.runtime.restorer import Restorer
 
 def restore_imageplus(imp: Any, given: Mapping[str, str]) -> Any:
     """Restore an image, or the rectangle that is selected in it, and show the result, which is
-    returned: a new ij.ImagePlus, or `imp` where it was replaced.
+    returned: a new ij.ImagePlus, or `imp` where it was replaced. What is told of its uncertainty is
+    shown as an image of its own; the result is the active one.
 
     given: values of its parameters. Raises Restorer's errors, and FijiError where `imp` cannot be
     replaced, or is closed before it is.
@@ -48,8 +51,14 @@ def restore_imageplus(imp: Any, given: Mapping[str, str]) -> Any:
                 )
             bar.tiles(done, total)
 
-        restored = restored_part(restorer, ImagePlusSource(imp), window, bar.reading, tiles)
-    return show_result(imp, restored, how, given.get("suffix", SUFFIX), window)
+        restored, told = restored_part(restorer, ImagePlusSource(imp), window, bar.reading, tiles)
+    suffix = given.get("suffix", SUFFIX)
+    if told:
+        show_result(imp, told, "new", f"{suffix}_{restorer.options.uncertainty}", window)
+    result = show_result(imp, restored, how, suffix, window)
+    if told and how == "replace":
+        JClass("ij.IJ").selectWindow(imp.getID())
+    return result
 
 
 def restored_part(
@@ -58,14 +67,17 @@ def restored_part(
     window: Mapping[str, slice] | None,
     on_reading: Progress,
     on_tile: Progress,
-) -> Image:
-    """What the restorer makes of an image, or of a window of it.
+) -> tuple[Image, Image | None]:
+    """What the restorer makes of an image, or of a window of it; and what is told of its
+    uncertainty, if anything is.
 
     KeyboardInterrupt where Escape is pressed; FijiError where ImageJ has no room for the result.
     """
     with stoppable(restorer.session.cancel):
         plan = restorer.plan(source, window, on_reading)
-        check_room(plan.info)
-        sink = ImageInMemory.empty(plan.info)
-        restorer.restore(source, plan, sink, on_tile)
-    return sink.image
+        infos = [plan.info] if plan.uncertainty is None else [plan.info, plan.uncertainty]
+        for info in infos:
+            check_room(info)
+        sink, *beside = map(ImageInMemory.empty, infos)
+        restorer.restore(source, plan, sink, on_tile, *beside)
+    return sink.image, beside[0].image if beside else None
