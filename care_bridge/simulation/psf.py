@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+from scipy.optimize import minimize_scalar
 
 from care_bridge.errors import ConfigError
 
@@ -25,6 +26,10 @@ MODES = ("tilt_y", "tilt_x", "astigmatism_45", "defocus", "astigmatism_0", "tref
 _AIRY_REACH = 6.0
 _AXIAL_REACH = 4.0
 _MOST_SAMPLES = 8192
+# Of the pupil on its way from the axis to the rim, when the best focus is looked for, and the share
+# of its area whose rays may meet there.
+_FOCUS_SAMPLES = 4096
+_MOST_RAYS = 0.95
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Optics:
     @property
     def axial_width(self) -> float:
         """Full width at half maximum along z, in micrometres:
-        0.886 wavelength / (n - sqrt(n^2 - NA^2))."""
+        0.886 wavelength / (n - sqrt(n^2 - NA^2)); 5 % too small at NA / n = 0.95, 11 % at 0.99."""
         n = self.refractive_index
         return float(0.886 * self.wavelength / (n - np.sqrt(n**2 - self.numerical_aperture**2)))
 
@@ -96,13 +101,11 @@ def _psf(optics: Optics, reach: int) -> NDArray[np.float32]:
     square = y**2 + x**2
     pupil = _pupil(optics, y, x, square, frequencies[1])
     within = pupil != 0
-    axial = np.sqrt(np.maximum((optics.refractive_index / wavelength) ** 2 - square[within], 0))
     refocused = np.zeros_like(pupil)
     first = size // 2 - kept // 2
     kernel = np.empty((2 * reach + 1, 2 * half + 1, 2 * half + 1))
     for plane in range(-reach, reach + 1):
-        phase = np.exp(2j * np.pi * plane * optics.z_step * axial)
-        refocused[within] = pupil[within] * phase
+        refocused[within] = pupil[within] * _moved(optics, square[within], plane * optics.z_step)
         intensity = np.abs(fft.fftshift(fft.ifft2(refocused))) ** (4 if optics.confocal else 2)
         window = intensity[first : first + kept, first : first + kept]
         pixels = window.reshape(2 * half + 1, fine, 2 * half + 1, fine)
@@ -128,25 +131,56 @@ def _pupil(
     for mode, coefficient in enumerate(optics.aberrations, start=1):
         if coefficient:
             phase += coefficient * zernike(mode, y / edge, x / edge)
+    pupil = amplitude * np.exp(1j * np.where(within, phase, 0))
     if optics.depth and optics.sample_index != optics.refractive_index:
-        phase[within] += _mismatch(optics, square[within])
-    return np.asarray(amplitude * np.exp(1j * np.where(within, phase, 0)))
+        light = _from_depth(optics, square[within])
+        pupil[within] *= light * _moved(optics, square[within], _best_focus(optics))
+    return np.asarray(pupil)
 
 
-def _mismatch(optics: Optics, square: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Phase of light from `depth` in a medium of another index, for squared frequencies.
+def _moved(optics: Optics, square: NDArray[np.float64], z: float) -> NDArray[np.complex128]:
+    """The phase of a focus moved by `z` micrometres in the immersion, for squared frequencies."""
+    axial = np.sqrt(np.maximum((optics.refractive_index / optics.wavelength) ** 2 - square, 0))
+    return np.asarray(np.exp(2j * np.pi * z * axial))
 
-    Its constant and the part that only shifts the focus are taken out: a microscopist focuses
-    where the image is best.
+
+def _from_depth(optics: Optics, square: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """The phase of light from `depth` in a medium of `sample_index`, for squared frequencies, and
+    the decay of what is steeper than the medium's critical angle: it leaves only the very surface.
     """
+    axial = np.emath.sqrt((optics.sample_index / optics.wavelength) ** 2 - square)
+    return np.asarray(np.exp(2j * np.pi * optics.depth * axial))
+
+
+def _best_focus(optics: Optics) -> float:
+    """Where light from `depth` is brightest on the axis, micrometres in the immersion: a
+    microscopist focuses where the image is best.
+
+    The rays of one angle meet at -depth k / k', k and k' being their frequencies along the axis in
+    immersion and sample. The best focus lies between that of the rays along the axis and those of
+    all but the steepest ones; there the axis is searched through in steps far below its features.
+    """
+    edge = optics.numerical_aperture / optics.wavelength
+    square = (np.arange(_FOCUS_SAMPLES) + 0.5) / _FOCUS_SAMPLES * edge**2
+    light = _from_depth(optics, square)
     sample, immersion = (
-        2 * np.pi * np.sqrt(np.maximum((n / optics.wavelength) ** 2 - square, 0))
+        (n / optics.wavelength) ** 2 - square
         for n in (optics.sample_index, optics.refractive_index)
     )
-    phase = optics.depth * (sample - immersion)
-    defocus = immersion - immersion.mean()
-    slope = (phase * defocus).sum() / (defocus**2).sum()
-    return np.asarray(phase - phase.mean() - slope * defocus)
+    passing = np.flatnonzero(sample > 0)
+    ends = passing[[0, int(_MOST_RAYS * (len(passing) - 1))]]
+    meeting = -optics.depth * np.sqrt(immersion[ends] / sample[ends])
+
+    def brightness(z: float) -> float:
+        return float(np.abs((light * _moved(optics, square, z)).sum()))
+
+    step = optics.axial_width / 8
+    tried = np.arange(meeting.min() - optics.axial_width, meeting.max() + optics.axial_width, step)
+    coarse = max(tried, key=brightness)
+    found = minimize_scalar(
+        lambda z: -brightness(z), bounds=(coarse - step, coarse + step), method="bounded"
+    )
+    return float(found.x)
 
 
 def zernike(mode: int, y: NDArray[np.floating], x: NDArray[np.floating]) -> NDArray[np.float64]:

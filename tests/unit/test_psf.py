@@ -105,13 +105,59 @@ def test_weak_defocus_is_a_plane_out_of_focus() -> None:
 
 def test_depth_in_another_medium_blurs_along_the_axis_only_to_one_side() -> None:
     """Spherical aberration: dimmer, and no longer the same above and below the focus."""
-    inside = psf_volume(replace(OIL, depth=5.0), 9)
-    ideal = psf_volume(OIL, 9)
-    matched = psf_volume(replace(OIL, depth=5.0, sample_index=1.515), 9)
+    optics = replace(OIL, pixel_size=0.1, z_step=0.1)
+    inside = psf_volume(replace(optics, depth=5.0), 21)
+    ideal = psf_volume(optics, 21)
+    matched = psf_volume(replace(optics, depth=5.0, sample_index=1.515), 21)
     assert inside.max() < 0.8 * ideal.max()
     axis = inside[:, inside.shape[1] // 2, inside.shape[2] // 2]
     assert np.abs(axis - axis[::-1]).max() > 0.1 * axis.max()
     np.testing.assert_allclose(matched, ideal)
+
+
+@pytest.mark.parametrize("depth", [1.0, 5.0, 10.0])
+@pytest.mark.parametrize(
+    ("immersion", "sample", "aperture"),
+    [
+        pytest.param(1.515, 1.33, 1.4, id="oil-water"),
+        pytest.param(1.515, 1.4, 1.3, id="oil-tissue"),
+        pytest.param(1.33, 1.45, 1.1, id="water-clearing"),
+        pytest.param(1.0, 1.33, 0.8, id="dry-water"),
+    ],
+)
+def test_the_focus_at_a_depth_is_where_the_axis_is_brightest(
+    depth: float, immersion: float, sample: float, aperture: float
+) -> None:
+    """The middle plane is the focus: planes above and below are dimmer on the axis."""
+    optics = replace(
+        OIL,
+        numerical_aperture=aperture,
+        refractive_index=immersion,
+        sample_index=sample,
+        depth=depth,
+        pixel_size=0.1,
+        z_step=0.1,
+    )
+    kernel = psf_volume(optics, 21)
+    z, y, x = (size // 2 for size in kernel.shape)
+    assert abs(int(kernel[:, y, x].argmax()) - z) <= 1
+
+
+def test_light_beyond_the_critical_angle_comes_from_the_surface_only() -> None:
+    """Deep in water an aperture of 1.4 is one of 1.33: the pattern has no finer frequencies than
+    2 1.33 / wavelength; at the coverslip it has, up to 2 1.4 / wavelength."""
+    beyond = []
+    for depth in (0.0, 10.0):
+        kernel = psf_plane(replace(OIL, pixel_size=0.05, depth=depth))
+        window = np.hanning(len(kernel))
+        spectrum = np.abs(np.fft.fft2(kernel * window * window[:, None]))
+        y, x = np.meshgrid(*(np.fft.fftfreq(size, 0.05) for size in kernel.shape))
+        frequency = np.hypot(y, x) * OIL.wavelength
+        ring = (frequency > 2 * 1.345) & (frequency < 2 * 1.38)
+        middle = (frequency > 1.5) & (frequency < 1.6)
+        beyond.append(spectrum[ring].mean() / spectrum[middle].mean())
+    assert beyond[0] > 0.01
+    assert beyond[1] < 0.1 * beyond[0]
 
 
 def test_closed_pinhole_squares_the_pattern() -> None:

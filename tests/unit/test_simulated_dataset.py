@@ -259,3 +259,17 @@ def test_a_data_set_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_dataset(recipe("spheres"), tmp_path / "out", interrupted)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_light_from_a_depth_is_blurred_and_not_shifted() -> None:
+    """The middle of the cross-correlation of source and target, both without noise."""
+    settings = ["size=[24,64,64]", "optics.depth=5", "target.image=ideal", "exposure.photons=1e5"]
+    pair = simulate_pair(recipe("granules", *settings, "background.level=0"), 0)
+    source, target = (
+        pixels - pixels.mean()
+        for pixels in (pair.sources[0].pixels.astype(float), pair.target.pixels.astype(float))
+    )
+    correlation = np.fft.irfftn(
+        np.conj(np.fft.rfftn(source)) * np.fft.rfftn(target), axes=(0, 1, 2)
+    )
+    assert np.unravel_index(correlation.argmax(), source.shape) == (0, 0, 0)
