@@ -12,6 +12,7 @@ import dataclasses
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -128,28 +129,28 @@ def _run(client: Client, job: ClusterJob, regions: list[Region], progress: Progr
     # A task's result, unlike scattered data, is made anew when the worker that holds it is lost.
     shared = client.submit(_known_to_workers, job, pure=False)
     futures = [client.submit(restore_region, shared, region, pure=False) for region in regions]
-    try:
-        for done, future in enumerate(as_completed(futures), 1):
-            future.result()
-            progress(done, len(futures))
-    except KilledWorker as error:
-        raise ClusterError(
-            f"workers were lost again and again while they restored {job.source.name}: look into "
-            "their logs; if their memory ran out, give a smaller --memory"
-        ) from error
-    except CancelledError as error:
-        raise ClusterError(
-            "the cluster's scheduler was lost: start it again, and the same command"
-        ) from error
-    finally:
-        _give_up(client, job, futures)
+    with ExitStack() as undo:
+        undo.callback(_give_up, client, job, futures)
+        try:
+            for done, future in enumerate(as_completed(futures), 1):
+                future.result()
+                future.release()  # or it would be done again when its worker is lost
+                progress(done, len(futures))
+        except KilledWorker as error:
+            raise ClusterError(
+                f"workers were lost again and again while they restored {job.source.name}: look "
+                "into their logs; if their memory ran out, give a smaller --memory"
+            ) from error
+        except CancelledError as error:
+            raise ClusterError(
+                "the cluster's scheduler was lost: start it again, and the same command"
+            ) from error
+        undo.pop_all()
 
 
 def _give_up(client: Client, job: ClusterJob, futures: Sequence[Future[None]]) -> None:
     """Take back what has not begun; what has finds its result gone at the next tile, and is waited
     for, so that no worker computes for nobody."""
-    if all(future.done() for future in futures):
-        return
     discard(job.partial)
     if client.status == "running":
         client.cancel(futures)
