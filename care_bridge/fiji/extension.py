@@ -17,7 +17,7 @@ from care_bridge.fiji.evaluating import figures_of
 from care_bridge.fiji.images import to_imageplus
 from care_bridge.fiji.open_images import find_image, find_open
 from care_bridge.fiji.restoring import restore_imageplus
-from care_bridge.fiji.sessions import restorer_for
+from care_bridge.fiji.sessions import one_at_a_time, restorer_for
 from care_bridge.fiji.source import ImagePlusSource
 from care_bridge.images.source import ImageInMemory
 from care_bridge.package.store import bundled_models
@@ -123,7 +123,8 @@ class _Extension:
         function = FUNCTIONS[str(name)]
         texts = [str(arguments[place]) for place in range(function.texts)]
         try:
-            found = function.run(*texts)
+            with one_at_a_time:
+                found = function.run(*texts)
         except (CareBridgeError, KeyboardInterrupt) as error:
             told = str(error) or "cancelled"
             JClass("ij.macro.Interpreter").getInstance().abort(f"Ext.{name}: {told}")

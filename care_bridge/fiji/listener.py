@@ -6,7 +6,6 @@ same commands work in plain ImageJ and in Fiji.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -20,11 +19,10 @@ from care_bridge.fiji.dialogs import ask
 from care_bridge.fiji.log import log_in_window
 from care_bridge.fiji.parameters import Command
 from care_bridge.fiji.progress import in_background
+from care_bridge.fiji.sessions import one_at_a_time
 
 # IJ.run, and with it every macro, gives its thread a name that begins so.
 _CALLED = "Run$_"
-# Two restorations at once would share the active image and the memory.
-_one_at_a_time = threading.RLock()
 
 
 @cache
@@ -93,7 +91,7 @@ def _asked(command: Command) -> dict[str, str] | None:
 
 def _run(command: Command, given: Mapping[str, str]) -> None:
     checked = command.checked(given)
-    with _one_at_a_time:
+    with one_at_a_time:
         command.run(checked)
 
 

@@ -84,6 +84,7 @@ def _replace(imp: Any, restored: Image) -> None:
             f"result=replace needs a result of the image's own dimensions, {imp.getTitle()} has "
             f"{_sizes(imp)}, its result {_sizes(result)}: use result=new"
         )
+    # ImageJ keeps what can be undone outside macros only.
     JClass("ij.Undo").setup(JClass("ij.Undo").TRANSFORM, imp)
     _keep(imp, result, None)
     result.setFileInfo(imp.getOriginalFileInfo())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -10,6 +11,9 @@ from care_bridge.package.package import load_package
 from care_bridge.package.store import bundled_models
 from care_bridge.runtime.loaded import loaded_restorer
 from care_bridge.runtime.restorer import Restorer
+
+# Two restorations at once would share the active image and the memory.
+one_at_a_time = threading.RLock()
 
 _OPTIONS_KEPT = 16
 

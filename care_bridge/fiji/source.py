@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jpype import JClass
 from jpype.nio import convertToDirectBuffer
 from numpy.typing import NDArray
 
@@ -23,8 +24,9 @@ from care_bridge.images.units import to_seconds
 
 MODES = {1: "composite", 2: "color", 3: "grayscale"}  # ij.CompositeImage's constants
 _RGB_SHIFTS = (16, 8, 0)
-# Planes of a virtual stack that are kept, so that its tiles do not read them again.
-_KEPT_BYTES = 128 << 20
+# Planes of a virtual stack that are kept, so that its tiles do not read them again: at most so
+# many bytes, and this share of what Java may use.
+_KEPT_BYTES, _KEPT_SHARE = 128 << 20, 8
 _URL = "://"
 
 
@@ -51,7 +53,8 @@ class ImagePlusSource:
         self._kept: OrderedDict[int, Any] = OrderedDict()
         if self._stack.isVirtual():
             plane = height * width * self._dtype.itemsize
-            self._most_kept = min(max(_KEPT_BYTES // plane, 1), count)
+            java = int(JClass("java.lang.Runtime").getRuntime().maxMemory())
+            self._most_kept = min(max(min(_KEPT_BYTES, java // _KEPT_SHARE) // plane, 1), count)
             self.memory = self._most_kept * plane
         else:
             # Also where it is closed while it is read.

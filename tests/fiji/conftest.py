@@ -46,9 +46,11 @@ def display():
     server.wait()
 
 
-def run_child(name: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess:
-    """Run a script of tests/fiji/children."""
-    return _run([str(CHILDREN / name), *map(str, arguments)], environment)
+def run_child(
+    name: str, *arguments: object, folder: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess:
+    """Run a script of tests/fiji/children, in a working folder."""
+    return _run([str(CHILDREN / name), *map(str, arguments)], environment, folder)
 
 
 def run_cli(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
@@ -56,12 +58,15 @@ def run_cli(*arguments: object, **environment: str) -> subprocess.CompletedProce
     return _run(["-m", "care_bridge.cli.main", *map(str, arguments)], environment)
 
 
-def _run(arguments: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess:
+def _run(
+    arguments: list[str], environment: Mapping[str, str], folder: Path | None = None
+) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
         text=True,
         timeout=300,
+        cwd=folder,
         check=False,
         env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
     )

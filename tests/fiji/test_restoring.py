@@ -155,6 +155,7 @@ def test_the_model_is_loaded_once_for_many_images(each):
     assert done.stderr.count("device: cpu") == 1
 
 
-def test_the_process_ends_within_two_seconds_of_the_macro(each):
+def test_the_process_ends_when_the_macro_has_ended(each):
+    """Within 2 s on a machine that has nothing else to do; ImageJ's own threads would take 60."""
     _, out, ended = each
-    assert ended - float((out / "ended").read_text()) / 1000 < 2
+    assert ended - float((out / "ended").read_text()) / 1000 < 5

@@ -272,3 +272,33 @@ def test_functions_return_values(ended, images, restored):
 
 def test_a_virtual_stack(ended, restored):
     same(saved(ended, "virtual.tif"), restored("stack.tif"))
+
+
+def test_a_virtual_stack_may_be_larger_than_javas_memory(package, tmp_path):
+    stack = np.tile(noisy((1024, 1024), np.uint16, 7), (40, 1, 1))
+    stack += np.arange(40, dtype=np.uint16)[:, None, None]
+    tifffile.imwrite(tmp_path / "large.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    virtual = f'run("TIFF Virtual Stack...", "open=[{tmp_path}/large.tif]");'
+    restore = f'run("CARE Restore", "model=[{package}]");'
+    macros = {
+        "part": f"{virtual} makeRectangle(200, 300, 64, 48); {restore}"
+        f'saveAs("Tiff", "{tmp_path}/part.tif"); close("*");',
+        "whole": virtual + restore,
+    }
+    (tmp_path / "macros.json").write_text(json.dumps(macros))
+    child = run_child("run_macros.py", "", tmp_path, JAVA_TOOL_OPTIONS="-Xmx64m")
+    ends = json.loads((tmp_path / "ended.json").read_text())
+    assert ends["part"]["error"] is None, child.stderr
+    # The same from a part of the stack with more than the halo around it.
+    low, high = np.percentile(stack, [2, 99.8])
+    around = tmp_path / "around.tif"
+    tifffile.imwrite(around, stack[:3, 200:448, 100:364], imagej=True, metadata={"axes": "ZYX"})
+    levels = f"{float(low)!r},{float(high)!r}"
+    done = run_cli(
+        "restore", around, "--model", package, "--normalize", levels, "--out", tmp_path / "by_cli"
+    )
+    assert done.returncode == 0, done.stderr
+    expected = tifffile.imread(tmp_path / "by_cli" / "around.tif")[:, 100:148, 100:164]
+    near(tifffile.imread(tmp_path / "part.tif")[:3], expected)
+    assert "the result needs 80 MiB and ImageJ has" in ends["whole"]["message"]
+    assert "use CARE Batch Restore, which writes it to the disk" in ends["whole"]["message"]

@@ -24,9 +24,12 @@ def used(installation, package, display, tmp_path_factory):
     (folder / "in").mkdir()
     tifffile.imwrite(folder / "cell.tif", noisy(120, 0), imagej=True)
     tifffile.imwrite(folder / "large.tif", noisy(3000, 1), imagej=True)
+    (folder / "large").mkdir()
+    tifffile.imwrite(folder / "large" / "b.tif", noisy(3000, 1), imagej=True)
     for number in (1, 2):
         tifffile.imwrite(folder / "in" / f"cell{number}.tif", noisy(100, number), imagej=True)
-    child = run_child("window.py", installation, package, folder, DISPLAY=display)
+    # Process > Batch > Macro leaves a file in the working folder of a plain ImageJ.
+    child = run_child("window.py", installation, package, folder, folder=folder, DISPLAY=display)
     ended = time.time()
     assert child.returncode == 0, child.stderr
     return folder, json.loads((folder / "facts.json").read_text()), child, ended
@@ -91,9 +94,32 @@ def test_escape_ends_a_restoration_at_once_and_all_goes_on(used):
     _, facts, _, _ = used
     assert "CARE Restore: " in facts["status"]
     assert "tiles (Esc cancels)" in facts["status"]
-    assert facts["escape_seconds"] < 1.5
+    assert facts["escape_seconds"] < 3
     assert facts["after_escape"] == 1
     assert facts["usable"] == 2
+
+
+def test_escape_ends_a_batch_and_leaves_nothing_half_written(used):
+    folder, _, _, _ = used
+    assert [path.name for path in (folder / "half").rglob("*.tif")] == []
+    assert list((folder / "half").rglob("*.partial")) == []
+
+
+def test_a_replaced_image_asks_to_be_saved_and_can_be_brought_back(used):
+    folder, facts, _, _ = used
+    assert facts["replaced_changes"]
+    assert facts["replaced_undone"]
+    np.testing.assert_array_equal(
+        np.load(folder / "undone.npy"), tifffile.imread(folder / "cell.tif")
+    )
+
+
+def test_in_batch_mode_no_image_is_shown(used):
+    folder, facts, _, _ = used
+    assert facts["shown_in_batch_mode"] == 0
+    np.testing.assert_array_equal(
+        tifffile.imread(folder / "hidden.tif"), tifffile.imread(folder / "hidden_too.tif")
+    )
 
 
 def test_an_image_closed_during_the_run_is_told(used):
@@ -110,4 +136,4 @@ def test_process_batch_macro_restores_a_folder(used, expected):
 
 def test_the_process_ends_when_the_window_was_closed(used):
     _, _, child, ended = used
-    assert ended - float(child.stdout.split()[-1]) < 2
+    assert ended - float(child.stdout.split()[-1]) < 5

@@ -97,6 +97,43 @@ done(macro(f'open("{folder}/cell.tif"); run("CARE Restore", "model=[{package}]")
 facts["usable"] = int(manager.getImageCount())
 close_all()
 
+# The same in a batch, whose image is one tile.
+running = macro(
+    f'run("CARE Batch Restore", '
+    f'"input=[{folder}/large] output=[{folder}/half] model=[{package}]"); x = nowhere;'
+)
+until(lambda: "CARE Batch Restore" in status())
+escape()
+done(running)
+
+# Undo of a result that took the image's place.
+IJ.open(str(folder / "cell.tif"))
+dialog = choose("CARE Restore")
+dialog.getStringFields().get(0).setText(package)
+dialog.getChoices().get(0).select("replace")
+press(dialog)
+until(lambda: manager.getCurrentImage().changes)
+time.sleep(0.2)
+replaced = pixels()
+facts["replaced_changes"] = bool(manager.getCurrentImage().changes)
+done(macro('run("Undo");'))
+facts["replaced_undone"] = bool((pixels() != replaced).any())
+np.save(folder / "undone.npy", pixels())
+close_all()
+
+# Batch mode.
+running = macro(
+    f'setBatchMode(true); open("{folder}/cell.tif"); run("CARE Restore", "model=[{package}]");'
+    f'saveAs("Tiff", "{folder}/hidden.tif"); close("*"); open("{folder}/cell.tif");'
+    f'run("CARE Restore", "model=[{package}] result=replace");'
+    f'saveAs("Tiff", "{folder}/hidden_too.tif");'
+)
+most = 0
+while running.isAlive():
+    most = max(most, len(windows("ImageWindow")))
+facts["shown_in_batch_mode"] = most
+close_all()
+
 # An image that is closed while it is restored in place.
 running = macro(
     f'open("{folder}/large.tif");'
