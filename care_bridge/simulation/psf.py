@@ -131,11 +131,11 @@ def _pupil(
     for mode, coefficient in enumerate(optics.aberrations, start=1):
         if coefficient:
             phase += coefficient * zernike(mode, y / edge, x / edge)
-    pupil = amplitude * np.exp(1j * np.where(within, phase, 0))
+    pupil = np.asarray(amplitude * np.exp(1j * np.where(within, phase, 0)), np.complex128)
     if optics.depth and optics.sample_index != optics.refractive_index:
         light = _from_depth(optics, square[within])
         pupil[within] *= light * _moved(optics, square[within], _best_focus(optics))
-    return np.asarray(pupil)
+    return pupil
 
 
 def _moved(optics: Optics, square: NDArray[np.float64], z: float) -> NDArray[np.complex128]:
