@@ -250,19 +250,17 @@ def restore(
     *,
     axes: str,
     package: Package | str | Path,
-    tile: Mapping[str, int] | None = None,
-    device: str = RestoreOptions.device,
-    dtype: str = RestoreOptions.dtype,
+    **options: Any,
 ) -> NDArray[Any]:
     """`image` restored, with the same axes.
 
     image: uint8, uint16 or float32, whose dimensions `axes` names (letters of STCZYX, e.g.
-    "ZYX"). package: a folder, a .zip, or the name of a bundled model; or a loaded Package. tile:
-    the largest tile in pixels by axis letter, e.g. {"Y": 256, "X": 256}; None plans it from free
-    memory. dtype: see RestoreOptions. For many images make one Restorer.
+    "ZYX"). package: a folder, a .zip, or the name of a bundled model; or a loaded Package.
+    options: those of RestoreOptions, e.g. dtype="float32", tile={"Y": 256, "X": 256}. For many
+    images make one Restorer, for files see `restore_files`.
     """
     given = np.asarray(image)
     check_pixel_type(given.dtype, "the image")
-    restorer = Restorer(package, RestoreOptions(tile=tile, device=device, dtype=dtype))
+    restorer = Restorer(package, RestoreOptions(**options))
     pixels = to_pixel_type(given, "the image")
     return restorer.restore_image(Image(pixels, Axes(axes))).pixels

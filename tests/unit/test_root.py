@@ -22,11 +22,15 @@ def test_the_root_exports_these_names():
     assert sorted(care_bridge.__all__) == [
         "ModelSpec",
         "Package",
+        "RestoreOptions",
         "Restorer",
         "TileGrid",
         "check_package",
         "load_package",
+        "open_image",
         "restore",
+        "restore_files",
+        "write_image",
     ]
     for name in care_bridge.__all__:
         assert getattr(care_bridge, name).__name__ == name
