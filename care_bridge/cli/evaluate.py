@@ -16,6 +16,7 @@ from care_bridge.errors import ConfigError, ImageError, MissingExtraError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from care_bridge.cli.evaluated_model import EvaluatedModel
     from care_bridge.evaluation.assessment import Assessment, Request
     from care_bridge.evaluation.samples import Sample
 
@@ -34,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--members-percentiles",
         default="2,99.8",
-        metavar="LOW,HIGH",
-        help="percentiles of the truth that --members are scaled by (default: 2,99.8)",
+        metavar="LOW,HIGH|none",
+        help="percentiles of the truth that --members are scaled by (default: 2,99.8); none: they "
+        "are in its grey levels",
     )
     parser.add_argument("--axes", metavar="AXES", help="of plain TIFF files, e.g. TYX")
     parser.add_argument("--roi", metavar="RANGES", help="region, in pixels, e.g. Y=10:200,X=0:128")
@@ -60,7 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LEVEL",
         help="with --doses: the truth's grey level without light (default: 0)",
     )
-    parser.add_argument("--model", metavar="PACKAGE", help="restore the simulated exposures")
+    parser.add_argument(
+        "--model",
+        metavar="PACKAGE",
+        help="restore --input, or the simulated exposures, with this; if it is a probabilistic "
+        "model, judge its reliability",
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line for each figure")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write one HTML page")
@@ -110,7 +117,12 @@ def _check(arguments: argparse.Namespace) -> None:
                 + (f" and leave --{refused} out" if refused else "")
             )
     elif arguments.model:
-        raise ConfigError("--model restores simulated exposures: give --doses, too")
+        refused = next((name for name in ("restored", "members") if given[name]), None)
+        if refused or not arguments.truth or not arguments.input:
+            raise ConfigError(
+                "--model restores --input, or with --doses simulated exposures, to compare them "
+                "with --truth: give both" + (f" and leave --{refused} out" if refused else "")
+            )
     elif not arguments.truth and not (arguments.restored and arguments.input):
         raise ConfigError("there is nothing to compare with: give --truth, or --input")
     elif arguments.truth and not (arguments.restored or arguments.input or arguments.members):
@@ -129,6 +141,12 @@ def _assessments(arguments: argparse.Namespace) -> Iterator[Assessment]:
     from care_bridge.evaluation.region import Region
     from care_bridge.evaluation.samples import match_files, read_sample
 
+    judge = None
+    if arguments.model:
+        from care_bridge.cli.evaluated_model import EvaluatedModel
+        from care_bridge.images import open_image
+
+        judge = EvaluatedModel(arguments.model)
     request = _request(arguments)
     region = Region.parse(arguments.roi) if arguments.roi else Region()
     roles = ("truth", "restored", "input", "members")
@@ -138,7 +156,10 @@ def _assessments(arguments: argparse.Namespace) -> Iterator[Assessment]:
         wanted = replace(request, pictures=pictured and number < _PICTURED)
         sample = read_sample(files, arguments.axes, region)
         if arguments.doses:
-            yield from _at_doses(sample, wanted, arguments, seed=number)
+            yield from _at_doses(sample, wanted, arguments, judge, seed=number)
+        elif judge:
+            image = open_image(files["input"], arguments.axes)
+            yield assess(*judge.restored(sample, wanted, image, region))
         else:
             yield assess(sample, wanted)
 
@@ -152,34 +173,35 @@ def _request(arguments: argparse.Namespace) -> Request:
         from care_bridge.evaluation.filters import FILTERS
 
         names = list(FILTERS)
-    low, high = _numbers(arguments.members_percentiles, "--members-percentiles", count=2)
+    percentiles = None
+    if arguments.members_percentiles != "none":
+        low, high = _numbers(arguments.members_percentiles, "--members-percentiles", count=2)
+        percentiles = low, high
     return Request(
         baselines=tuple(names or ()),
         objects=arguments.objects,
         line=Line.parse(arguments.line) if arguments.line else None,
-        members_low=low,
-        members_high=high,
+        members_percentiles=percentiles,
     )
 
 
 def _at_doses(
-    sample: Sample, request: Request, arguments: argparse.Namespace, seed: int
+    sample: Sample,
+    request: Request,
+    arguments: argparse.Namespace,
+    judge: EvaluatedModel | None,
+    seed: int,
 ) -> Iterator[Assessment]:
     """An assessment for each number of photons."""
-    from dataclasses import replace
-
     from care_bridge.evaluation.assessment import assess
     from care_bridge.evaluation.exposures import exposed
-    from care_bridge.evaluation.samples import as_block, as_image
-    from care_bridge.runtime.restorer import Restorer
+    from care_bridge.evaluation.samples import as_image
 
-    restorer = Restorer(arguments.model) if arguments.model else None
     for photons in _numbers(arguments.doses, "--doses"):
         taken = exposed(sample, photons, seed, arguments.black)
-        if restorer:
-            done = restorer.restore_image(as_image(taken.blocks["input"]))
-            blocks = {**taken.blocks, "restored": as_block(done.axes, done.pixels)}
-            taken = replace(taken, blocks=blocks)
+        if judge:
+            image = as_image(taken.blocks["input"])
+            taken, request = judge.restored(taken, request, image, exposed=True)
         yield assess(taken, request, photons)
 
 

@@ -16,7 +16,7 @@ from care_bridge.evaluation.filters import Baseline, best_filters, interpolated,
 from care_bridge.evaluation.metrics import fit_to_truth
 from care_bridge.evaluation.objects import Found, compare_objects, find_objects
 from care_bridge.evaluation.pictures import Line, profile
-from care_bridge.evaluation.reliability import Reliability, calibration, laplaces_from_channels
+from care_bridge.evaluation.reliability import Reliability, calibration, laplaces_of_image
 from care_bridge.evaluation.samples import Block, Sample
 from care_bridge.evaluation.spectra import Isotropy, spectral_isotropy
 from care_bridge.evaluation.without_truth import ResolutionScaled, resolution_scaled
@@ -30,14 +30,14 @@ _NO_PLANE = np.empty((0, 0))
 @dataclass(frozen=True)
 class Request:
     """What is wanted besides the figures. baselines: names of filters. objects: the segmentation
-    proof. line: for profiles. members_low, members_high: percentiles of the truth that the
-    predicted distributions were trained on. pictures: keep planes to be shown."""
+    proof. line: for profiles. members_percentiles: the truth's, by which it is scaled as the
+    predicted distributions are; None: they are in its grey levels. pictures: keep planes to be
+    shown."""
 
     baselines: tuple[str, ...] = ()
     objects: bool = False
     line: Line | None = None
-    members_low: float = 2.0
-    members_high: float = 99.8
+    members_percentiles: tuple[float, float] | None = (2.0, 99.8)
     pictures: bool = False
 
 
@@ -224,10 +224,11 @@ def _isotropy(
 
 
 def _reliability(sample: Sample, whole_truth: Block, request: Request) -> Reliability:
-    """In the target's normalised scale, a channel by its percentiles over all frames of the whole
-    image: members were predicted for it, whatever region is compared."""
-    percents = Percentiles(request.members_low, request.members_high, _EPS)
-    channels = zip(sample.blocks["truth"], whole_truth, strict=True)
-    normalised = np.stack([percents.fit(whole).apply(part) for part, whole in channels])
-    members = laplaces_from_channels(sample.blocks["members"], len(normalised))
-    return calibration(normalised, members)
+    """In the members' scale, mostly the target's normalised one, a channel by its percentiles over
+    all frames of the whole image: members were predicted for it, whatever region is compared."""
+    truth = sample.blocks["truth"]
+    if request.members_percentiles:
+        percents = Percentiles(*request.members_percentiles, _EPS)
+        channels = zip(truth, whole_truth, strict=True)
+        truth = np.stack([percents.fit(whole).apply(part) for part, whole in channels])
+    return calibration(truth, laplaces_of_image(sample.blocks["members"], len(truth)))

@@ -21,7 +21,7 @@ from care_bridge.runtime import option_values as values
 PRECISIONS = ("float32", "tf32", "bf16", "fp16")
 DTYPES = ("auto", "input", "uint8", "uint16", "float32")
 RANGES = ("input", "0-1", "full")
-UNCERTAINTIES = ("none", "scale", "interval", "samples", "disagreement")
+UNCERTAINTIES = ("none", "scale", "interval", "samples", "disagreement", "members")
 
 
 def _option(
@@ -122,7 +122,7 @@ class RestoreOptions:
         "how sure a probabilistic model is of each pixel, as a second image in float32; scale: the "
         "standard deviation; interval: the two ends of the interval that holds the truth with the "
         "probability of confidence; samples: random draws; disagreement: of an ensemble's members, "
-        "0 to 1",
+        "0 to 1; members: mean and scale of each member's Laplace distribution",
         UNCERTAINTIES,
     )
     confidence: float = _option(

@@ -32,13 +32,14 @@ class Uncertainty:
     """What is told of each pixel; made by `Uncertainty.of`.
 
     kind: "scale", the standard deviation; "interval", the ends of the central interval that holds
-    the truth with probability `confidence`; "samples", so many random draws; or "disagreement" of
-    the members, in [0, 1].
+    the truth with probability `confidence`; "samples", so many random draws; "disagreement" of the
+    members, in [0, 1]; or "members", the mean and the scale of each of so many distributions.
     """
 
     kind: str
     confidence: float
     samples: int
+    members: int
 
     @classmethod
     def of(cls, spec: ModelSpec, options: RestoreOptions) -> Uncertainty | None:
@@ -56,12 +57,13 @@ class Uncertainty:
                 f"uncertainty disagreement needs an ensemble, {spec.name} has one member: use "
                 "scale, interval or samples, or train with --members"
             )
-        return cls(kind, options.confidence, options.samples)
+        return cls(kind, options.confidence, options.samples, spec.member_count)
 
     @property
     def width(self) -> int:
         """Channels for each channel of the restored image."""
-        return {"interval": 2, "samples": self.samples}.get(self.kind, 1)
+        widths = {"interval": 2, "samples": self.samples, "members": 2 * self.members}
+        return widths.get(self.kind, 1)
 
     def info(self, result: ImageInfo, raw_channels: int) -> ImageInfo:
         """The image beside the restored one, `result`, which begins with `raw_channels` raw ones:
@@ -109,16 +111,23 @@ class Uncertainty:
 
     def of_certain(self, levels: NDArray[np.float32]) -> NDArray[np.float32]:
         """What is told of pixels that go past the network with these grey levels, (width, …)."""
-        told = levels if self.kind in ("interval", "samples") else np.zeros_like(levels)
-        return np.broadcast_to(told, (self.width, *levels.shape))
+        told = np.zeros((self.width, *levels.shape), np.float32)
+        if self.kind in ("interval", "samples"):
+            told[...] = levels
+        elif self.kind == "members":
+            told[::2] = levels
+        return told
 
     def refitted(self, fits: Sequence[Scale]) -> tuple[Scale, ...]:
         """How the image's channels follow restored channels that are inverted by these scales."""
         if self.kind == "disagreement":
             return (UNCHANGED,) * len(fits)
-        moved = self.kind != "scale"
-        follow = [Scale(gain=fit.gain, offset=fit.offset if moved else 0.0) for fit in fits]
-        return tuple(scale for scale in follow for _ in range(self.width))
+        moved = {"scale": [False], "members": [True, False] * self.members}
+        return tuple(
+            Scale(gain=fit.gain, offset=fit.offset if each else 0.0)
+            for fit in fits
+            for each in moved.get(self.kind, [True] * self.width)
+        )
 
     def _told(
         self, predicted: Laplaces, scale: Scale, numbers: NDArray[np.uint64]
@@ -130,6 +139,10 @@ class Uncertainty:
         if self.kind == "interval":
             ends = predicted.interval(self.confidence)
             return tuple(end * scale.gain + scale.offset for end in ends)
+        if self.kind == "members":
+            means = predicted.means * scale.gain + scale.offset
+            pairs = np.stack([means, predicted.scales * scale.gain], axis=1)
+            return pairs.reshape(self.width, -1)
         return np.stack(
             [_draw(predicted, numbers, draw) * scale.gain + scale.offset for draw in self._draws()]
         )
@@ -146,6 +159,13 @@ class Uncertainty:
         if self.kind == "samples":
             names = [f"sample {draw + 1}" for draw in self._draws()]
             return names, f"{self.samples} random draws from what the model predicts"
+        if self.kind == "members":
+            names = [
+                f"member {number} {what}"
+                for number in range(1, self.members + 1)
+                for what in ("mean", "scale")
+            ]
+            return names, "mean and scale of each member's Laplace distribution"
         if self.kind == "scale":
             return ["standard deviation"], "standard deviation of each pixel, in its grey levels"
         return ["disagreement"], "disagreement of the model's members, from 0 to 1"

@@ -26,7 +26,7 @@ PACKAGES = {
     "3D": {"members": 2, "dims": 3},
     "colours": {"members": 2, "channels": 2},
 }
-KINDS = ("scale", "interval", "samples", "disagreement")
+KINDS = ("scale", "interval", "samples", "disagreement", "members")
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +113,14 @@ class TestEachKind:
         for index, chance in enumerate((0.1, 0.9)):
             below = laplace.cdf(ends[:, index], means, scales).mean(axis=0)
             np.testing.assert_allclose(below, chance, atol=2e-3)
+
+    def test_members_are_what_the_network_predicts(self, packages, name, axes, shape, tile):
+        pixels = picture(shape)
+        _, found = told(packages[name], Image(pixels, Axes(axes)), "members", tile=tile)
+        means, scales = predicted(packages[name], pixels if "C" in axes else pixels[None])
+        parts = first_channels(found).reshape(means.shape[1], -1, 2, *means.shape[2:])
+        expected = np.stack([means, scales], axis=2).swapaxes(0, 1)
+        np.testing.assert_allclose(parts, expected, rtol=1e-4, atol=0.02)
 
     def test_samples_are_draws_from_the_mixture(self, packages, name, axes, shape, tile):
         pixels = picture(shape)

@@ -120,7 +120,7 @@ def test_a_source_is_not_replaced_by_an_uncertainty(package, images, tmp_path, c
     assert "would both be written to" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["scale", "interval", "samples", "disagreement"])
+@pytest.mark.parametrize("kind", ["scale", "interval", "samples", "disagreement", "members"])
 def test_it_follows_grey_levels_that_are_fitted(package, images, tmp_path, kind):
     plain, fitted = tmp_path / "plain", tmp_path / "fitted"
     words = ("restore", images / "one.tif", "--model", package, "--uncertainty", kind)
@@ -133,6 +133,8 @@ def test_it_follows_grey_levels_that_are_fitted(package, images, tmp_path, kind)
     before = open_image(plain / f"one_{kind}.tif").pixels
     after = open_image(fitted / f"one_{kind}.tif").pixels
     gain, offset = {"scale": (2.5, 0), "disagreement": (1, 0)}.get(kind, (2.5, -300))
+    if kind == "members":  # along the axes TCYX: means and scales in turn
+        offset = np.array([-300, 0, -300, 0]).reshape(1, 4, 1, 1)
     np.testing.assert_allclose(after, gain * before + offset, rtol=1e-4, atol=0.05)
 
 
