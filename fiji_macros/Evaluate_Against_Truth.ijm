@@ -21,13 +21,15 @@ open(input);
 noisy = getTitle();
 run("CARE Restore", "model=[" + model + "] " + options);
 restored = getTitle();
+before = nResults;
 run("CARE Evaluate", "truth=[" + truth + "] restored=[" + noisy + "]");
+after = nResults;
 run("CARE Evaluate", "truth=[" + truth + "] restored=[" + restored + "]");
+tell("before", before);
+tell("after", after);
 if (output != "") saveAs("Results", output);
 
-run("CARE Macro Extensions");
-psnr = 0; ssim = 0; nrmse = 0;
-Ext.CARE_compare(noisy, truth, psnr, ssim, nrmse);
-print("before: PSNR " + d2s(psnr, 2) + " dB, SSIM " + d2s(ssim, 3) + ", NRMSE " + d2s(nrmse, 4));
-Ext.CARE_compare(restored, truth, psnr, ssim, nrmse);
-print("after: PSNR " + d2s(psnr, 2) + " dB, SSIM " + d2s(ssim, 3) + ", NRMSE " + d2s(nrmse, 4));
+function tell(when, row) {
+    print(when + ": PSNR " + d2s(getResult("PSNR", row), 2) + " dB, SSIM "
+        + d2s(getResult("SSIM", row), 3) + ", NRMSE " + d2s(getResult("NRMSE", row), 4));
+}

@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 
+from care_bridge.cli.fiji_install import add_install_arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
@@ -29,14 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help="folder of a Fiji; default: CARE_BRIDGE_FIJI, else plain ImageJ from Maven "
             "Central",
         )
+    install_action = actions.add_parser(
+        "install", help="put the commands into a Fiji that is started by itself, and the macros"
+    )
+    add_install_arguments(install_action)
+    for name, work in (("shim", _answer_shim), ("shim-work", _work_for_shim)):
+        internal = actions.add_parser(name)  # of the commands that are installed
+        internal.add_argument("words", nargs="+")
+        internal.set_defaults(action=work)
     list_action = actions.add_parser("macros", help="list the bundled macros")
     list_action.set_defaults(action=_list_macros)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the action says."""
-    arguments.action(arguments)
-    return 0
+    return arguments.action(arguments) or 0
 
 
 def _run_macro(arguments: argparse.Namespace) -> None:
@@ -54,6 +63,21 @@ def _open_window(arguments: argparse.Namespace) -> None:
     from care_bridge.fiji.gateway import start
 
     start(arguments.fiji, mode="gui").wait()
+
+
+def _answer_shim(arguments: argparse.Namespace) -> int:
+    from care_bridge.fiji.shim_client import answer_shim
+
+    return answer_shim(arguments.words)
+
+
+def _work_for_shim(arguments: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from care_bridge.fiji.shim_commands import work_for_shim
+
+    name, folder, *words = arguments.words
+    work_for_shim(name, Path(folder), words)
 
 
 def _by_key(words: list[str]) -> dict[str, str]:

@@ -1,0 +1,68 @@
+"""What a shim starts: it lets the worker do the command, and answers in the shim's folder.
+
+The shim and this process share a folder of files, because a macro can exchange nothing else:
+the shim writes the images and, again and again, waiting.txt; this writes beat.txt as often,
+progress.txt comes from the worker, and answer.ijm ends it: macro code that returns "done" or what
+went wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from care_bridge.errors import WorkerError
+from care_bridge.fiji.macro_text import quoted
+
+ANSWER = "answer.ijm"
+PREPARED = "prepared.ijm"
+PROGRESS = "progress.txt"
+
+_BEAT_SECONDS = 0.5
+_PATIENCE_BEATS = 12
+_PREFIX = "care-bridge fiji: "
+
+
+def answer_shim(words: Sequence[str]) -> int:
+    """Do the command line `words` ("COMMAND FOLDER key=value …") in the worker, and answer; its
+    exit status. Ends this process where the macro does not wait any more."""
+    from care_bridge.runtime.worker_client import ask_worker
+
+    folder = Path(words[1])
+    threading.Thread(target=_beat, args=[folder], daemon=True).start()
+    told: list[str] = []
+
+    def keep(name: str, text: str) -> None:
+        if name == "err":
+            told.append(text)
+
+    try:
+        code = ask_worker(["fiji", "shim-work", *words], keep)
+    except WorkerError as error:
+        code, told = 1, [str(error)]
+    prepared = folder / PREPARED
+    if code:
+        lines = "".join(told).strip().splitlines() or ["it failed without a word"]
+        prepared.write_text(f"return {quoted(lines[-1].removeprefix(_PREFIX))};\n", "ascii")
+    prepared.rename(folder / ANSWER)
+    return code
+
+
+def _beat(folder: Path) -> None:
+    """Tell the macro that this lives, and end this where the macro was ended by Escape."""
+    waiting, last, unchanged = folder / "waiting.txt", "", 0
+    for number in range(1 << 31):
+        if not folder.is_dir() or (folder / ANSWER).exists():
+            return
+        (folder / "beat.txt").write_text(str(number), "ascii")
+        now = waiting.read_text("ascii") if waiting.exists() else ""
+        unchanged = 0 if now != last else unchanged + 1
+        last = now
+        if unchanged > _PATIENCE_BEATS:
+            shutil.rmtree(folder, ignore_errors=True)
+            os._exit(1)  # the connection closes, and with it the worker's request ends
+        time.sleep(_BEAT_SECONDS)

@@ -1,0 +1,310 @@
+"""The commands for shims: from image files to macro code that shows the results.
+
+The same parameters, checks and computations as in a Fiji that Python has opened (`commands`);
+only how images come and go differs. No Java is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from care_bridge.errors import FijiError, MissingExtraError
+from care_bridge.fiji.arguments import parse_arguments
+from care_bridge.fiji.described import (
+    BATCH,
+    CHECK,
+    COLUMNS,
+    EVALUATE,
+    MODELS,
+    PREVIEW,
+    RESTORE,
+    RESULTS,
+    SUFFIX,
+    as_composite,
+    described,
+    preview_variants,
+    result_title,
+    side_by_side,
+)
+from care_bridge.fiji.macro_text import number, quoted
+from care_bridge.fiji.parameters import restore_options
+from care_bridge.fiji.sessions import restorer_for
+from care_bridge.fiji.shim_client import PREPARED, PROGRESS
+from care_bridge.images import open_image, write_image
+from care_bridge.images.image import Image
+from care_bridge.package.package import load_package
+from care_bridge.package.store import bundled_models
+
+_SIDE = 256
+_LABEL_PLACE = 4
+_BITS = {"uint8": 8, "uint16": 16, "float32": 32}
+_Code = Iterator[str]
+
+# A result is a copy of the file that was opened: the file is removed.
+_SHOW = """\
+open({path});
+opened = getImageID();
+run("Duplicate...", "title=care_bridge duplicate");
+shown = getImageID();
+selectImage(opened);
+close();
+selectImage(shown);
+rename({title});
+setOption("Changes", true);"""
+
+_OVERLAY = """\
+overlaid = Overlay.size > 0;
+if (overlaid) Overlay.copy;
+labels = newArray(nSlices);
+for (i = 0; i < labels.length; i++) labels[i] = "" + Property.getSliceLabel(i + 1);"""
+_KEEP_OVERLAY = """\
+if (overlaid) Overlay.paste;"""
+_KEEP_LABELS = """\
+if (labels.length > 1 && labels.length == nSlices)
+    for (i = 0; i < labels.length; i++)
+        if (labels[i] != "" && labels[i] != "null" && labels[i] != "0")
+            Property.setSliceLabel(labels[i], i + 1);"""
+
+_REPLACE = """\
+source = getImageID();
+getDimensions(width, height, channels, slices, frames);
+Stack.getPosition(channel, slice, frame);
+low = newArray(channels); high = newArray(channels);
+for (c = 0; c < channels; c++) {{
+    if (channels > 1) Stack.setChannel(c + 1);
+    getMinAndMax(low[c], high[c]);
+}}
+if (bitDepth() != {bits}) run("{bits}-bit");
+open({path});
+opened = getImageID();
+imageCalculator("Copy stack", source, opened);
+selectImage(opened);
+close();
+selectImage(source);
+for (c = 0; c < channels; c++) {{
+    if (channels > 1) Stack.setChannel(c + 1);
+    setMinAndMax(low[c], high[c]);
+}}
+if (nSlices > 1) Stack.setPosition(channel, slice, frame);
+setOption("Changes", true);"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a shim asks for: its options by key, the folder with its images, the active image's
+    title, the selected rectangle (x, y, width, height) and whether the image is on the disk."""
+
+    given: Mapping[str, str]
+    folder: Path
+    title: str
+    part: tuple[int, ...]
+    virtual: bool
+
+    def image(self, role: str) -> Image | None:
+        """The image that the shim has kept under this name, if any."""
+        file = self.folder / f"{role}.tif"
+        return open_image(file) if file.exists() else None
+
+    def active(self) -> Image:
+        """The active image; FijiError where there is none."""
+        image = self.image("image")
+        if image is None:
+            raise FijiError("there is no active image: open one first")
+        return image
+
+    def window(self, image: Image) -> dict[str, slice] | None:
+        """The selected rectangle by axis; None where the whole image is meant."""
+        if not self.part:
+            return None
+        x, y, width, height = self.part
+        window = {
+            "Y": slice(max(y, 0), min(y + height, image.sizes["Y"])),
+            "X": slice(max(x, 0), min(x + width, image.sizes["X"])),
+        }
+        lengths = {axis: each.stop - each.start for axis, each in window.items()}
+        whole = all(lengths[axis] == image.sizes[axis] for axis in lengths)
+        return None if whole or min(lengths.values()) <= 0 else window
+
+    def progress(self, done: int, total: int) -> None:
+        """Write down how far it is, for the shim to show."""
+        (self.folder / PROGRESS).write_text(f"{done} {total}", "ascii")
+
+    def result(self, image: Image) -> str:
+        """The path, as macro code, of the file that is written for the shim to open."""
+        path = self.folder / "result.tif"
+        write_image(image, path)
+        return quoted(str(path))
+
+
+def work_for_shim(name: str, folder: Path, words: Sequence[str]) -> None:
+    """Do the command `name` with the words "options=…", "title=…", "part=…" and "virtual=…", and
+    write the macro code that shows its result. Raises the command's errors."""
+    values = dict(word.split("=", 1) for word in words)
+    command = described(name, lambda _given: None)
+    given = command.checked(parse_arguments(values["options"]))
+    part = tuple(int(float(number)) for number in values["part"].split(",") if number)
+    request = Request(given, folder, values["title"], part, values["virtual"] == "1")
+    code = [*_WORKS[name](request), 'return "done";', ""]
+    (folder / PREPARED).write_text("\n".join(code), "ascii")
+
+
+def _restore(request: Request) -> _Code:
+    image, given = request.active(), request.given
+    how, suffix = given.get("result", RESULTS[0]), given.get("suffix", SUFFIX)
+    window = request.window(image)
+    if how == "replace":
+        _check_replacement(request, window)
+    if how == "composite":
+        given = {**given, "with_raw": "true"}
+    restored = restorer_for(given).restore_image(image, request.progress, window)
+    if how == "replace":
+        if restored.info.canonical_shape != image.info.canonical_shape:
+            raise FijiError(
+                f"result=replace needs a result of the image's own dimensions, {request.title} "
+                f"has {image.axes} {image.pixels.shape}, its result {restored.axes} "
+                f"{restored.pixels.shape}: use result=new"
+            )
+        bits = _BITS[restored.pixels.dtype.name]
+        yield _REPLACE.format(path=request.result(restored), bits=bits)
+        return
+    if how == "composite":
+        restored = as_composite(restored)
+    path = request.result(restored)
+    yield _OVERLAY
+    yield _SHOW.format(path=path, title=quoted(result_title(request.title, suffix)))
+    yield _KEEP_LABELS
+    if window is None:
+        yield _KEEP_OVERLAY
+
+
+def _check_replacement(request: Request, window: Mapping[str, slice] | None) -> None:
+    if window is not None:
+        raise FijiError(
+            "result=replace restores the whole image, and a part of it is selected: remove the "
+            "selection, or use result=new"
+        )
+    if request.virtual:
+        raise FijiError(
+            "result=replace cannot change a virtual stack, which lies on the disk: use result=new"
+        )
+
+
+def _batch(request: Request) -> _Code:
+    from care_bridge.runtime.batch import restore_files
+    from care_bridge.runtime.loaded import loaded_restorer
+
+    restored = restore_files(
+        [Path(request.given["input"]).expanduser()],
+        request.given["model"],
+        Path(request.given["output"]).expanduser(),
+        restore_options(request.given),
+        load=loaded_restorer,
+        on_progress=lambda _job, done, tiles: request.progress(done, tiles),
+    )
+    for result in restored:
+        yield _print(f"{result.job.target}  {result.dtype}")
+
+
+def _preview(request: Request) -> _Code:
+    image = request.active()
+    window = request.window(image) or _middle(image)
+    inside = tuple(window.get(axis, slice(None)) for axis in image.axes)
+    panels = {"raw": image.replace(pixels=image.pixels[inside])}
+    for label, variant in preview_variants(request.given).items():
+        restorer = restorer_for(variant)
+        panels[label] = restorer.restore_image(image, request.progress, window)
+    path = request.result(side_by_side(panels))
+    yield _SHOW.format(path=path, title=quoted(f"{request.title}: preview"))
+    width = panels["raw"].sizes["X"]
+    yield 'setColor("yellow");'
+    for place, label in enumerate(panels):
+        x, y = place * width + _LABEL_PLACE, _LABEL_PLACE + 14
+        yield f"Overlay.drawString({quoted(label)}, {x}, {y});"
+    yield "Overlay.show;"
+
+
+def _middle(image: Image) -> dict[str, slice]:
+    starts = {axis: max((image.sizes[axis] - _SIDE) // 2, 0) for axis in ("Y", "X")}
+    return {
+        axis: slice(start, min(start + _SIDE, image.sizes[axis])) for axis, start in starts.items()
+    }
+
+
+def _evaluate(request: Request) -> _Code:
+    if not find_spec("skimage") or not find_spec("scipy"):
+        raise MissingExtraError("evaluating", "evaluate")
+    from care_bridge.evaluation.figures import full_figures
+    from care_bridge.evaluation.samples import as_block
+
+    names = {
+        "restored": request.given.get("restored") or request.title,
+        "truth": request.given["truth"],
+    }
+    images = {role: _named(request, role, name) for role, name in names.items()}
+    image, truth = (as_block(each.axes, each.pixels) for each in images.values())
+    if image.shape != truth.shape:
+        raise FijiError(
+            f"{names['restored']} {image.shape} and {names['truth']} {truth.shape} differ in "
+            "size: give two images of the same field of view"
+        )
+    yield "row = nResults;"
+    for channel, (of_image, of_truth) in enumerate(zip(image, truth, strict=True), 1):
+        figures = full_figures(of_image, of_truth)
+        yield f'setResult("Label", row, {quoted(" against ".join(names.values()))});'
+        yield f'setResult("Channel", row, {channel});'
+        for column, name in COLUMNS.items():
+            yield f'setResult("{column}", row, {number(getattr(figures, name))});'
+        yield "row++;"
+    yield "updateResults();"
+
+
+def _named(request: Request, role: str, name: str) -> Image:
+    """The image of that title, which the shim has kept, or else the file of that name."""
+    image = request.image(role)
+    if image is not None:
+        return image
+    path = Path(name).expanduser()
+    if not name or not path.exists():
+        raise FijiError(
+            f'there is no open image and no file "{name}": give the title of an open image or a '
+            "file"
+        )
+    return open_image(path)
+
+
+def _check(request: Request) -> _Code:
+    from care_bridge.runtime.check import check_package
+
+    report = check_package(request.given["model"])
+    yield from map(_print, report.text().splitlines())
+    if report.errors:
+        yield (
+            "return "
+            + quoted(
+                f"{request.given['model']} has {len(report.errors)} errors, which are in the Log: "
+                "use another package, or have it exported again"
+            )
+            + ";"
+        )
+
+
+def _models(_request: Request) -> _Code:
+    for name, folder in bundled_models().items():
+        yield _print(f"{name}  {load_package(folder).spec.description}")
+
+
+def _print(text: str) -> str:
+    return f"print({quoted(text)});"
+
+
+_WORKS: Mapping[str, Callable[[Request], _Code]] = {
+    RESTORE: _restore,
+    BATCH: _batch,
+    PREVIEW: _preview,
+    EVALUATE: _evaluate,
+    CHECK: _check,
+    MODELS: _models,
+}

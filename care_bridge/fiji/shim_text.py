@@ -1,0 +1,213 @@
+"""The text of a shim: a macro that is a command of a Fiji without Python.
+
+ImageJ makes a command of a macro in its plugins folder. The shim takes the options of its caller,
+or asks for them in a dialog, gives the images to care_bridge as files and does what it answers,
+which is macro code as well. `shim_client` is the other side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from care_bridge.fiji.described import (
+    ABOUT,
+    EVALUATE,
+    EXTENSIONS,
+    PARAMETERS,
+    PREVIEW,
+    RESTORE,
+)
+from care_bridge.fiji.macro_text import array, ascii_comment, quoted
+from care_bridge.fiji.parameters import Parameter
+
+_WIDE_COLUMNS = 28
+_COLUMNS = 12
+
+_ACTIVE_IMAGE = """
+if (nImages > 0) {
+    source = getImageID();
+    title = getTitle();
+    virtual = is("Virtual Stack");
+    kind = selectionType();
+    if (kind >= 0) getSelectionBounds(x, y, width, height);
+    if (kind == 0) part = "" + x + "," + y + "," + width + "," + height;
+    if (kind >= 0) run("Select None");
+    keep("image");
+    if (kind >= 0) run("Restore Selection");
+}
+"""
+
+_TITLES = """
+if (nImages > 0) {
+    source = getImageID();
+    title = getTitle();
+}
+named = call("ij.Macro.getValue", options, "restored", "");
+if (named != "") title = named;
+if (title != "" && isOpen(title)) {
+    selectImage(title);
+    keep("restored");
+}
+named = call("ij.Macro.getValue", options, "truth", "");
+if (named != "" && isOpen(named)) {
+    selectImage(named);
+    keep("truth");
+}
+if (source != 0) selectImage(source);
+"""
+
+_TEMPLATE = """\
+// {name}: {about}
+// A command of ImageJ that calls care_bridge outside of it (docs/fiji.md, "A Fiji without Python").
+
+python = {python};
+var command = {quoted_name};
+var folder, batch;
+options = "" + call("ij.Macro.getOptions");
+if (options == "null") {{
+    options = "";
+{dialog}}}
+
+folder = getDirectory("temp") + "care_bridge-" + d2s(getTime(), 0) + "-" + d2s(random * 1e9, 0);
+if (startsWith(getInfo("os.name"), "Windows"))
+    File.makeDirectory(folder);
+else
+    exec("mkdir", "-m", "700", folder);
+folder = folder + File.separator;
+source = 0; title = ""; part = ""; virtual = 0;
+batch = is("Batch Mode");
+if (!batch) setBatchMode(true);
+{images}
+setOption("WaitForCompletion", false);
+started = "" + exec(python, "-P", "-m", "care_bridge", "fiji", "shim", command, folder,
+    "options=" + options, "title=" + title, "part=" + part, "virtual=" + virtual);
+if (indexOf(started, "Cannot run") >= 0)
+    fail("there is no Python at " + python + ": install care_bridge again, then its commands");
+
+beats = ""; silent = 0;
+for (i = 0; !File.exists(folder + "answer.ijm"); i++) {{
+    wait(50);
+    if (i % 10 == 0) File.saveString("" + i, folder + "waiting.txt");
+    if (i % 10 == 5) {{
+        now = told("beat.txt");
+        silent = silent + 1;
+        if (now != beats) silent = 0;
+        beats = now;
+        if (silent > 120) fail("care_bridge does not answer: run care-bridge doctor");
+        way = split(told("progress.txt"), " ");
+        if (way.length == 2) {{
+            showStatus(command + ": " + way[0] + " of " + way[1] + " tiles (Esc cancels)");
+            showProgress(parseInt(way[0]) / parseInt(way[1]));
+        }}
+    }}
+}}
+showProgress(1);
+showStatus("");
+message = "" + eval(told("answer.ijm"));
+if (message != "done") fail(message);
+remove();
+shown = getImageIDIfAny();
+if (!batch) setBatchMode("exit and display");
+if (shown != 0) selectImage(shown);
+
+// Keeps a copy of the active image as a file; its own file and title stay what they are.
+function keep(name) {{
+    run("Duplicate...", "title=care_bridge duplicate");
+    save(folder + name + ".tif");
+    close();
+}}
+
+function told(name) {{
+    if (!File.exists(folder + name)) return "";
+    return File.openAsString(folder + name);
+}}
+
+function getImageIDIfAny() {{
+    if (nImages == 0) return 0;
+    return getImageID();
+}}
+
+function remove() {{
+    names = getFileList(folder);
+    for (i = 0; i < names.length; i++) done = File.delete(folder + names[i]);
+    done = File.delete(folder);
+}}
+
+// Ends the macro that has called this command, too.
+function fail(message) {{
+    remove();
+    if (!batch) setBatchMode("exit and display");
+    call("ij.IJ.error", command, message);
+}}
+"""
+
+_NOT_HERE = """\
+// {name}: {about}
+// Here it can only say that it needs Python (docs/fiji.md, "A Fiji without Python").
+
+call("ij.IJ.error", {quoted_name}, "the functions Ext.CARE_... need a Fiji that was opened from "
+    + "Python (care-bridge fiji start): use the commands, and getResult() for figures");
+"""
+
+
+def shim(name: str, python: Path) -> str:
+    """The macro that is the command `name` and calls the care_bridge of this Python."""
+    head = {"name": name, "about": ascii_comment(ABOUT[name]), "quoted_name": quoted(name)}
+    if name == EXTENSIONS:
+        return _NOT_HERE.format(**head)
+    images = ""
+    if name in (RESTORE, PREVIEW):
+        images = _ACTIVE_IMAGE
+    elif name == EVALUATE:
+        images = _TITLES
+    return _TEMPLATE.format(
+        **head, python=quoted(str(python)), dialog=_dialog(name, PARAMETERS[name]), images=images
+    )
+
+
+def _dialog(name: str, parameters: Sequence[Parameter]) -> str:
+    """Code that asks for the options, and adds those that are not the default to `options`."""
+    if not parameters:
+        return ""
+    lines = ['if (call("java.awt.GraphicsEnvironment.isHeadless") == "false") {']
+    lines += [
+        f"    Dialog.create({quoted(name)});",
+        f"    Dialog.addMessage({quoted(ABOUT[name])});",
+    ]
+    lines += [f"    {_field(each)}" for each in parameters]
+    lines += [f"    Dialog.addHelp({quoted(_help(parameters))});", "    Dialog.show();"]
+    for each in parameters:
+        if each.kind == "flag":
+            lines.append(
+                f"    if (Dialog.getCheckbox()) options = options + {quoted(each.name + ' ')};"
+            )
+            continue
+        get = "Choice" if each.kind == "choice" else "String"
+        lines += [
+            f"    value = Dialog.get{get}();",
+            f"    if (value != {quoted(each.default or '')}) "
+            f'options = options + {quoted(each.name + "=[")} + value + "] ";',
+        ]
+    lines.append("}")
+    return "".join(f"    {line}\n" for line in lines)
+
+
+def _field(parameter: Parameter) -> str:
+    label, value = quoted(parameter.name), quoted(parameter.default or parameter.suggested)
+    if parameter.kind == "flag":
+        return f"Dialog.addCheckbox({label}, false);"
+    if parameter.kind == "choice":
+        return f"Dialog.addChoice({label}, {array(parameter.choices)}, {value});"
+    if parameter.kind == "file":
+        return f"Dialog.addFile({label}, {value}, {_WIDE_COLUMNS});"
+    if parameter.kind == "folder":
+        return f"Dialog.addDirectory({label}, {value}, {_WIDE_COLUMNS});"
+    return f"Dialog.addString({label}, {value}, {_COLUMNS});"
+
+
+def _help(parameters: Sequence[Parameter]) -> str:
+    rows = "".join(
+        f"<tr><td><b>{each.name}</b></td><td>{each.help}</td></tr>" for each in parameters
+    )
+    return f"<html><table width=520>{rows}</table></html>"

@@ -1,0 +1,308 @@
+"""A stock ImageJ, with no Python in its Java: the installed commands in a real window, and every
+bundled macro, against what the command line writes."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from care_bridge.fiji.install import install, uninstall, way_of
+from care_bridge.fiji.macro_text import quoted, unquoted
+from tests.fiji.conftest import run_cli
+
+pytestmark = [
+    pytest.mark.fiji,
+    pytest.mark.skipif(shutil.which("Xvfb") is None, reason="no Xvfb for a window"),
+    pytest.mark.skipif(shutil.which("java") is None, reason="no java to start"),
+]
+PLACE = (20, 30, 48, 40)  # x, y, width, height
+TEXTS = {
+    "windows": r"C:\new folder\tools\names.tif",
+    "share": r"\\server\share\a b",
+    "quotes": 'say "a\\"',
+    "accents": "Zoë/µm/细胞",
+    "beyond": "cell 🔬.tif",
+    "lines": "a\nb\tc",
+    "empty": "",
+}
+# Run by ImageJ in one go; {model}, {raw} and {out} are filled in.
+MACRO = """
+function tell(what) { File.append(what, "{out}/told.txt"); }
+open("{raw}/cell.tif");
+run("CARE Restore", "model=[{model}]");
+tell("new " + getTitle() + " " + nImages + " " + is("changes") + getInfo("image.directory"));
+saveAs("Tiff", "{out}/new.tif"); close();
+makeRectangle({place});
+run("CARE Restore", "model=[{model}] suffix=_part");
+tell("part " + getTitle());
+saveAs("Tiff", "{out}/part.tif"); close();
+run("Select None");
+run("CARE Restore", "model=[{model}] result=composite");
+saveAs("Tiff", "{out}/composite.tif"); close();
+run("CARE Preview", "model=[{model}] percentiles=[2,99.8; 5,99]");
+tell("preview " + getTitle() + " " + getWidth() + " " + Overlay.size); close();
+run("CARE Evaluate", "truth=[{raw}/hyper.tif] restored=[{raw}/hyper.tif]");
+tell("evaluate " + nResults + " " + getResult("NRMSE", 1));
+run("CARE Evaluate", "truth=cell.tif");
+tell("titles " + nResults + " " + getResult("SSIM", 2) + " " + getTitle());
+run("Clear Results");
+run("CARE Restore", "model=[{model}] result=replace");
+tell("replaced " + getTitle() + " " + nImages + " " + getInfo("image.directory"));
+saveAs("Tiff", "{out}/replaced.tif"); close();
+open("{raw}/hyper.tif");
+Stack.setPosition(2, 3, 1);
+setMinAndMax(100, 2000);
+run("CARE Restore", "model=[{model}] result=replace channels=all");
+Stack.getPosition(channel, slice, frame); getMinAndMax(low, high); getVoxelSize(w, h, d, unit);
+tell("hyper " + String.join(newArray("" + channel, "" + slice, "" + low, "" + high, "" + d, unit)));
+saveAs("Tiff", "{out}/hyper.tif"); close();
+run("CARE Models");
+run("CARE Check Model", "model=[{model}]");
+tell("log " + indexOf(getInfo("log"), "denoise-2d") + " " + indexOf(getInfo("log"), "passes"));
+m = getDirectory("macros") + "CARE Bridge/";
+model = " model=[{model}]";
+runMacro(m + "Batch_Restore.ijm", "input=[{raw}] output=[{out}/batch]" + model);
+runMacro(m + "Batch_Restore_Timelapse.ijm", "input=[{movies}] output=[{out}/movies]" + model);
+runMacro(m + "Restore_Image.ijm", "input=[{raw}/cell.tif] output=[{out}/image.tif]" + model);
+runMacro(m + "Restore_Selection.ijm",
+    "input=[{raw}/cell.tif] x=20 y=30 width=48 height=40 output=[{out}/selection.tif]" + model);
+close("*");
+runMacro(m + "Maximum_Project_And_Restore.ijm",
+    "input=[{raw}/hyper.tif] output=[{out}/projected.tif]" + model);
+close("*");
+runMacro(m + "Compare_Before_After.ijm",
+    "input=[{raw}/cell.tif] output=[{out}/panels.png] profile=[{out}/line.csv]" + model);
+close("*");
+runMacro(m + "Evaluate_Against_Truth.ijm",
+    "input=[{raw}/cell.tif] truth=[{raw}/truth.tif] output=[{out}/figures.csv]" + model);
+close("*");
+open("{raw}/cell.tif");
+runMacro(m + "Restore_Active_Image.ijm", "result=replace" + model);
+saveAs("Tiff", "{out}/active.tif"); close();
+texts = newArray({texts});
+for (i = 0; i < texts.length; i++) File.saveString(texts[i], "{out}/text" + i + ".txt");
+tell("end");
+run("Quit");
+"""
+
+
+def cell(seed, shape=(130, 120)):
+    grid = np.mgrid[tuple(slice(size) for size in shape[-2:])]
+    clean = 800 * (1.1 + np.sin(grid[0] / 7) * np.cos(grid[1] / 9))
+    return np.random.default_rng(seed).poisson(np.broadcast_to(clean, shape)).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory):
+    """The folder of an ImageJ without Python, with our commands."""
+    from jgo import build
+
+    jars = build("net.imagej:ij:1.54p").path
+    (jar,) = Path(jars).rglob("ij-1.54p.jar")
+    folder = tmp_path_factory.mktemp("stock") / "Image J.app"
+    (folder / "plugins").mkdir(parents=True)
+    (folder / "jars").mkdir()
+    shutil.copy(jar, folder / "jars")
+    install(folder, "shims")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ended(stock, package, display, tmp_path_factory):
+    """What ImageJ wrote, beside what the command line writes."""
+    folder = tmp_path_factory.mktemp("shims")
+    raw, out, movies = folder / "raw images", folder / "out", folder / "movies"
+    for each in (raw, out, movies):
+        each.mkdir()
+    tifffile.imwrite(raw / "cell.tif", cell(0), imagej=True)
+    tifffile.imwrite(raw / "truth.tif", cell(1), imagej=True)
+    frames = {"axes": "TYX"}
+    tifffile.imwrite(movies / "movie.tif", cell(2, (3, 60, 50)), imagej=True, metadata=frames)
+    hyper = {"axes": "ZCYX", "spacing": 2.5, "unit": "micron"}
+    pixels = cell(3, (4, 2, 60, 50))
+    tifffile.imwrite(raw / "hyper.tif", pixels, imagej=True, metadata=hyper, resolution=(2, 2))
+    code = MACRO
+    for name, value in {
+        "model": package,
+        "raw": raw,
+        "out": out,
+        "movies": movies,
+        "place": str(PLACE)[1:-1],
+        "texts": ", ".join(map(quoted, TEXTS.values())),
+    }.items():
+        code = code.replace(f"{{{name}}}", str(value))
+    macro = folder / "all.ijm"
+    macro.write_text(code)
+    cache = {"XDG_CACHE_HOME": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    (jar,) = (stock / "jars").glob("*.jar")
+    started = ["java", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8", f"-Dplugins.dir={stock}"]
+    done = subprocess.run(
+        [*started, "-cp", str(jar), "ij.ImageJ", "-macro", str(macro)],
+        env=os.environ | cache | {"DISPLAY": display},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    told = (out / "told.txt").read_text() if (out / "told.txt").exists() else ""
+    assert told.endswith("end\n"), (told, done.stdout, done.stderr)
+    for words in (
+        (raw, "--out", folder / "cli"),
+        (movies, "--out", folder / "cli movies", "--axes", "TYX", "--normalize", "per-frame"),
+    ):
+        by_cli = run_cli("restore", *words, "--model", package, "--worker", **cache)
+        assert by_cli.returncode == 0, by_cli.stderr
+    run_cli("worker", "--stop", **cache)
+    lines = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
+    return folder, lines
+
+
+def pixels(folder, name):
+    return tifffile.imread(folder / name)
+
+
+def rectangle(image):
+    x, y, width, height = PLACE
+    return image[..., y : y + height, x : x + width]
+
+
+EQUAL = {
+    "new": ("out/new.tif", lambda cli: cli),
+    "replaced": ("out/replaced.tif", lambda cli: cli),
+    "part": ("out/part.tif", rectangle),
+    "composite": ("out/composite.tif", lambda cli: np.stack([cell(0), cli])),
+    "Batch_Restore": ("out/batch/cell.tif", lambda cli: cli),
+    "Restore_Image": ("out/image.tif", lambda cli: cli),
+    "Restore_Selection": ("out/selection.tif", rectangle),
+    "Restore_Active_Image": ("out/active.tif", lambda cli: cli),
+}
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_pixels_are_those_of_the_command_line(ended, name):
+    folder, _ = ended
+    file, expected = EQUAL[name]
+    np.testing.assert_array_equal(
+        pixels(folder, file), expected(pixels(folder, "cli/cell.tif")), strict=True
+    )
+
+
+def test_a_movie_is_restored_frame_by_frame(ended):
+    folder, _ = ended
+    by_macro = pixels(folder, "out/movies/movie.tif")
+    np.testing.assert_array_equal(by_macro, pixels(folder, "cli movies/movie.tif"))
+
+
+def test_a_hyperstack_is_replaced_with_what_belongs_to_it(ended):
+    folder, told = ended
+    np.testing.assert_array_equal(pixels(folder, "out/hyper.tif"), pixels(folder, "cli/hyper.tif"))
+    assert told["hyper"] == "2, 3, 100, 2000, 2.5, microns"
+
+
+def test_a_projection_is_restored(ended, package):
+    folder, _ = ended
+    flat = pixels(folder, "raw images/hyper.tif").max(axis=0)
+    tifffile.imwrite(folder / "flat.tif", flat, imagej=True, metadata={"axes": "CYX"})
+    out = folder / "flat_restored.tif"
+    done = run_cli("restore", folder / "flat.tif", "--model", package, "--out", out)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(pixels(folder, "out/projected.tif"), tifffile.imread(out))
+
+
+def test_the_profile_is_of_the_raw_and_the_restored_image(ended):
+    folder, _ = ended
+    profile = np.loadtxt(folder / "out/line.csv", delimiter=",", skiprows=1)
+    line = cell(0).shape[0] // 2
+    np.testing.assert_array_equal(profile[:, 0], cell(0)[line, : len(profile)])
+    restored = pixels(folder, "cli/cell.tif")
+    np.testing.assert_array_equal(profile[:, 1], restored[line, : len(profile)])
+
+
+def test_figures_come_into_the_results_table(ended):
+    folder, told = ended
+    count, nrmse = told["evaluate"].split()
+    assert count == "2"
+    assert float(nrmse) == pytest.approx(0, abs=1e-9)
+    assert told["titles"] == "3 1 cell.tif"
+    rows = (folder / "out/figures.csv").read_text().splitlines()
+    assert len(rows) == 3
+
+
+def test_titles_and_files_stay_in_order(ended):
+    folder, told = ended
+    assert told["new"] == "cell_restored.tif 2 1"
+    assert told["part"] == "cell_part.tif"
+    assert told["preview"] == "cell.tif: preview 360 3"
+    assert told["replaced"] == f"cell.tif 1 {folder}/raw images/"
+    models, check = map(int, told["log"].split())
+    assert 0 <= models < check
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_imagej_reads_a_quoted_text_as_it_is(ended, name):
+    folder, _ = ended
+    file = folder / "out" / f"text{list(TEXTS).index(name)}.txt"
+    assert file.read_text("utf-8") == TEXTS[name]
+    assert unquoted(quoted(TEXTS[name])) == TEXTS[name]
+    assert quoted(TEXTS[name]).isascii()
+
+
+def hashes(folder):
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file())
+    return {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def test_installing_keeps_what_is_not_its_own(stock, tmp_path):
+    fiji = tmp_path / "Fiji.app"
+    shutil.copytree(stock, fiji)
+    uninstall(fiji)
+    bare = hashes(fiji)
+    theirs = fiji / "plugins" / "CARE Bridge" / "CARE_Restore.ijm"
+    theirs.parent.mkdir()
+    theirs.write_text("print('mine');")
+    first = {change.file.name: change.what for change in install(fiji)}
+    assert first.pop("CARE_Restore.ijm").startswith("kept")
+    assert set(first.values()) == {"written"}
+    assert theirs.read_text() == "print('mine');"
+    before = hashes(fiji)
+    again = {change.what for change in install(fiji) if change.file != theirs}
+    assert again == {"unchanged"}
+    assert hashes(fiji) == before
+
+    changed = fiji / "plugins" / "CARE Bridge" / "CARE_Models.ijm"
+    changed.write_text("// mine\n" + changed.read_text())
+    theirs.unlink()
+    told = {change.file.name: change.what for change in install(fiji, "python")}
+    assert told["CARE_Models.ijm"].startswith("kept")
+    assert told["CARE_Evaluate.ijm"] == "removed"
+    assert told["CARE_Evaluate.py"] == "written"
+    uninstall(fiji)
+    assert set(hashes(fiji)) - set(bare) == {changed}
+
+
+def test_the_way_is_what_the_fiji_is_set_to(stock, tmp_path):
+    settings = tmp_path / "config" / "jaunch" / "fiji.cfg"
+    assert way_of(stock) == "shims"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("python-dir = /a/b\nlaunch-mode = PYTHON\n")
+    assert way_of(tmp_path) == "python"
+
+
+def test_the_command_line_installs_and_says_what(stock, tmp_path):
+    fiji = tmp_path / "Fiji.app"
+    shutil.copytree(stock, fiji)
+    done = run_cli("fiji", "install", "--fiji", fiji, "--uninstall", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert {line.split()[0] for line in done.stdout.splitlines()} == {"removed"}
+    assert hashes(fiji).keys() == {fiji / file.relative_to(stock) for file in hashes(stock)}
+    wrong = run_cli("fiji", "install", "--fiji", tmp_path)
+    assert wrong.returncode == 1
+    assert "no Fiji" in wrong.stderr
+    shim = (fiji / "plugins" / "CARE Bridge" / "CARE_Restore.ijm").read_text()
+    assert quoted(sys.executable) in shim
