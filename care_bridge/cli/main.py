@@ -27,6 +27,7 @@ VERBS = (
     "simulate",
     "fiji",
     "worker",
+    "doctor",
 )
 
 _INTERRUPTED = 130
