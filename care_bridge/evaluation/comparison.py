@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.evaluation.baselines import best_gaussian, best_median
+from care_bridge.evaluation.filters import best_filters
 from care_bridge.evaluation.metrics import Figures, care_figures
 
 Comparison = Mapping[str, Figures]
@@ -21,10 +21,11 @@ def compare(
     noisy: NDArray[np.generic], restored: NDArray[np.generic], truth: NDArray[np.generic]
 ) -> Comparison:
     """The figures of one image; the three arrays have one shape."""
+    gaussian, median = best_filters(noisy, truth, ["gaussian", "median"])
     images = {
         "input": noisy,
-        "best Gaussian": best_gaussian(noisy, truth).image,
-        "best median": best_median(noisy, truth).image,
+        "best Gaussian": gaussian.image,
+        "best median": median.image,
         "model": restored,
     }
     return {name: care_figures(image, truth) for name, image in images.items()}

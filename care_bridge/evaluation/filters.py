@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import affine_transform, gaussian_filter
+from scipy.ndimage import affine_transform, gaussian_filter, median_filter
 from skimage.restoration import (
     denoise_bilateral,
     denoise_nl_means,
@@ -22,12 +22,21 @@ from skimage.restoration import (
 )
 
 from care_bridge.errors import ConfigError, ImageError
-from care_bridge.evaluation.baselines import best_gaussian, best_median
+from care_bridge.evaluation.best_setting import Dial, best_setting, octaves
 from care_bridge.evaluation.metrics import care_psnr
 from care_bridge.normalization import percentiles
 
 Pixels = NDArray[np.float32]
-_PROJECTION_SIGMAS = (0.0, 0.5, 1.0, 1.5, 2.0)
+_AXES = "ZYX"
+
+_SIGMAS = octaves(0.125, 32, (0.5, 4.0))
+_PROJECTION_SIGMAS = Dial((0.0, *_SIGMAS.values), range(0, 33, 4))
+_SIGMAS_OF_LIGHT = octaves(0.25, 8, (0.5, 2.0))
+_SIZES = Dial(tuple(range(3, 42, 2)), range(5))
+_BILATERAL_SIGMAS = octaves(0.25, 16, (1.0, 4.0), steps=4)
+_IN_NOISE = octaves(1 / 64, 64, (0.25, 8.0), steps=4)
+_PATCHES = Dial((3, 5, 7, 9, 11), range(1, 3))
+_ROUNDS = Dial((1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256), range(0, 12, 2))
 
 
 @dataclass(frozen=True)
@@ -57,43 +66,71 @@ def interpolated(
 ) -> Baseline:
     """`image` brought to the pixels of `truth` by cubic interpolation: the baseline of upsampling.
 
-    factors: pixels of the truth a pixel of the image, by axis. Pixels are taken as areas that begin
-    at the same edge (as binning leaves them) or as points of which the first ones coincide (as
-    leaving out slices does), whichever suits the truth better.
+    factors: pixels of the truth a pixel of the image, by axis. Along each axis pixels are taken as
+    areas that begin at the same edge (as binning leaves them) or as points of which the first ones
+    coincide (as leaving out slices does), whichever suits the truth best.
     """
     pixels = image.astype(np.float32)
     steps = 1 / np.array(factors)
-    said = " x ".join(f"{factor:.4g}" for factor in factors)
-    tried = (
-        (
-            affine_transform(
-                pixels, steps, starts, output_shape=truth.shape, order=3, mode="nearest"
-            ),
-            f"zoom {said}, {told}",
+    zoomed = [number for number, factor in enumerate(factors) if factor != 1]
+    tried = []
+    for edges in product((True, False), repeat=len(zoomed)):
+        starts = np.zeros(len(factors))
+        for number, edge in zip(zoomed, edges, strict=True):
+            starts[number] = steps[number] / 2 - 0.5 if edge else 0
+        done = affine_transform(
+            pixels, steps, starts, output_shape=truth.shape, order=3, mode="nearest"
         )
-        for starts, told in ((steps / 2 - 0.5, "same edges"), (0 * steps, "same first pixels"))
-    )
-    return _best("cubic", tried, truth)
+        tried.append((care_psnr(done, truth), edges, done))
+    _, edges, best = max(tried, key=lambda result: result[0])
+    said = " x ".join(f"{factor:.4g}" for factor in factors)
+    names = [_AXES[len(_AXES) - len(factors) + number] for number in zoomed]
+    return Baseline("cubic", f"zoom {said}, {_alignment(names, edges)}", best.astype(np.float32))
+
+
+def _alignment(names: Sequence[str], edges: Sequence[bool]) -> str:
+    """Along which axes images begin at the same edge, and along which with the same pixel."""
+    if len(set(edges)) == 1:
+        return "same edges" if edges[0] else "same first pixels"
+    ends = {
+        told: "".join(n for n, edge in zip(names, edges, strict=True) if edge == told)
+        for told in (True, False)
+    }
+    return f"same edges along {ends[True]}, same first pixels along {ends[False]}"
 
 
 def projected(volume: NDArray[np.generic], truth: NDArray[np.generic]) -> Baseline:
     """The maximum along Z of `volume` (Z, Y, X), smoothed before as suits `truth` (Y, X) best."""
     pixels = volume.astype(np.float32)
-    tried = (
-        (gaussian_filter(pixels, sigma).max(axis=0), f"sigma {sigma:g}")
-        for sigma in _PROJECTION_SIGMAS
+    return _best(
+        "maximum projection",
+        lambda sigma: np.asarray(gaussian_filter(pixels, sigma).max(axis=0)),
+        [_PROJECTION_SIGMAS],
+        lambda sigma: f"sigma {sigma:.3g}",
+        truth,
     )
-    return _best("maximum projection", tried, truth)
 
 
 def _gaussian(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> Baseline:
-    best = best_gaussian(noisy, truth)
-    return Baseline("gaussian", f"sigma {best.size:g}", best.image)
+    pixels = noisy.astype(np.float32)
+    return _best(
+        "gaussian",
+        lambda sigma: np.asarray(gaussian_filter(pixels, sigma)),
+        [_SIGMAS],
+        lambda sigma: f"sigma {sigma:.3g}",
+        truth,
+    )
 
 
 def _median(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> Baseline:
-    best = best_median(noisy, truth)
-    return Baseline("median", f"size {best.size:g}", best.image)
+    pixels = noisy.astype(np.float32)
+    return _best(
+        "median",
+        lambda size: np.asarray(median_filter(pixels, int(size))),
+        [_SIZES],
+        lambda size: f"size {size:g}",
+        truth,
+    )
 
 
 def _bilateral(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> Baseline:
@@ -107,20 +144,24 @@ def _bilateral(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> Baseli
         )
         return np.asarray(smoothed + darkest)
 
-    tried = (
-        (_by_slice(pixels, smooth, sigma, levels), f"sigma {sigma:g}, {levels:g} noise")
-        for sigma, levels in product((1.0, 2.0, 3.0), (1.0, 2.0, 4.0, 8.0))
+    return _best(
+        "bilateral",
+        lambda sigma, levels: noise * _by_slice(pixels, smooth, sigma, levels),
+        [_BILATERAL_SIGMAS, _IN_NOISE],
+        lambda sigma, levels: f"sigma {sigma:.3g}, {levels:.3g} noise",
+        truth,
     )
-    return _best("bilateral", _scaled(tried, noise), truth)
 
 
 def _total_variation(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> Baseline:
     pixels, noise = _in_noise(noisy)
-    tried = (
-        (_total_variation_of(pixels, weight), f"weight {weight:g} noise")
-        for weight in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+    return _best(
+        "total variation",
+        lambda weight: noise * _total_variation_of(pixels, weight),
+        [_IN_NOISE],
+        lambda weight: f"weight {weight:.3g} noise",
+        truth,
     )
-    return _best("total variation", _scaled(tried, noise), truth)
 
 
 def _non_local_means(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> Baseline:
@@ -131,11 +172,13 @@ def _non_local_means(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> 
             denoise_nl_means(plane, patch_size=int(patch), patch_distance=6, h=strength, sigma=1.0)
         )
 
-    tried = (
-        (_by_slice(pixels, smooth, patch, strength), f"patch {patch:g}, h {strength:g} noise")
-        for patch, strength in product((5.0, 7.0), (0.1, 0.2, 0.4, 0.8, 1.6))
+    return _best(
+        "non-local means",
+        lambda patch, strength: noise * _by_slice(pixels, smooth, patch, strength),
+        [_PATCHES, _IN_NOISE],
+        lambda patch, strength: f"patch {patch:g}, h {strength:.3g} noise",
+        truth,
     )
-    return _best("non-local means", _scaled(tried, noise), truth)
 
 
 def _richardson_lucy(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> Baseline:
@@ -144,17 +187,21 @@ def _richardson_lucy(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> 
         raise ImageError("the input is blank: nothing can be restored from it")
     light = np.clip((noisy.astype(np.float32) - low) / (high - low), 1e-3, None)
 
-    def tried() -> Iterator[tuple[Pixels, str]]:
-        for sigma, rounds in product((1.0, 1.5, 2.0), (1, 2, 5, 10, 20)):
-            kernel = _gaussian_kernel(sigma, noisy.ndim)
-            # Mirrored borders: scikit-image would take what lies outside as dark.
-            border = kernel.shape[0]
-            padded = np.pad(light, border, mode="symmetric")
-            done = _deconvolved(padded, kernel, rounds)
-            inner = done[(slice(border, -border),) * noisy.ndim]
-            yield inner * (high - low) + low, f"sigma {sigma:g}, {rounds} rounds"
+    def deconvolve(sigma: float, rounds: float) -> Pixels:
+        kernel = _gaussian_kernel(sigma, noisy.ndim)
+        # Mirrored borders: scikit-image would take what lies outside as dark.
+        border = kernel.shape[0]
+        padded = np.pad(light, border, mode="symmetric")
+        inner = (slice(border, -border),) * noisy.ndim
+        return np.asarray(_deconvolved(padded, kernel, int(rounds))[inner] * (high - low) + low)
 
-    return _best("richardson-lucy", tried(), truth)
+    return _best(
+        "richardson-lucy",
+        deconvolve,
+        [_SIGMAS_OF_LIGHT, _ROUNDS],
+        lambda sigma, rounds: f"sigma {sigma:.3g}, {rounds:g} rounds",
+        truth,
+    )
 
 
 FILTERS: dict[str, Callable[[NDArray[np.generic], NDArray[np.generic]], Baseline]] = {
@@ -168,23 +215,25 @@ FILTERS: dict[str, Callable[[NDArray[np.generic], NDArray[np.generic]], Baseline
 """The filters by the name that the command line knows."""
 
 
-def _best(name: str, tried: Iterator[tuple[Pixels, str]], truth: NDArray[np.generic]) -> Baseline:
-    image, setting = max(tried, key=lambda result: care_psnr(result[0], truth))
-    return Baseline(name, setting, image.astype(np.float32))
+def _best(
+    name: str,
+    method: Callable[..., Pixels],
+    dials: Sequence[Dial],
+    told: Callable[..., str],
+    truth: NDArray[np.generic],
+) -> Baseline:
+    """What `method` makes of its image at the values of `dials` that suit the truth best."""
+    values = best_setting(lambda *tried: care_psnr(method(*tried), truth), dials)
+    return Baseline(name, told(*values), method(*values).astype(np.float32))
 
 
-def _in_noise(noisy: NDArray[np.generic]) -> tuple[Pixels, float]:
+def _in_noise(noisy: NDArray[np.generic]) -> tuple[Pixels, np.float32]:
     """The image in units of its noise, and the noise's standard deviation in grey levels."""
     pixels = noisy.astype(np.float32)
-    noise = float(np.sqrt(np.mean(np.diff(pixels, axis=-1).astype(np.float64) ** 2) / 2))
+    noise = np.float32(np.sqrt(np.mean(np.diff(pixels, axis=-1).astype(np.float64) ** 2) / 2))
     if noise == 0:
         raise ImageError("the input is constant along X: no noise can be estimated in it")
-    return pixels / np.float32(noise), noise
-
-
-def _scaled(tried: Iterator[tuple[Pixels, str]], noise: float) -> Iterator[tuple[Pixels, str]]:
-    for image, setting in tried:
-        yield image * np.float32(noise), setting
+    return pixels / noise, noise
 
 
 def _by_slice(
