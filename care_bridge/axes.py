@@ -7,11 +7,13 @@ stores hyperstacks as TZCYX; an RDF names axes batch, channel, time, z, y, x.
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from care_bridge.errors import AxesError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CANONICAL = "STCZYX"
 IMAGEJ = "TZCYX"

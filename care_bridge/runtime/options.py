@@ -15,7 +15,6 @@ from typing import Any
 
 from care_bridge.errors import ConfigError
 from care_bridge.images.storage import COMPRESSIONS, FORMATS, Storage
-from care_bridge.normalization import check_percentiles
 from care_bridge.runtime import option_values as values
 
 PRECISIONS = ("float32", "tf32", "bf16", "fp16")
@@ -203,8 +202,11 @@ def _check_together(options: RestoreOptions) -> None:
         raise ConfigError(
             "percentiles and the grey levels of normalize were both given: use one of the two"
         )
-    low, high = percentiles
-    check_percentiles(0.0 if low is None else low, 100.0 if high is None else high)
+    if percentiles != (None, None):
+        from care_bridge.normalization import check_percentiles  # with numpy: not for --help
+
+        low, high = percentiles
+        check_percentiles(0.0 if low is None else low, 100.0 if high is None else high)
     if options.range == "0-1" and options.dtype not in ("auto", "float32"):
         raise ConfigError(f"range 0-1 needs dtype float32, {options.dtype} was given")
     if options.range == "full" and options.dtype == "float32":
