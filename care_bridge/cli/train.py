@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--task",
-        help="what to learn: care (the default), n2n, n2v, n2v2, structn2v, isotropic, upsampling",
+        help="what to learn: care (the default), n2n, n2v, n2v2, structn2v, isotropic, upsampling, "
+        "projection",
     )
     parser.add_argument(
         "--preset", help="what pairs are for: denoise, deconvolve, aberration, resolution"

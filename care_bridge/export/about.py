@@ -76,6 +76,9 @@ _TASKS = {
     "upsampling": _TaskWords(
         "Upsampling", "pairs of a coarsely and a finely sampled image (content-aware upsampling)"
     ),
+    "projection": _TaskWords(
+        "Projection", "pairs of a stack and the good projection of it (content-aware projection)"
+    ),
     "isotropic": _TaskWords(
         "Isotropic",
         "slices of volumes and the same slices degraded as the microscope degrades along Z",
@@ -171,7 +174,7 @@ def model_card(spec: ModelSpec, checkpoint: Checkpoint) -> str:
 
 
 def _use(spec: ModelSpec) -> list[str]:
-    axes = ", ".join(spec.spatial_axes)
+    axes = ", ".join(spec.input.axes.removeprefix("BC"))
     halo = ", ".join(f"{axis} {limits.halo}" for axis, limits in spec.tiling.items())
     lines = [
         "# Use",
@@ -206,6 +209,11 @@ def _use(spec: ModelSpec) -> list[str]:
 def _around(spec: ModelSpec) -> list[str]:
     """What is to be done around the network."""
     procedure, lines = spec.procedure, []
+    if spec.projects:
+        lines.append(
+            "- The result is a plane: the network projects stacks of any number of slices along Z. "
+            "Do not cut or pad them along Z."
+        )
     if procedure.zoom:
         factors = ", ".join(f"{axis} by {factor:.6g}" for axis, factor in procedure.zoom.items())
         lines.append(

@@ -55,9 +55,11 @@ def export_checkpoint(
     """
     package_target(out, overwrite=overwrite)  # before the work, which takes a while
     axes, channels = checkpoint.axes, checkpoint.channels_in
-    step = 2**checkpoint.config.network.depth
-    weights = export_onnx(checkpoint.network, axes, channels, step)
-    difference = compare_with_torch(weights, checkpoint.network, axes, channels, step)
+    step = checkpoint.config.size_step
+    # A stack that is projected may have any number of slices.
+    steps = [1 if axis not in _tiled(checkpoint) else step for axis in axes]
+    weights = export_onnx(checkpoint.network, axes, channels, steps)
+    difference = compare_with_torch(weights, checkpoint.network, channels, steps)
     log.info("exported: %.1f MB, differs from torch by %.1e", len(weights) / 1e6, difference)
     spec = _spec(checkpoint, about, weights, step)
     test_image = cut_test_image(checkpoint.example.source, spec.tiling, spec.normalization)
@@ -78,7 +80,8 @@ def export_checkpoint(
 
 def _spec(checkpoint: Checkpoint, about: About, weights: bytes, step: int) -> ModelSpec:
     axes, channels = checkpoint.axes, checkpoint.channels_in
-    limits = {axis: AxisLimits(step=step, min=step, halo=0) for axis in axes}
+    tiled = _tiled(checkpoint)
+    limits = {axis: AxisLimits(step=step, min=step, halo=0) for axis in tiled}
     halo = structural_halo(checkpoint.network, axes, channels, limits)
     memory = measure_memory_per_pixel(weights, axes, channels, step)
     log.info("halo: %s pixels; memory: %.0f bytes a pixel", halo, memory)
@@ -93,17 +96,23 @@ def _spec(checkpoint: Checkpoint, about: About, weights: bytes, step: int) -> Mo
         input=_tensor_spec("input", axes, _channel_names(channels)),
         output=_tensor_spec(
             RESTORED if checkpoint.members else "output",
-            axes,
+            tiled,
             _channel_names(checkpoint.channels_out),
         ),
         weights=Weights(_WEIGHTS, hashlib.sha256(weights).hexdigest(), JDLL_OPSET),
-        tiling={axis: replace(limits[axis], halo=halo[axis]) for axis in axes},
+        tiling={axis: replace(limits[axis], halo=halo[axis]) for axis in tiled},
         normalization=_normalization(checkpoint),
         memory_per_pixel=memory,
         config={"task": checkpoint.config.task, "training": _training(checkpoint)},
         procedure=_procedure(checkpoint),
         members=_members(checkpoint),
     )
+
+
+def _tiled(checkpoint: Checkpoint) -> str:
+    """The axes of the network's output, along which it may be run in tiles."""
+    axes = checkpoint.axes
+    return axes.removeprefix("Z") if checkpoint.config.task == "projection" else axes
 
 
 def _members(checkpoint: Checkpoint) -> TensorSpec | None:
@@ -115,7 +124,7 @@ def _members(checkpoint: Checkpoint) -> TensorSpec | None:
         for what in ("mean", "scale")
         for channel in _channel_names(checkpoint.channels_out)
     )
-    return _tensor_spec(MEMBERS, checkpoint.axes, names)
+    return _tensor_spec(MEMBERS, _tiled(checkpoint), names)
 
 
 def _channel_names(channels: int) -> tuple[str, ...]:
@@ -177,7 +186,7 @@ def _write_cover(folder: Path, test_image: TestImage) -> None:
     package = load_package(folder)
     by_itself = replace(package, spec=replace(package.spec, procedure=Procedure()))
     restorer = Restorer(by_itself, RestoreOptions(device="cpu", dtype="float32"))
-    axes = Axes("C" + package.spec.spatial_axes)
+    axes = Axes(package.spec.input.axes.removeprefix("B"))
     before = Image(test_image.pixels[0], axes)
     after = restorer.restore_image(before)
     slices = [_middle_slice(image) for image in (before, after)]
@@ -194,7 +203,8 @@ def _middle_slice(image: Image) -> NDArray[np.generic]:
 
 def _write_rdf(folder: Path, spec: ModelSpec, about: About, test_image: TestImage) -> None:
     hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
-    card = make_card(about, str(spec.config["task"]), spec.spatial_axes, test_image.tiled_axes)
+    axes = spec.input.axes.removeprefix("BC")
+    card = make_card(about, str(spec.config["task"]), axes, test_image.tiled_axes)
     text = yaml.safe_dump(
         rdf_content(spec, card, hashes), sort_keys=False, allow_unicode=True, width=100
     )

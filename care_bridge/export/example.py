@@ -35,19 +35,19 @@ def cut_test_image(
 ) -> TestImage:
     """The middle of `source` (C, [Z,] Y, X), extended by reflection where it is too small.
 
-    Along Z it is not extended: a stack too thin for two halos says that Z is not to be tiled by
-    other consumers. In percentile mode few pixels are changed so that numpy's and JDLL's
-    percentiles agree.
+    Z is kept whole where `tiling` does not name it, and never extended: a stack too thin for two
+    halos says that Z is not to be tiled by other consumers. In percentile mode few pixels are
+    changed so that numpy's and JDLL's percentiles agree.
     """
     axes = "".join(tiling)
-    sizes = dict(zip(axes, source.shape[1:], strict=True))
+    sizes = dict(zip(axes, source.shape[-len(axes) :], strict=True))
     tiled = "".join(
         axis
         for axis, limits in tiling.items()
         if axis != "Z" or sizes[axis] >= smallest_for_consumers(limits)
     )
     pixels = source.astype(np.float32)
-    for dimension, (axis, limits) in enumerate(tiling.items(), start=1):
+    for dimension, (axis, limits) in enumerate(tiling.items(), start=-len(axes)):
         smallest = smallest_for_consumers(limits) if axis in tiled else limits.min
         wanted = min(sizes[axis], _LARGEST[axes][axis])
         size = smallest + max(0, wanted - smallest) // limits.step * limits.step

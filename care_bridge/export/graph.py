@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -26,16 +26,19 @@ _TWO_OUTPUTS = (RESTORED, MEMBERS)
 _NOISY = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
-def export_onnx(network: torch.nn.Module, axes: str, channels: int, step: int) -> bytes:
+def export_onnx(network: torch.nn.Module, axes: str, channels: int, steps: Sequence[int]) -> bytes:
     """The ONNX file of `network`, with free batch and image sizes; that of a Mixture has two
     outputs.
 
-    axes: "YX" or "ZYX". channels: of its input. step: its sizes are multiples of this. ExportError
-    where the graph is not one that all consumers run fast.
+    axes: "YX" or "ZYX". channels: of its input. steps: its sizes are multiples of these, along
+    each axis. ExportError where the graph is not one that all consumers run fast.
     """
-    sizes = (2, channels, *(step * (4 + index) for index in range(len(axes))))
+    sizes = (2, channels, *(step * (4 + index) for index, step in enumerate(steps)))
     free = {0: torch.export.Dim("batch")}
-    free |= {2 + index: step * torch.export.Dim(f"n{axis}") for index, axis in enumerate(axes)}
+    free |= {
+        2 + index: step * torch.export.Dim(f"n{axis}")
+        for index, (axis, step) in enumerate(zip(axes, steps, strict=True))
+    }
     with _quiet(), torch.inference_mode():
         program = torch.onnx.export(
             network,
@@ -51,13 +54,13 @@ def export_onnx(network: torch.nn.Module, axes: str, channels: int, step: int) -
     if program is None:
         raise ExportError("torch exported no ONNX model")
     model = _cleaned(program.model_proto, axes)
-    _check(model, axes)
+    _check(model, expands=len(axes) == 3 and not _projects(model))
     weights: bytes = model.SerializeToString()
     return weights
 
 
 def compare_with_torch(
-    weights: bytes, network: torch.nn.Module, axes: str, channels: int, step: int
+    weights: bytes, network: torch.nn.Module, channels: int, steps: Sequence[int]
 ) -> float:
     """The largest difference between the ONNX file and `network`, relative to the range of its
     outputs, over random inputs of several sizes and batches of one and two.
@@ -66,7 +69,7 @@ def compare_with_torch(
     """
     session = Session(weights, "cpu")
     worst = 0.0
-    for seed, shape in enumerate(_shapes(axes, channels, step)):
+    for seed, shape in enumerate(_shapes(channels, steps)):
         source = np.random.default_rng(seed).random(shape, np.float32)
         expected = run_torch(network, source)
         found = np.concatenate(session.run_all(source), axis=1)
@@ -90,10 +93,14 @@ def run_torch(network: torch.nn.Module, source: NDArray[np.float32]) -> NDArray[
     return values
 
 
-def _shapes(axes: str, channels: int, step: int) -> list[tuple[int, ...]]:
+def _shapes(channels: int, steps: Sequence[int]) -> list[tuple[int, ...]]:
     multiples = [(4, 4, 4), (2, 3, 7), (6, 16, 9)]
     return [
-        (batch, channels, *(step * factor for factor in factors[-len(axes) :]))
+        (
+            batch,
+            channels,
+            *(step * factor for step, factor in zip(steps, factors[-len(steps) :], strict=True)),
+        )
         for batch in (1, 2)
         for factors in multiples
     ]
@@ -117,12 +124,21 @@ def _cleaned(model: onnx.ModelProto, axes: str) -> onnx.ModelProto:
         node.doc_string = ""
     for value in (*graph.input, *graph.output):
         sizes = value.type.tensor_type.shape.dim
-        for size, name in zip((sizes[0], *sizes[2:]), ("batch", *axes.lower()), strict=True):
+        space = axes.lower()[2 - len(sizes) :]  # without Z where that was projected
+        for size, name in zip((sizes[0], *sizes[2:]), ("batch", *space), strict=True):
             size.dim_param = name
     return cleaned
 
 
-def _check(model: onnx.ModelProto, axes: str) -> None:
+def _projects(model: onnx.ModelProto) -> bool:
+    """Has the output fewer axes than the input? Then its last layers are two-dimensional."""
+    ranks = [
+        len(value.type.tensor_type.shape.dim) for value in (*model.graph.input, *model.graph.output)
+    ]
+    return min(ranks) < max(ranks)
+
+
+def _check(model: onnx.ModelProto, *, expands: bool) -> None:
     onnx.checker.check_model(model, full_check=True)
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     if opsets != {"": JDLL_OPSET}:
@@ -130,7 +146,7 @@ def _check(model: onnx.ModelProto, axes: str) -> None:
             f"torch exported operators {opsets}, expected ONNX opset {JDLL_OPSET} only"
         )
     operators = {node.op_type for node in model.graph.node}
-    if len(axes) == 3 and "Resize" in operators:
+    if expands and "Resize" in operators:
         raise ExportError(
             "the exported 3D graph upsamples with Resize, which is slow: the network must "
             "upsample by expanding"

@@ -12,6 +12,9 @@ from torch import nn
 from care_bridge.export.graph import run_torch
 from care_bridge.runtime.halo import measure_halo
 from care_bridge.tiling import AxisLimits
+from care_bridge.training.networks.projection import ProjectionNetwork
+
+_ANY = AxisLimits(step=1, min=1, halo=0)
 
 
 def structural_halo(
@@ -22,6 +25,11 @@ def structural_halo(
     A trained network may hardly use its outermost weights, and on an unlucky probe its ReLUs may
     hide them; with positive weights every path shows. axes: "YX" or "ZYX".
     """
+    if isinstance(network, ProjectionNetwork):
+        # The softmax between its stages hides how far the first one looks, so they are added.
+        first = structural_halo(network.projector, axes, channels, {"Z": _ANY, **limits})
+        second = structural_halo(network.unet, axes.removeprefix("Z"), channels, limits)
+        return {axis: first[axis] + second[axis] for axis in limits}
     averaging = copy.deepcopy(network)
     with torch.no_grad():
         for module in averaging.modules():

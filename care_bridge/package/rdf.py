@@ -237,6 +237,8 @@ def _declared_tiling(
                 "models with sizes min + n*step along each axis"
             )
         out = outputs.get(name)
+        if name == "z" and out is None and (axis.size.min, axis.size.step) == (1, 1):
+            continue  # projected whole, whatever its size
         if not _keeps_size(out, axis, source):
             raise RefusedError(
                 f"its output does not have its input's size along {name}, care_bridge runs models "

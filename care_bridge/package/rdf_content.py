@@ -122,6 +122,9 @@ def _input(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[str, 
         }
         for axis, limits in spec.tiling.items()
     ]
+    if spec.projects:
+        whole = {"min": 1, "step": 1}
+        space.insert(0, {"type": "space", "id": "z", "size": whole, "concatenable": False})
     return {
         **_tensor(spec.input, space, hashes),
         "preprocessing": [
@@ -181,7 +184,7 @@ def _preprocessing(spec: ModelSpec) -> dict[str, object]:
         return {
             "id": "scale_range",
             "kwargs": {
-                "axes": [rdf_id(axis) for axis in spec.tiling],
+                "axes": [rdf_id(axis) for axis in spec.input.axes if axis in "ZYX"],
                 "min_percentile": spec.normalization.low,
                 "max_percentile": spec.normalization.high,
                 "eps": spec.normalization.eps,

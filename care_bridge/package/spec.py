@@ -76,8 +76,18 @@ class ModelSpec:
 
     @property
     def spatial_axes(self) -> str:
-        """ "YX" for a 2D model, "ZYX" for a 3D one."""
+        """ "YX" for a 2D model or one that projects, "ZYX" for a 3D one."""
         return "".join(self.tiling)
+
+    @property
+    def projects(self) -> bool:
+        """Does the network make one plane of a stack? Then Z is no axis of `tiling`."""
+        return "Z" in self.input.axes and "Z" not in self.output.axes
+
+    @property
+    def sees_volumes(self) -> bool:
+        """Are images restored a volume at a time, not a plane?"""
+        return "Z" in self.image_tiling or self.projects
 
     @property
     def image_tiling(self) -> Mapping[str, AxisLimits]:
@@ -117,7 +127,7 @@ class ModelSpec:
                 f"the image is an RGB picture, the model {self.name} expects "
                 f"{_channels(self.channels_in)}: split it into channels or convert it to grey first"
             )
-        if "Z" in self.image_tiling and "Z" not in sizes:
+        if self.sees_volumes and "Z" not in sizes:
             raise AxesError(
                 f"the image has axes {has}, the 3D model {self.name} expects Z, Y and X: "
                 "open a stack, or use a 2D model"

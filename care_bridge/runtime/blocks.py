@@ -44,6 +44,6 @@ def blocks(spec: ModelSpec, channels: int, window: Mapping[str, slice]) -> Itera
         range(window["S"].start, window["S"].stop),
         range(window["T"].start, window["T"].stop),
         pairs,
-        [depth] if "Z" in spec.image_tiling else by_slice,
+        [depth] if spec.sees_volumes else by_slice,
     ):
         yield Block(sample, time, into, out, z)

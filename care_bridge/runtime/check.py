@@ -33,6 +33,7 @@ from care_bridge.runtime.session import Session
 REPRODUCED_WITHIN = 1e-4
 TILED_WITHIN = 1e-5
 PERCENTILES_WITHIN = 1e-4
+_PROJECTED = 5
 
 _GET_AGAIN = "get the package again"
 _EXPORT_AGAIN = "export the model again"
@@ -252,7 +253,8 @@ def _check_tiles(subject: _Subject) -> Iterator[Finding]:
         sizes |= {
             other: fewest_pixels(other, sizes[other], factor) for other, factor in zoom.items()
         }
-        image = _noise({"C": spec.channels_in, **sizes})
+        depth = {"Z": _PROJECTED} if spec.projects else {}
+        image = _noise({"C": spec.channels_in, **depth, **sizes})
         whole = _restored(restorer, image, {})
         tiled = _restored(restorer, image, {axis: limits.smallest_tile})
         difference = max(map(_relative, tiled, whole))

@@ -8,6 +8,7 @@ step, as tile starts do, so the result is the reach for aligned tiles.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import EllipsisType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,12 @@ from care_bridge.errors import TilingError
 from care_bridge.tiling import AxisLimits, round_up
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Part = tuple[EllipsisType | slice, ...]
 
 _SHORTEST = 64
 _LONGEST = 1024
 _WIDTH = 16
+_PROJECTED = 6
 _SEEDS = (0, 1)
 
 
@@ -29,7 +32,8 @@ def measure_halo(
     """The halo of the network `run` along each axis of `limits`, in pixels.
 
     axes: of its input and output, B for batch (e.g. "BCYX"). limits: its size step and smallest
-    size by axis; their halo is not used. TilingError where the output depends on pixels at any
+    size by axis; their halo is not used. A Z that it does not name is projected: the output lacks
+    it. TilingError where the output depends on pixels at any
     distance, as with global pooling.
     """
     return {axis: _measure_axis(run, axes, channels, limits, axis) for axis in limits}
@@ -40,10 +44,12 @@ def _measure_axis(
 ) -> int:
     length = _SHORTEST
     while length <= _LONGEST:
-        sizes = {letter: limit.padded(_WIDTH) for letter, limit in limits.items()}
+        sizes = {"Z": _PROJECTED}
+        sizes |= {letter: limit.padded(_WIDTH) for letter, limit in limits.items()}
         sizes |= {"B": 1, "C": channels, axis: limits[axis].padded(length)}
         border = round_up(sizes[axis] // 2, limits[axis].step)
-        reach = _reach(run, tuple(sizes[letter] for letter in axes), axes.index(axis), border)
+        from_end = axes.index(axis) - len(axes)
+        reach = _reach(run, tuple(sizes[letter] for letter in axes), from_end, border)
         if reach < min(border, sizes[axis] - border):
             return reach
         length *= 2
@@ -54,8 +60,10 @@ def _measure_axis(
 
 
 def _reach(run: Run, shape: tuple[int, ...], dimension: int, border: int) -> int:
-    before = tuple(slice(border) if d == dimension else slice(None) for d in range(len(shape)))
-    after = tuple(slice(border, None) if d == dimension else slice(None) for d in range(len(shape)))
+    """dimension: counted from the last one, -1."""
+    beyond = (slice(None),) * (-1 - dimension)
+    before: Part = (..., slice(border), *beyond)
+    after: Part = (..., slice(border, None), *beyond)
     reach = 0
     for background, change in _probes(shape):
         output = run(background)
@@ -82,7 +90,7 @@ def _probes(shape: tuple[int, ...]) -> list[tuple[NDArray[np.float32], NDArray[n
 
 
 def _changed(
-    image: NDArray[np.float32], where: tuple[slice, ...], change: NDArray[np.float32]
+    image: NDArray[np.float32], where: Part, change: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     changed = image.copy()
     changed[where] = change[where]
@@ -92,7 +100,7 @@ def _changed(
 def _changed_rows(
     one: NDArray[np.float32], other: NDArray[np.float32], dimension: int
 ) -> NDArray[np.intp]:
-    others = tuple(d for d in range(one.ndim) if d != dimension)
+    others = tuple(d for d in range(-one.ndim, 0) if d != dimension)
     return np.flatnonzero((one != other).any(axis=others))
 
 

@@ -114,6 +114,15 @@ def check_model(spec: ModelSpec, info: ImageInfo, channels: tuple[int, ...]) -> 
     spec.check_axes(sizes, info.rgb and not selected)
 
 
+def check_projection(spec: ModelSpec, info: ImageInfo, window: Mapping[str, slice]) -> None:
+    """Raise AxesError where a window would cut a stack that is projected."""
+    if spec.projects and window["Z"] != slice(0, info.sizes["Z"]):
+        raise AxesError(
+            f"the model {spec.name} projects whole stacks, the window takes the slices "
+            f"{window['Z'].start}..{window['Z'].stop} of {info.sizes['Z']}: give none along Z"
+        )
+
+
 def warn_of_spacing(spec: ModelSpec, info: ImageInfo) -> None:
     """Say so where a model makes voxels isotropic that are not those of this image."""
     voxel = info.calibration.voxel_size
@@ -143,6 +152,9 @@ def result_info(
     restored = channels_restored(spec, len(channels))
     count = restored + (len(channels) if options.with_raw else 0)
     axes = info.axes if count == 1 or "C" in info.axes else Axes("C" + info.axes)
+    if spec.projects:
+        axes = Axes(axes.replace("Z", ""))
+        info = _without_slices(info)
     sizes = {**info.sizes, "C": count} | {
         axis: bounds.stop - bounds.start for axis, bounds in window.items()
     }
@@ -162,6 +174,12 @@ def result_info(
         display=display,
         rgb=info.rgb and count == 3 and not options.with_raw and scales.dtype == np.uint8,
     )
+
+
+def _without_slices(info: ImageInfo) -> ImageInfo:
+    """The image, its voxel size along Z forgotten."""
+    sizes = {axis: size for axis, size in info.calibration.voxel_size.items() if axis != "Z"}
+    return info.replace(calibration=dataclasses.replace(info.calibration, voxel_size=sizes))
 
 
 def _part(info: ImageInfo, channels: tuple[int, ...]) -> Display:

@@ -109,6 +109,9 @@ def tile_memory(
     base = before.used + source.memory + sink + _RESERVE
     # Two tiles are in memory as they are read and normalised, two as they come and are written.
     read = spec.channels_in * (source.info.dtype.itemsize + _FLOAT)
+    if spec.projects:
+        engine *= source.info.sizes["Z"]
+        read *= source.info.sizes["Z"]
     if spec.procedure.zoom:
         read += spec.channels_in * _ZOOMING
     written = spec.channels_out * (result.dtype.itemsize + _FLOAT) + beside

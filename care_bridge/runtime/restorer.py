@@ -24,6 +24,7 @@ from care_bridge.runtime.pipeline import overlapped
 from care_bridge.runtime.plan import (
     Plan,
     check_model,
+    check_projection,
     chosen_channels,
     full_window,
     result_info,
@@ -97,6 +98,7 @@ class Restorer:
         finer = zoomed(source, spec.procedure.zoom)
         info = finer.info
         kept = full_window(info, window)
+        check_projection(spec, info, kept)
         scales = fit_scales(source, spec, self.options, channels, progress)
         told = Uncertainty.of(spec, self.options)
         result = result_info(spec, info, self.options, channels, kept, scales)

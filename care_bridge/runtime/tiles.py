@@ -32,7 +32,7 @@ log = logging.getLogger("care_bridge")
 
 @dataclass(frozen=True)
 class Work:
-    """One tile of one block, and what of the image it keeps, by axis Z, Y and X."""
+    """One tile of one block, and what of the result it keeps, by axis Z, Y and X."""
 
     block: Block
     tile: Tile
@@ -93,13 +93,15 @@ class TileRunner:
         """All tiles, in reading order."""
         for block in self._blocks():
             for tile in self._plan.grid:
-                yield Work(block, tile, self._spans(block, tile, "keep"))
+                z, y, x = self._spans(block, tile, "keep")
+                yield Work(block, tile, (slice(0, 1) if self._spec.projects else z, y, x))
 
     def load(self, work: Work) -> Loaded:
         """Read a tile and normalise it, padded at the image's far end."""
         scales = self._scales(work.block)
         if all(scales.stays):
-            return Loaded(None, self._read(work.block, work.keep))
+            place = self._spans(work.block, work.tile, "keep")
+            return Loaded(None, self._raw(self._read(work.block, place)))
         tile = work.tile
         part = self._read(work.block, self._spans(work.block, tile, "read"))
         normalized = np.empty(part.shape, np.float32)
@@ -113,7 +115,7 @@ class TileRunner:
         ]
         tensor = np.pad(normalized, missing, mode="reflect") if np.any(missing) else normalized
         needs_raw = self._plan.raw_channels or any(scales.stays) or self._keeps_nonfinite
-        return Loaded(tensor, part[_crop(tile)].copy() if needs_raw else None)
+        return Loaded(tensor, self._raw(part[_crop(tile)]).copy() if needs_raw else None)
 
     def compute(self, work: Work, loaded: Loaded) -> Computed:
         """Run the network on a loaded tile."""
@@ -196,6 +198,11 @@ class TileRunner:
             span: slice = getattr(tile.spans[axis], which)
             spans.append(slice(span.start, min(span.stop, self._source.info.sizes[axis])))
         return spans[0], spans[1], spans[2]
+
+    def _raw(self, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Raw pixels (CZYX) as they stand beside the result: projected as people do it where the
+        network projects."""
+        return np.asarray(pixels.max(axis=1, keepdims=True)) if self._spec.projects else pixels
 
     def _read(self, block: Block, place: tuple[slice, ...]) -> NDArray[np.generic]:
         """Pixels of the block's channels (CZYX)."""

@@ -21,12 +21,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from care_bridge.atomic import replacing
 from care_bridge.errors import TrainingError
 from care_bridge.normalization import Scale
 from care_bridge.training.config import TrainConfig, parse_config
 from care_bridge.training.networks.mixture import Mixture
+from care_bridge.training.networks.projection import ProjectionNetwork, Projector
 from care_bridge.training.networks.unet import UNet
 from care_bridge.training.scales import Intensities
 
@@ -85,15 +87,15 @@ def member_folders(run: Path, config: TrainConfig) -> list[Path]:
     return [run / f"member{number}" for number in range(1, config.members + 1)]
 
 
-def build_network(config: TrainConfig, channels_in: int, channels_out: int) -> UNet:
+def build_network(config: TrainConfig, channels_in: int, channels_out: int) -> nn.Module:
     """The freshly drawn network of a resolved configuration; the same for the same seed."""
     network = config.network
     if network.kernel is None:
         raise ValueError("the configuration must be resolved before a network is built")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return UNet(
-            dimensions=len(network.axes),
+        unet = UNet(
+            dimensions=2 if config.task == "projection" else len(network.axes),
             channels_in=channels_in,
             channels_out=channels_out,
             depth=network.depth,
@@ -106,6 +108,9 @@ def build_network(config: TrainConfig, channels_in: int, channels_out: int) -> U
             top_skip=network.top_skip,
             probabilistic=config.probabilistic,
         )
+        if config.task == "projection":
+            return ProjectionNetwork(Projector(channels_in, config.projection.n_first), unet)
+        return unet
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -143,7 +148,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     )
 
 
-def load_network(config: TrainConfig, state: Mapping[str, Any]) -> UNet:
+def load_network(config: TrainConfig, state: Mapping[str, Any]) -> nn.Module:
     """The network in a checkpoint's state."""
     network = build_network(config, state["channels_in"], state["channels_out"])
     network.load_state_dict(state["network"])

@@ -19,10 +19,15 @@ from care_bridge.training.defaults import (
     PATCHES,
     PRESETS,
     PROBABILISTIC,
+    PROJECTOR_POOLINGS,
     TASKS,
     laid_over,
 )
-from care_bridge.training.sampling_config import IsotropicConfig, UpsamplingConfig
+from care_bridge.training.sampling_config import (
+    IsotropicConfig,
+    ProjectionConfig,
+    UpsamplingConfig,
+)
 from care_bridge.training.section import Section
 
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -82,7 +87,8 @@ class NormalizationConfig(Section):
 class PatchConfig(Section):
     """What the network is shown.
 
-    size: pixels along [Z,] Y, X, multiples of 2**network.depth; None: by task and axes.
+    size: pixels along [Z,] Y, X, multiples of 2**network.depth; None: by task and axes. Where a
+    network projects, Y, X: stacks are never cut along Z.
     background: patches are kept where the brightest target pixel around their centre exceeds this
     share of the target's 99.9th percentile; 0 keeps all that is not black. augment: flips and
     quarter turns in the YX plane, or "flips" alone. validation_batches: batches that validation
@@ -159,7 +165,9 @@ class _Kind(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    task: Literal["care", "n2n", "n2v", "n2v2", "structn2v", "isotropic", "upsampling"] = "care"
+    task: Literal[
+        "care", "n2n", "n2v", "n2v2", "structn2v", "isotropic", "upsampling", "projection"
+    ] = "care"
     preset: Literal["denoise", "deconvolve", "aberration", "resolution"] | None = None
     probabilistic: bool = False
 
@@ -185,8 +193,16 @@ class TrainConfig(_Kind):
     n2v: BlindSpotConfig = BlindSpotConfig()
     isotropic: IsotropicConfig = IsotropicConfig()
     upsampling: UpsamplingConfig = UpsamplingConfig()
+    projection: ProjectionConfig = ProjectionConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @property
+    def size_step(self) -> int:
+        """Pixels of which the network's sizes are multiples, along the axes of patches."""
+        depth = self.network.depth
+        halvings = max(depth, PROJECTOR_POOLINGS) if self.task == "projection" else depth
+        return 1 << halvings
 
     def resolved(self, axes: str) -> TrainConfig:
         """This configuration with what depends on the network's axes ("YX" or "ZYX") filled in.
@@ -199,15 +215,21 @@ class TrainConfig(_Kind):
                 f"n2v.axis has the value {self.n2v.axis}, the network has the axes {axes}: name "
                 "the one of them along which the noise is correlated"
             )
+        if self.task == "projection" and axes != "ZYX":
+            raise ConfigError(
+                f"network.axes has the value {axes}, the task projection makes planes of stacks: "
+                "leave it out"
+            )
         sizes = PATCHES if self.task in PAIR_TASKS else ALONE_PATCHES
         size = self.patches.size or sizes[axes]
-        step = 2**self.network.depth
-        if len(size) != len(axes) or any(pixels % step for pixels in size):
+        plane = axes if self.task != "projection" else axes.removeprefix("Z")
+        step = self.size_step
+        if len(size) != len(plane) or any(pixels % step for pixels in size):
             raise ConfigError(
                 f"patches.size {list(size)} does not suit a network with axes {axes} and depth "
-                f"{self.network.depth}: give {len(axes)} multiples of {step}"
+                f"{self.network.depth}: give {len(plane)} multiples of {step}"
             )
-        network = {"axes": axes, "kernel": self.network.kernel or _KERNELS[axes]}
+        network = {"axes": axes, "kernel": self.network.kernel or _KERNELS[plane]}
         return self.model_copy(
             update={
                 "network": self.network.model_copy(update=network),

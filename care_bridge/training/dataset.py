@@ -86,7 +86,9 @@ def open_dataset(
     if not stacks:
         raise refused[0]
     pairs = tuple(stacks)
-    _check_channels([stack for opened in stacks.values() for stack in opened])
+    everything = [stack for opened in stacks.values() for stack in opened]
+    _check_channels(everything)
+    _check_slices(everything)
     for_training, for_validation = split_pairs(pairs, config.data.validation, config.seed)
     training = [stack for pair in for_training for stack in stacks[pair]]
     validation = [stack for pair in for_validation for stack in stacks[pair]]
@@ -124,6 +126,19 @@ def _check_channels(stacks: Sequence[Stack]) -> None:
                     f"the {side} {stack.name} has {len(ours)} channels, {first.name} has "
                     f"{len(others)}: all images need the same channels"
                 )
+
+
+def _check_slices(stacks: Sequence[Stack]) -> None:
+    """Stacks that are projected go into a batch whole along Z."""
+    first = stacks[0]
+    for stack in stacks:
+        projected = stack.source.ndim > stack.target.ndim
+        if projected and stack.source.shape[1] != first.source.shape[1]:
+            raise TrainingError(
+                f"the source {stack.name} has {stack.source.shape[1]} slices, {first.name} has "
+                f"{first.source.shape[1]}: stacks that are projected are never cut along Z, so "
+                "train on stacks with as many slices (the network then takes any number)"
+            )
 
 
 def _split_area(

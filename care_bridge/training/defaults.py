@@ -11,8 +11,11 @@ from typing import Any
 
 Values = Mapping[str, Any]
 
-PAIR_TASKS = ("care", "n2n", "upsampling")
+PAIR_TASKS = ("care", "n2n", "upsampling", "projection")
 """The tasks that learn from pairs of images; the others learn from images alone."""
+
+PROJECTOR_POOLINGS = 4
+"""Times that the first stage of a network that projects halves Y and X."""
 
 PATCHES: Mapping[str, tuple[int, ...]] = {"YX": (128, 128), "ZYX": (16, 64, 64)}
 ALONE_PATCHES: Mapping[str, tuple[int, ...]] = {"YX": (64, 64), "ZYX": (16, 64, 64)}
@@ -28,6 +31,12 @@ _ALONE: Values = {
 TASKS: Mapping[str, Values] = {
     "care": {},
     "upsampling": {},
+    # A network of 3D and 2D layers has no layout that suits both.
+    "projection": {
+        "network": {"axes": "ZYX"},
+        "patches": {"size": (64, 64)},
+        "training": {"channels_last": False},
+    },
     # The mean of the noise is the signal, its median is not: hence the squared error.
     "n2n": {
         "data": {"target": "target"},

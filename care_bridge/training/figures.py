@@ -16,12 +16,14 @@ def figures(
     task: Task, restored: NDArray[np.float32], members: NDArray[np.float32] | None
 ) -> dict[str, float]:
     """psnr, and psnr_input where input and target have as many channels, in dB; of probabilistic
-    networks calibration_error besides.
+    networks calibration_error besides. A stack whose target is a plane is its maximum projection.
 
     restored: (B, C, …) for all validation patches. members: the predicted distributions (B, 2 * M
     * C, …), None where there are none.
     """
     sources, targets = map(np.concatenate, zip(*task.validation, strict=True))
+    if sources.ndim > targets.ndim:
+        sources = sources.max(axis=2)
     found = {"psnr": care_psnr(restored, targets)}
     if task.channels_in == task.channels_out:
         found["psnr_input"] = care_psnr(sources, targets)

@@ -16,7 +16,7 @@ from scipy.ndimage import maximum_filter, maximum_filter1d
 
 from care_bridge.errors import TrainingError
 from care_bridge.training.scales import Scaling
-from care_bridge.training.stacks import FOREGROUND_PERCENTILE, Stack
+from care_bridge.training.stacks import FOREGROUND_PERCENTILE, Stack, part_of
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Source (B, C_in, [Z,] Y, X) and target (B, C_out, [Z,] Y, X), normalised."""
@@ -134,10 +134,11 @@ class PatchSource:
 
     def _patch(self, generator: np.random.Generator) -> Batch:
         foreground = self.foregrounds[int(generator.integers(len(self.foregrounds)))]
-        area = (slice(None), *foreground.draw(generator))
+        area = foreground.draw(generator)
         stack = foreground.stack
         before, after = self.scaling.draw(stack, generator)
-        source, target = before.apply(stack.source[area]), after.apply(stack.target[area])
+        source = before.apply(part_of(stack.source, area))
+        target = after.apply(part_of(stack.target, area))
         if self.augment:
             moves = _FLIPS if self.augment == "flips" else _MOVES
             move = moves[int(generator.integers(len(moves)))]

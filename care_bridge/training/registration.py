@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from care_bridge.training.stacks import Stack
+from care_bridge.training.stacks import Stack, as_target
 
 _LARGEST = {3: (32, 256, 256), 2: (1024, 1024)}
 _FINE, _COARSE = 1.0, 8.0
@@ -37,9 +37,9 @@ def find_shift(stack: Stack) -> Shift:
 
     Both are band-passed (between Gaussians of 1 and 8 pixels, so neither noise nor background
     decides) and windowed; the peak is placed between pixels by a parabola along each axis. Of
-    large frames the middle is taken.
+    large frames the middle is taken. A stack whose target is a plane is projected (maximum).
     """
-    source, target = (_prepared(side) for side in (stack.source, stack.target))
+    source, target = (_prepared(side) for side in (as_target(stack), stack.target))
     spectrum = np.conj(np.fft.rfftn(source)) * np.fft.rfftn(target)
     correlation = np.fft.irfftn(spectrum, s=source.shape, axes=range(source.ndim))
     peak = np.unravel_index(int(np.argmax(correlation)), correlation.shape)

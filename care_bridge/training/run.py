@@ -41,6 +41,7 @@ _MODULES = {
     "care": care,
     "n2n": care,
     "upsampling": care,
+    "projection": care,
     "n2v": n2v,
     "n2v2": n2v,
     "structn2v": n2v,

@@ -57,3 +57,9 @@ class UpsamplingConfig(Section):
         """The factors above 1, by axis."""
         given = {"Z": self.z, "Y": self.y, "X": self.x}
         return {axis: factor for axis, factor in given.items() if factor and factor > 1}
+
+
+class ProjectionConfig(Section):
+    """The first stage of a network that projects: n_first filters on its first level."""
+
+    n_first: Annotated[int, Field(ge=1)] = 8

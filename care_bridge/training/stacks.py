@@ -46,7 +46,8 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Stack:
-    """One frame of a pair, channels first: source (C_in, [Z,] Y, X), target (C_out, [Z,] Y, X).
+    """One frame of a pair, channels first: source (C_in, [Z,] Y, X), target (C_out, [Z,] Y, X); or
+    source (C_in, Z, Y, X) and target (C_out, Y, X), its projection.
 
     The arrays are mapped from disk, in their file's type. The statistics are those of the whole
     file, or of its whole sample where it has several: restoring scales each sample by itself.
@@ -61,14 +62,24 @@ class Stack:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Pixels along [Z,] Y, X."""
+        """Pixels of the target along [Z,] Y, X."""
         return self.target.shape[1:]
 
     def crop(self, area: tuple[slice, ...]) -> Stack:
         """The part of this stack in `area` (a slice for each of [Z,] Y, X)."""
-        return replace(
-            self, source=self.source[(slice(None), *area)], target=self.target[(slice(None), *area)]
-        )
+        return replace(self, source=part_of(self.source, area), target=part_of(self.target, area))
+
+
+def part_of(pixels: NDArray[np.generic], area: tuple[slice, ...]) -> NDArray[np.generic]:
+    """What lies in `area`, of the last axes; the axes before them whole."""
+    whole = (slice(None),) * (pixels.ndim - len(area))
+    return np.asarray(pixels[(*whole, *area)])
+
+
+def as_target(stack: Stack) -> NDArray[np.generic]:
+    """The source with the target's axes: its maximum projection where that is a plane."""
+    flat = stack.source.ndim > stack.target.ndim
+    return np.asarray(stack.source.max(axis=1)) if flat else stack.source
 
 
 def network_axes(pairs: tuple[Pair, ...], wanted: str, file_axes: str | None) -> str:
@@ -87,7 +98,9 @@ def open_stacks(
     scratch: Path,
     zoom: Mapping[str, float] | None = None,
 ) -> list[Stack]:
-    """A stack for each frame of each sample of `pair` (in 2D: each slice), mapped from disk. zoom:
+    """A stack for each frame of each sample of `pair` (in 2D: each slice), mapped from disk.
+
+    axes: of the network. patch: along [Z,] Y, X; along Y, X alone where stacks are projected. zoom:
     factors by which the source is made finer, whose statistics are those of before.
 
     TrainingError where the two do not fit together or to the network's axes, hold NaN, have no
@@ -95,7 +108,9 @@ def open_stacks(
     """
     source = open_image(pair.source, file_axes)
     target = source if pair.alone else open_image(pair.target, file_axes)
-    for image, path in ((source, pair.source), (target, pair.target)):
+    target_axes = axes[-len(patch) :]
+    stacked = ((source, pair.source), (target, pair.target))[: 2 if target_axes == axes else 1]
+    for image, path in stacked:
         if "Z" in axes and image.sizes.get("Z", 1) == 1:
             raise TrainingError(
                 f"{path} has axes {image.axes} and no slices, the network expects ZYX: give "
@@ -106,7 +121,7 @@ def open_stacks(
     if zoom:
         source = zoomed_image(source, zoom)
         target = cut_to(target, source, zoom)
-    _check_shapes(pair, source, target, axes, patch)
+    _check_shapes(pair, source, target, target_axes, patch, flat=target_axes != axes)
     target_statistics = source_statistics
     if not pair.alone:
         target_statistics = _statistics(target, pair.target, percents)
@@ -117,7 +132,7 @@ def open_stacks(
     several = len(source_statistics) > 1
     sources = _mapped(source, scratch / f"source-{pair.name}.npy")
     targets = sources if pair.alone else _mapped(target, scratch / f"target-{pair.name}.npy")
-    frames = zip(_frames(sources, axes), _frames(targets, axes), strict=True)
+    frames = zip(_frames(sources, axes), _frames(targets, target_axes), strict=True)
     return [
         Stack(
             f"{pair.name}, sample {sample}" if several else pair.name,
@@ -131,9 +146,11 @@ def open_stacks(
 
 
 def _check_shapes(
-    pair: Pair, source: Image, target: Image, axes: str, patch: tuple[int, ...]
+    pair: Pair, source: Image, target: Image, axes: str, patch: tuple[int, ...], *, flat: bool
 ) -> None:
     shapes = [{key: image.sizes.get(key, 1) for key in "STZYX"} for image in (source, target)]
+    if flat:
+        shapes[0]["Z"] = 1  # the target is a projection
     if shapes[0] != shapes[1]:
         raise TrainingError(
             f"{pair.source} has {_describe(source)}, its partner {pair.target} has "

@@ -188,7 +188,7 @@ def _warnings(files: Sequence[FileSurvey], dataset: Dataset) -> Iterator[str]:
     for file in files:
         shift = file.shift
         if shift and shift.clear and shift.length > SHIFT_LIMIT:
-            axes = dataset.config.network.axes
+            axes = dataset.config.network.axes[-len(shift.pixels) :]
             told = ", ".join(f"{a} {p:+.1f}" for a, p in zip(axes, shift.pixels, strict=True))
             yield (
                 f"{file.name}: source and target are shifted by {told} pixels: register them, or "

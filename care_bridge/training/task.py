@@ -98,7 +98,7 @@ def _example(foreground: Foreground, axes: str, seed: int) -> Example:
     stack = foreground.stack
     patch = foreground.draw(np.random.default_rng([seed, EXAMPLE]))
     area = []
-    for axis, size, part in zip(axes, stack.shape, patch, strict=True):
+    for axis, size, part in zip(axes[-len(patch) :], stack.shape, patch, strict=True):
         extent = min(size, _EXAMPLE_SIZES[axis])
         middle = (part.start + part.stop) // 2
         start = min(max(middle - extent // 2, 0), size - extent)

@@ -195,7 +195,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def weights(small):
-    return export_onnx(small.network, "YX", 1, 4)
+    return export_onnx(small.network, "YX", 1, [4, 4])
 
 
 @pytest.fixture
@@ -211,16 +211,16 @@ def test_a_3d_network_that_resizes_is_refused():
             return interpolate(x, scale_factor=2.0)
 
     with pytest.raises(ExportError, match="upsamples with Resize"):
-        export_onnx(Resizing().eval(), "ZYX", 1, 4)
+        export_onnx(Resizing().eval(), "ZYX", 1, [4, 4, 4])
 
 
 def test_a_difference_from_torch_is_found(weights, small):
-    assert compare_with_torch(weights, small.network, "YX", 1, 4) < 1e-5
+    assert compare_with_torch(weights, small.network, 1, [4, 4]) < 1e-5
     other = untrained()
     with torch.no_grad():
         other.network.last.bias += 1e-3
     with pytest.raises(ExportError, match="differs from the trained network by"):
-        compare_with_torch(weights, other.network, "YX", 1, 4)
+        compare_with_torch(weights, other.network, 1, [4, 4])
 
 
 def test_memory_grows_with_the_image(weights):
@@ -363,7 +363,7 @@ def test_a_deep_stack_lets_others_tile_z(quick, monkeypatch, tmp_path):
     rng = np.random.default_rng(0)
     deep = rng.poisson(200, (1, 60, 40, 60)).astype(np.uint16)
     monkeypatch.setattr(
-        builder, "export_onnx", lambda *_: export_onnx(checkpoint.network, "ZYX", 1, 4)
+        builder, "export_onnx", lambda *_: export_onnx(checkpoint.network, "ZYX", 1, [4, 4, 4])
     )
     deeper = replace(checkpoint, example=replace(checkpoint.example, source=deep))
     export_checkpoint(deeper, tmp_path / "deep", ABOUT)

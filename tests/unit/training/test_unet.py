@@ -99,7 +99,7 @@ def test_the_same_seed_draws_the_same_weights_and_leaves_torchs_own_alone() -> N
 )
 def test_upsampling_is_exported_as_what_runs_faster(axes: str, upsampling: str, other: str) -> None:
     network = unet(axes, 1, 1, "network.n_first=2", "network.depth=1").eval()
-    weights = export_onnx(network, axes, 1, 2)
+    weights = export_onnx(network, axes, 1, [2] * len(axes))
     kinds = {node.op_type for node in onnx.load_from_string(weights).graph.node}
     assert upsampling in kinds
     assert other not in kinds

@@ -1,0 +1,162 @@
+"""What upsampling and projection by networks gain over interpolation and maximum projection.
+
+    python benchmarks/quality_sampling.py --out RESULTS [--tasks upsampling projection]
+        [--seeds 0 1 2 3] [--steps 1000]
+
+Simulated pairs with little light: stacks with every fourth slice against stacks with all of them,
+and noisy stacks against the maximum projection of the truth. Two pairs that training did not see
+are restored. Figures: PSNR in the CARE paper's metric; "denoised" is filtered (a Gaussian and
+non-local means), each at the setting that suits the truth best. What is done is kept in RESULTS (a
+JSON each), so the script may be interrupted and called again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, map_coordinates
+from skimage.restoration import denoise_nl_means, estimate_sigma
+
+from care_bridge.evaluation.metrics import care_psnr
+from care_bridge.export.about import About
+from care_bridge.export.builder import export_checkpoint
+from care_bridge.images import write_image
+from care_bridge.images.image import Image
+from care_bridge.package.package import load_package
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.restorer import Restorer
+from care_bridge.simulation.recipe_file import load_recipe
+from care_bridge.simulation.simulated_pair import simulate_pair
+from care_bridge.training.checkpoint import load_checkpoint
+from care_bridge.training.config import load_config
+from care_bridge.training.run import train
+
+TRAINED, TESTED = 8, 2
+FACTOR = 4
+
+RECIPES = {
+    "upsampling": (
+        "tubules",
+        (
+            "size=[33,96,96]",
+            "optics.z_step=0.15",
+            "optics.confocal=true",
+            "exposure.photons=40",
+            f"sampling.z_factor={FACTOR}",
+            "sampling.upsample=false",
+        ),
+    ),
+    "projection": (
+        "membranes",
+        ("size=[16,128,128]", "exposure.photons=8", "target.projection=max"),
+    ),
+}
+SETTINGS = {
+    "upsampling": ("patches.size=[16,32,32]", "training.batch_size=4"),
+    "projection": ("patches.size=[64,64]", "training.batch_size=4"),
+}
+
+
+def pairs(folder: Path, task: str, seed: int) -> list[tuple[Image, NDArray[np.generic]]]:
+    """Pairs to train on in folder/source and folder/GT; returns those to test on."""
+    kind, settings = RECIPES[task]
+    recipe = load_recipe(None, kind, [*settings, f"seed={seed}"])
+    for side in ("source", "GT"):
+        (folder / side).mkdir(parents=True)
+    kept = []
+    for index in range(TRAINED + TESTED):
+        pair = simulate_pair(recipe, index)
+        if index < TRAINED:
+            write_image(pair.sources[0], folder / "source" / f"{index}.tif")
+            write_image(pair.target, folder / "GT" / f"{index}.tif")
+        else:
+            kept.append((pair.sources[0], pair.target.pixels))
+    return kept
+
+
+def without_network(task: str, image: Image) -> dict[str, list[NDArray[np.floating]]]:
+    """What can be had without a network; for each method its candidates."""
+    pixels = image.pixels.astype(np.float64)
+    if task == "upsampling":
+        count = (len(pixels) - 1) * FACTOR + 1
+        grid = np.meshgrid(
+            np.arange(count) / FACTOR, *map(np.arange, pixels.shape[1:]), indexing="ij"
+        )
+        linear, cubic = (map_coordinates(pixels, grid, order=o, mode="nearest") for o in (1, 3))
+        smooth = [gaussian_filter(cubic, sigma) for sigma in (0.5, 0.8, 1.2, 1.6)]
+        return {"linear": [linear], "cubic": [cubic], "cubic, denoised": smooth}
+    highest = pixels.max(axis=0)
+    noise = estimate_sigma(highest)
+    denoised = [gaussian_filter(highest, sigma) for sigma in (0.5, 0.8, 1.2, 1.6, 2.0)]
+    denoised += [
+        denoise_nl_means(highest, sigma=noise, h=strength * noise, patch_size=5, patch_distance=7)
+        for strength in (0.6, 0.8, 1.0, 1.4)
+    ]
+    first = [gaussian_filter(pixels, sigma).max(axis=0) for sigma in (0.5, 0.8, 1.2, 1.6, 2.0)]
+    return {
+        "maximum": [highest],
+        "maximum, denoised": denoised,
+        "denoised, maximum": first,
+    }
+
+
+def measured(task: str, seed: int, steps: int, folder: Path) -> dict[str, float]:
+    """PSNR in dB of each method, the mean over the images."""
+    held_out = pairs(folder / "data", task, seed)
+    settings = (
+        f"task={task}",
+        f"seed={seed}",
+        *SETTINGS[task],
+        "normalization.target=source",
+        "network.n_first=16",
+        f"training.steps={steps}",
+        "training.steps_per_epoch=200",
+        "training.schedule=cosine",
+    )
+    run = folder / "run"
+    train(folder / "data", run, load_config(None, settings))
+    export_checkpoint(load_checkpoint(run), folder / "package", About("Benchmark", "A benchmark"))
+    options = RestoreOptions(device="cpu", dtype="float32")
+    restorer = Restorer(load_package(folder / "package"), options)
+    found: dict[str, list[float]] = {}
+    for image, truth in held_out:
+        candidates = {"network": [restorer.restore_image(image).pixels]}
+        for name, images in (candidates | without_network(task, image)).items():
+            best = max(care_psnr(each, truth[: len(each)]) for each in images)
+            found.setdefault(name, []).append(best)
+    return {name: mean(figures) for name, figures in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tasks", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
+    parser.add_argument("--steps", type=int, default=1000)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for task in arguments.tasks:
+        results = []
+        for seed in arguments.seeds:
+            kept = arguments.out / f"{task}-seed{seed}-steps{arguments.steps}.json"
+            if not kept.is_file():
+                folder = kept.with_suffix("")
+                shutil.rmtree(folder, ignore_errors=True)
+                kept.write_text(json.dumps(measured(task, seed, arguments.steps, folder), indent=1))
+                shutil.rmtree(folder / "data")
+            results.append(json.loads(kept.read_text()))
+        print(f"{task}, {len(results)} seeds: PSNR in dB")
+        for name in results[0]:
+            figures = [result[name] for result in results]
+            spread = f" +- {stdev(figures):.2f}" if len(figures) > 1 else ""
+            print(f"  {name:<20}{mean(figures):6.2f}{spread}")
+
+
+if __name__ == "__main__":
+    main()
