@@ -58,7 +58,7 @@ def list_images(folder: Path, include_subfolders: bool = False) -> list[Path]:
         raise ImageError(f"{folder} {what}: give a folder of images")
     images: list[Path] = []
     for parent, subfolders, files in os.walk(folder):
-        here = [name for name in files if not _is_zarr(name) and Path(parent, name).is_file()]
+        here = [name for name in files if _may_be_image(Path(parent, name))]
         here += [name for name in subfolders if _is_zarr(name)]
         images += [Path(parent, name) for name in here if is_image_name(name)]
         plain = [name for name in subfolders if not (_is_zarr(name) or name.startswith("."))]
@@ -152,6 +152,11 @@ def write_image(image: Image, path: Path, *, overwrite: bool = False) -> None:
 
     with create_image(image.info, path, Storage(overwrite=overwrite)) as sink:
         sink.write(whole(image.info), image.axes.to(image.pixels, CANONICAL))
+
+
+def _may_be_image(file: Path) -> bool:
+    """Whether it is a file, or a link to nothing, which is listed so that opening it tells."""
+    return (file.is_symlink() and not file.exists()) or (file.is_file() and not _is_zarr(file.name))
 
 
 def _is_zarr(name: str) -> bool:

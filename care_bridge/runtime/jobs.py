@@ -4,6 +4,7 @@ whether it is there already."""
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from care_bridge.runtime.manifest import (
 from care_bridge.runtime.options import RestoreOptions
 
 SUFFIX_IN_SAME_FOLDER = "_restored"
+
+log = logging.getLogger("care_bridge")
 
 
 @dataclass(frozen=True)
@@ -68,18 +71,19 @@ def find_jobs(
     *,
     may_be_empty: bool = False,
 ) -> tuple[Job, ...]:
-    """What is to be restored and where to; an image that is named twice is restored once.
+    """What is to be restored and where to; an image that is named twice, or has links beside it,
+    is restored once, under its own name.
 
     Results keep their names, with "_restored" added where they land beside their source, and the
     ending of another format; what the records of the output name as results is not restored again.
     Raises ImageError where a source is missing, or where a folder holds no image and a pattern fits
     none, unless these may be empty; see also `check_jobs`.
     """
-    found = {
-        image.resolve(): (image, relative)
-        for source in sources
-        for image, relative in _expand(str(source), output, options, may_be_empty)
-    }
+    named = [
+        pair for source in sources for pair in _expand(str(source), output, options, may_be_empty)
+    ]
+    # A watch, where folders may be empty, would tell of the links at each look.
+    found = _without_aliases(named, tell=not may_be_empty)
     if output.file is not None:
         if len(found) != 1:
             raise ImageError(
@@ -143,7 +147,7 @@ def check_jobs(jobs: Sequence[Job], storage: Storage) -> None:
 def conflicts(jobs: Sequence[Job], storage: Storage) -> dict[Job, CareBridgeError]:
     """Jobs that would write what an earlier job writes, or replace an image to be restored or to
     rescale to, or have no image to rescale to, or a target that cannot be stored so."""
-    sources = {job.source.resolve() for job in jobs}
+    sources = {_real(job.source) for job in jobs}
     truths = {job.rescale_to.resolve() for job in jobs if job.rescale_to}
     taken: dict[Path, Path] = {}
     found: dict[Job, CareBridgeError] = {}
@@ -178,6 +182,24 @@ def conflicts(jobs: Sequence[Job], storage: Storage) -> dict[Job, CareBridgeErro
     return found
 
 
+def _without_aliases(
+    named: Sequence[tuple[Path, Path]], *, tell: bool
+) -> dict[Path, tuple[Path, Path]]:
+    """Images by where they really are, each once: a link only where the image itself is not
+    named. tell: say which links were left out."""
+    found: dict[Path, tuple[Path, Path]] = {}
+    for image, relative in sorted(named, key=lambda pair: pair[0].is_symlink()):
+        known, _ = found.setdefault(_real(image), (image, relative))
+        if tell and image.is_symlink() and image != known:
+            log.info("%s is the same image as %s, which is restored once", image, known)
+    return found
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads to; unlike Path.resolve without an error where links form a circle."""
+    return Path(os.path.realpath(path))
+
+
 def _expand(
     source: str, output: Output, options: RestoreOptions, may_be_empty: bool
 ) -> list[tuple[Path, Path]]:
@@ -189,9 +211,9 @@ def _expand(
         images = _images_in(path, options, may_be_empty or path.resolve() == place)
         if path.resolve() in place.parents:
             # Results below the images are not restored again.
-            images = [image for image in images if place not in image.resolve().parents]
+            images = [image for image in images if place not in _real(image).parents]
         return [(image, image.relative_to(path)) for image in images]
-    if path.exists():
+    if path.exists() or path.is_symlink():
         return [(path, Path(path.name))]
     matches = sorted(glob.glob(source))
     if not matches and not (may_be_empty and glob.has_magic(source)):

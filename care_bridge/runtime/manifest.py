@@ -73,7 +73,9 @@ class SourceState:
             files = [path, *path.rglob("*")] if path.is_dir() else [path]
             stats = [file.stat() for file in files]
         except FileNotFoundError as error:
-            raise ImageError(f"{path} is not there any more") from error
+            link = path.is_symlink()
+            what = "is a link to a file that is not there" if link else "is not there any more"
+            raise ImageError(f"{path} {what}") from error
         except OSError as error:
             raise ImageError(f"{path} cannot be looked at: {error.strerror}") from error
         size = sum(stat.st_size for file, stat in zip(files, stats, strict=True) if file.is_file())

@@ -166,6 +166,30 @@ def test_a_file_named_twice_is_restored_once(tmp_path, package, monkeypatch):
     assert files_in(tmp_path / "out") == ["a.tif"]
 
 
+def test_a_link_to_an_image_beside_it_leaves_the_image_its_own_name(tmp_path, package, capsys):
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "b.tif", cells())
+    for link in ("a.tif", "c.tif"):
+        (tmp_path / "in" / link).symlink_to("b.tif")
+    assert run(tmp_path / "in", "--model", package, "--out", tmp_path / "out") == 0
+    assert files_in(tmp_path / "out") == ["b.tif"]
+    said = capsys.readouterr().err
+    for link in ("a.tif", "c.tif"):
+        assert f"{link} is the same image as {tmp_path / 'in' / 'b.tif'}" in said
+
+
+@pytest.mark.parametrize("target", ["nothing.tif", "a.tif"], ids=["nothing", "itself"])
+def test_a_link_to_nothing_is_a_failure(tmp_path, package, capsys, target):
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "b.tif", cells())
+    (tmp_path / "in" / "a.tif").symlink_to(target)
+    assert run(tmp_path / "in", "--model", package, "--out", tmp_path / "out") == 1
+    assert "1 of 2 files could not be restored: a.tif" in capsys.readouterr().err
+    assert files_in(tmp_path / "out") == ["b.tif"]
+    assert run(tmp_path / "in" / "a.tif", "--model", package, "--out", tmp_path / "out") == 1
+    assert "link" in capsys.readouterr().err
+
+
 def test_a_pattern_of_folders_restores_what_they_hold(tmp_path, package):
     for plate in ("plate1", "plate2"):
         (tmp_path / plate).mkdir()
