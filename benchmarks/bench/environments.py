@@ -16,6 +16,7 @@ _REQUIREMENTS = {
     "ours": ["-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}[cpu,train,zarr]"],
     "openvino": ["-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}[openvino]"],
     "gpu": ["-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}[gpu]"],
+    "fiji": ["-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}[cpu,fiji]"],
     "csbdeep": ["csbdeep==0.8.2", "tensorflow==2.21.0"],
     "careamics": ["careamics==0.3.5"],
     "core": ["-r", str(ROOT / "scripts" / "interop-env.txt")],
@@ -23,7 +24,7 @@ _REQUIREMENTS = {
 
 
 def python_of(name: str) -> Path:
-    """The Python of an environment: "ours", "openvino", "gpu" or a peer's."""
+    """The Python of an environment: "ours", "openvino", "gpu", "fiji" or a peer's."""
     folder = WORK / "environments" / name
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     done = folder / "installed.txt"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from jpype import JClass
 
 from care_bridge.errors import ImageError, MissingExtraError
-from care_bridge.evaluation.figures import FullFigures, full_figures
-from care_bridge.evaluation.samples import as_block
 from care_bridge.fiji.described import COLUMNS
 from care_bridge.fiji.open_images import active_image, find_image
 from care_bridge.images.image import Image
+
+if TYPE_CHECKING:
+    from care_bridge.evaluation.figures import FullFigures
 
 _DECIMALS = 5
 
@@ -24,6 +26,9 @@ def figures_of(restored: str, truth: str) -> Iterator[FullFigures]:
     """
     if not find_spec("skimage") or not find_spec("scipy"):
         raise MissingExtraError("evaluating", "evaluate")
+    from care_bridge.evaluation.figures import full_figures
+    from care_bridge.evaluation.samples import as_block
+
     images = [find_image(name) for name in (restored, truth)]
     image, good = (as_block(each.axes, each.pixels) for each in images)
     if image.shape != good.shape:

@@ -2,10 +2,13 @@
 bundled macro, against what the command line writes."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ import tifffile
 
 from care_bridge.fiji.install import install, uninstall, way_of
 from care_bridge.fiji.macro_text import quoted, unquoted
-from tests.fiji.conftest import run_cli
+from tests.fiji.conftest import FIJI, run_child, run_cli
 
 pytestmark = [
     pytest.mark.fiji,
@@ -251,6 +254,81 @@ def test_imagej_reads_a_quoted_text_as_it_is(ended, name):
     assert file.read_text("utf-8") == TEXTS[name]
     assert unquoted(quoted(TEXTS[name])) == TEXTS[name]
     assert quoted(TEXTS[name]).isascii()
+
+
+@pytest.fixture(scope="module")
+def used(stock, package, display, tmp_path_factory):
+    """What a person saw who used the commands in the window."""
+    folder = tmp_path_factory.mktemp("used")
+    tifffile.imwrite(folder / "cell.tif", cell(0), imagej=True)
+    tifffile.imwrite(folder / "large.tif", cell(1, (2600, 2600)), imagej=True)
+    cache = {"XDG_CACHE_HOME": str(folder / "cache")}
+    before = set(Path(tempfile.gettempdir()).glob("care_bridge-*"))
+    child = run_child("shims.py", stock, package, folder, DISPLAY=display, **cache)
+    run_cli("worker", "--stop", **cache)
+    assert child.returncode == 0, child.stderr
+    left = set(Path(tempfile.gettempdir()).glob("care_bridge-*")) - before
+    return folder, json.loads((folder / "facts.json").read_text()), left
+
+
+def test_the_dialog_is_recorded_and_played_back(used, ended, package):
+    folder, facts, _ = used
+    assert facts["title"] == "cell_restored.tif"
+    call = next(line for line in facts["recorded"].splitlines() if "CARE Restore" in line)
+    assert call.startswith(f'run("CARE Restore", "model=[{package}] result=new ')
+    expected = tifffile.imread(ended[0] / "cli" / "cell.tif")
+    np.testing.assert_array_equal(tifffile.imread(folder / "by_dialog.tif"), expected)
+    np.testing.assert_array_equal(tifffile.imread(folder / "by_recorded.tif"), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    {
+        "misspelt": 'there is no option "modle": did you mean "model"?',
+        "missing": 'there is no model package "/no such model"',
+        "replaced part": "result=replace restores the whole image",
+    }.items(),
+)
+def test_an_error_is_told_and_ends_the_macro(used, name, words):
+    _, facts, _ = used
+    assert words in facts[name]
+    assert facts[f"{name}: titles"] == ["cell.tif"]
+
+
+def test_escape_ends_it_at_once_and_leaves_nothing(used):
+    _, facts, left = used
+    assert "CARE Restore" in facts["progress"]
+    assert "tiles (Esc cancels)" in facts["progress"]
+    assert facts["escape seconds"] < 2
+    assert facts["after escape"] == ["large.tif"]
+    end = time.monotonic() + 30
+    while any(folder.exists() for folder in left):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.skipif(FIJI is None, reason="CARE_BRIDGE_FIJI names no Fiji")
+@pytest.mark.parametrize("mode", ["headless", "interactive"])
+@pytest.mark.parametrize("way", ["python", "shims"])
+def test_in_fiji(way, mode, package, display, ended, tmp_path):
+    fiji = tmp_path / "Fiji.app"
+    shutil.copytree(FIJI, fiji)
+    install(fiji, way)
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "DISPLAY": display}
+    raw = ended[0] / "raw images" / "cell.tif"
+    child = run_child("fiji_by_itself.py", fiji, mode, package, raw, tmp_path, **cache)
+    run_cli("worker", "--stop", **cache)
+    assert child.returncode == 0, child.stderr
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    expected = tifffile.imread(ended[0] / "cli" / "cell.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "restored.tif"), expected)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "replaced.tif"), expected)
+    assert facts["title"] == "cell_restored.tif"
+    assert facts["figures"] == "1"
+    assert facts["after an error"] is None
+    if way == "python":
+        assert 'did you mean "model"' in facts["error"]
+        assert facts["models"] == "denoise-2d"
 
 
 def hashes(folder):

