@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from care_bridge.runtime.one_file import Restored
     from care_bridge.runtime.options import RestoreOptions
 
+_EMPTY = {"model": "package or a bundled model", "out": "folder or a file for the results"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
@@ -38,7 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         required=True,
-        type=Path,
         metavar="FOLDER|FILE",
         help="where results go; for a single image it may be a file",
     )
@@ -81,6 +82,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Restore, and print a line for each result."""
     options = restore_options(arguments)
+    # An empty name, as of a variable that a script did not set, would be the current folder.
+    for name in ("model", "out"):
+        if not getattr(arguments, name):
+            raise ConfigError(f"{name} is empty: name a {_EMPTY[name]}")
+    arguments.out = Path(arguments.out)
     if arguments.cluster and options.format == "auto":
         options = dataclasses.replace(options, format="zarr")
     watched = arguments.watch or arguments.watch_idle is not None

@@ -204,6 +204,8 @@ def _expand(
     source: str, output: Output, options: RestoreOptions, may_be_empty: bool
 ) -> list[tuple[Path, Path]]:
     """Images of a source, each with the path it gets below the output folder."""
+    if not source:
+        raise ImageError("the name of an image is empty: name an image, a folder or a pattern")
     path = Path(source)
     if path.is_dir() and not is_image(path):
         place = output.folder.resolve()

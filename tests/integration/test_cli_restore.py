@@ -198,6 +198,17 @@ def test_a_pattern_of_folders_restores_what_they_hold(tmp_path, package):
     assert files_in(tmp_path / "out") == ["plate1.tif", "plate2.tif"]
 
 
+@pytest.mark.parametrize("empty", ["images", "--model", "--out"])
+def test_an_empty_name_is_not_the_current_folder(tmp_path, package, monkeypatch, capsys, empty):
+    monkeypatch.chdir(package if empty == "--model" else tmp_path)
+    tifffile.imwrite(tmp_path / "a.tif", cells())
+    names = {"images": str(tmp_path), "--model": str(package), "--out": "out"} | {empty: ""}
+    assert run(names.pop("images"), *(word for pair in names.items() for word in pair)) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "is empty" in said
+    assert not Path("out").exists()
+
+
 def test_an_output_that_is_a_file(tmp_path, package, capsys):
     tifffile.imwrite(tmp_path / "a.tif", cells())
     (tmp_path / "notes.txt").write_text("mine")
