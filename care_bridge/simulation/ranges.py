@@ -90,6 +90,14 @@ def draw_many(
     return low + (high - low) * share
 
 
+def mean(section: object, name: str) -> float:
+    """The mean of the values that `draw` gives."""
+    low, high = cast(Range, getattr(section, name))
+    if is_logarithmic(section, name) and low < high:
+        return float((high - low) / np.log(high / low))
+    return (low + high) / 2
+
+
 def is_logarithmic(section: object, name: str) -> bool:
     """Whether a field is drawn on a logarithmic scale."""
     fields = {field.name: field for field in dataclasses.fields(cast(Any, section))}

@@ -88,11 +88,12 @@ class BackgroundRecipe:
     """Out-of-focus light, added after the optics.
 
     level: its mean, as a share of `exposure.photons`. contrast: its standard deviation over its
-    mean. scale, exponent: its spectrum, see `care_bridge.simulation.fields.random_field`.
+    mean; more than 0.5 of a Gaussian field would be negative in too many places, where it is cut
+    off. scale, exponent: its spectrum, see `care_bridge.simulation.fields.random_field`.
     """
 
     level: Range = ranged(0.1, most=100)
-    contrast: Range = ranged(0.3, most=10)
+    contrast: Range = ranged(0.3, most=0.5)
     scale: Range = ranged(20.0, least=1e-2, most=1e5, log=True)
     exponent: Range = ranged(4.0, most=20)
 

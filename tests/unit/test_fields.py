@@ -56,12 +56,27 @@ def test_the_knee_lies_at_the_scale() -> None:
     assert knee / half == pytest.approx(2.0**-2 / 1.25**-2, rel=0.1)
 
 
-@pytest.mark.parametrize("shape", [(96, 80), (12, 48, 40)])
-def test_mean_and_variance_are_0_and_1(shape: tuple[int, ...]) -> None:
-    grid = Grid(shape, (0.5,) * len(shape))
-    values = [random_field(grid, 2.0, 4.0, np.random.default_rng(seed)) for seed in range(40)]
-    assert np.mean(values) == pytest.approx(0, abs=0.05)
-    assert np.var(values) == pytest.approx(1, rel=0.05)
+@pytest.mark.parametrize(
+    ("shape", "pixel", "scale", "exponent"),
+    [
+        pytest.param((96, 80), 0.5, 2.0, 4.0, id="plane"),
+        pytest.param((12, 48, 40), 0.5, 2.0, 4.0, id="volume"),
+        pytest.param((200, 210), 0.1, 20.0, 2.0, id="rough-coarsely-drawn"),
+        pytest.param((200, 210), 0.1, 5.0, 2.0, id="rough"),
+        pytest.param((200, 210), 0.1, 6.4, 1.0, id="two-pixels-a-sample"),
+        pytest.param((20, 100, 110), 0.1, 5.0, 3.0, id="rough-volume"),
+    ],
+)
+def test_mean_and_variance_are_0_and_1(
+    shape: tuple[int, ...], pixel: float, scale: float, exponent: float
+) -> None:
+    """Of many fields together: one that is smaller than its features has a mean of its own."""
+    grid = Grid(shape, (pixel,) * len(shape))
+    values = [
+        random_field(grid, scale, exponent, np.random.default_rng(seed)) for seed in range(150)
+    ]
+    assert np.mean(values) == pytest.approx(0, abs=0.1)
+    assert np.mean(np.square(values)) == pytest.approx(1, rel=0.05)
 
 
 def test_features_have_one_size_in_micrometres_whatever_the_pixels() -> None:

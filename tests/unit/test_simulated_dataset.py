@@ -9,6 +9,7 @@ import pytest
 from scipy.ndimage import center_of_mass, convolve, label
 
 from care_bridge.axes import Axes
+from care_bridge.errors import ConfigError
 from care_bridge.images import open_image, write_image
 from care_bridge.images.image import Image
 from care_bridge.simulation.dataset import write_dataset
@@ -273,3 +274,18 @@ def test_light_from_a_depth_is_blurred_and_not_shifted() -> None:
         np.conj(np.fft.rfftn(source)) * np.fft.rfftn(target), axes=(0, 1, 2)
     )
     assert np.unravel_index(correlation.argmax(), source.shape) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("contrast", [0.2, 0.5])
+def test_the_background_has_the_mean_and_the_contrast_it_says(contrast: float) -> None:
+    """A hundred times as bright as the structures, which are next to nothing in it."""
+    settings = ["size=[256,256]", "background.level=100", "background.scale=1", "camera.offset=0"]
+    made = recipe("granules", *settings, f"background.contrast={contrast}", "exposure.photons=5")
+    light = simulate_pair(made, 0).target.pixels / 2.0
+    assert light.mean() == pytest.approx(500, rel=0.02)
+    assert light.std() / light.mean() == pytest.approx(contrast, rel=0.03)
+
+
+def test_more_contrast_than_light_has_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"background.contrast .* 0 to 0.5"):
+        recipe("granules", "background.contrast=1")

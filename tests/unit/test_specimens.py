@@ -11,7 +11,7 @@ from care_bridge.errors import ConfigError
 from care_bridge.simulation.grid import Grid
 from care_bridge.simulation.recipe import KINDS
 from care_bridge.simulation.specimens import membranes
-from care_bridge.simulation.specimens.drawing import Placed
+from care_bridge.simulation.specimens.drawing import Placed, keep_apart
 from care_bridge.simulation.specimens.granules import Granules
 from care_bridge.simulation.specimens.membranes import Membranes
 from care_bridge.simulation.specimens.nuclei import Nuclei
@@ -90,6 +90,14 @@ def test_tubules_have_the_width_and_the_mesh_size_they_say() -> None:
     raise AssertionError("no filament crossed the field")
 
 
+def test_filaments_of_many_lengths_are_as_dense_as_those_of_one() -> None:
+    """area / spacing, whatever the lengths: long ones are rare, on a logarithmic scale."""
+    grid = Grid((300, 300), (0.1, 0.1))
+    mixed = Tubules(length=(1.0, 60.0), spacing=(2.0, 2.0), brightness_spread=(0, 0))
+    drawn = [scene(mixed, grid, seed).sum() for seed in range(30)]
+    assert np.mean(drawn) * 0.1 / 2 == pytest.approx(30 * 30 / 2.0, rel=0.1)
+
+
 def whole_ball(ball: Spheres, grid: Grid) -> Placed:
     """A single ball that no border of the field cuts."""
     for seed in range(200):
@@ -131,12 +139,38 @@ def test_balls_below_a_voxel_keep_their_light() -> None:
     assert light == pytest.approx(8 * 9 * 9 * np.pi / 6 * 0.15**3, rel=0.15)
 
 
+@pytest.mark.parametrize(
+    "grid",
+    [
+        pytest.param(Grid((90, 90), (0.1, 0.1)), id="2D"),
+        pytest.param(Grid((40, 90, 90), (0.2, 0.1, 0.1)), id="3D"),
+    ],
+)
+def test_small_hollow_balls_have_the_light_of_their_shell(grid: Grid) -> None:
+    tiny = {"diameter": (0.15, 0.15), "spacing": (1.0, 1.0)}
+    filled, hollow = (scene(Spheres(**tiny, shell=(t, t)), grid, 3).sum() for t in (0.0, 0.15 / 8))
+    assert hollow / filled == pytest.approx(1 - 0.75**3, rel=1e-4)
+
+
 def test_granules_have_the_size_they_say() -> None:
     """A Gaussian of full width d and height 1 holds pi d^2 / (4 ln 2) of light."""
     grid = Grid((500, 500), (0.05, 0.05))
     spots = Granules(diameter=(0.4, 0.4), spacing=(2.0, 2.0), brightness_spread=(0, 0))
     light = np.mean([scene(spots, grid, seed).sum() for seed in range(8)]) * 0.05**2
     assert light == pytest.approx((25 / 2) ** 2 * np.pi * 0.4**2 / (4 * np.log(2)), rel=0.1)
+
+
+def test_crowded_places_are_parted_at_once_and_in_order() -> None:
+    """As the definition says, place by place; a hundred thousand of them within seconds."""
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 10, (400, 2))
+    kept: list[np.ndarray] = []
+    for place in places:
+        if all(np.linalg.norm(place - other) >= 0.7 for other in kept):
+            kept.append(place)
+    assert np.array_equal(keep_apart(places, 0.7), kept)
+    many = keep_apart(rng.uniform(0, 1000, (100_000, 2)), 2.0)
+    assert cKDTree(many).query(many, k=2)[0][:, 1].min() >= 2.0
 
 
 def test_nuclei_stay_apart_and_have_the_area_they_say() -> None:
@@ -232,6 +266,8 @@ def test_a_nucleus_takes_its_texture_along() -> None:
         pytest.param(Tubules(spacing=(0.01, 0.01)), id="tubules"),
         pytest.param(Granules(spacing=(0.01, 0.01)), id="granules"),
         pytest.param(Membranes(diameter=(0.01, 0.01)), id="membranes"),
+        pytest.param(Nuclei(spacing=(0.1, 0.1)), id="nuclei"),
+        pytest.param(Spheres(diameter=(0.1, 0.1), spacing=(0.2, 0.2)), id="spheres"),
     ],
 )
 def test_more_objects_than_memory_holds_are_refused(crowd: object) -> None:

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from care_bridge.errors import ConfigError
 from care_bridge.simulation.grid import Grid
@@ -15,7 +16,9 @@ from care_bridge.simulation.grid import Grid
 Scene = NDArray[np.float32]
 Points = NDArray[np.float64]
 
-_MOST_DRAWN = 2e7
+MOST_POINTS = 2e7
+"""That memory holds, and that are drawn at once."""
+_MOST_OBJECTS = 2e5
 
 
 @dataclass(frozen=True)
@@ -30,33 +33,42 @@ class Placed:
     render: Callable[[Points], Scene]
 
 
-def few_enough(count: float, what: str, remedy: str) -> float:
-    """`count`, or ConfigError where so many objects or points are more than memory holds."""
-    if count > _MOST_DRAWN:
+def few_enough(count: float, what: str, remedy: str, most: float = _MOST_OBJECTS) -> float:
+    """`count`, or ConfigError where so many objects are more than can be drawn one by one."""
+    if count > most:
         raise ConfigError(
-            f"the specimen has {count:.2g} {what}, more than {_MOST_DRAWN:.2g}: enlarge {remedy}, "
+            f"the specimen has {count:.2g} {what}, more than {most:.2g}: enlarge {remedy}, "
             "or make the field smaller"
         )
     return count
 
 
-def scatter(grid: Grid, spacing: float, margin: float, rng: np.random.Generator) -> Points:
+def scatter(
+    grid: Grid,
+    spacing: float,
+    margin: float,
+    rng: np.random.Generator,
+    most: float = _MOST_OBJECTS,
+) -> Points:
     """Random places, one for each spacing^dimensions of the field and `margin` around it, all in
-    micrometres; at least one."""
+    micrometres; at least one. ConfigError where that makes more than `most`."""
     extent = grid.extent + 2 * margin
     field = float(np.prod(extent))
-    expected = few_enough(field / spacing**grid.dimensions, "objects", "specimen.spacing")
+    expected = few_enough(field / spacing**grid.dimensions, "objects", "specimen.spacing", most)
     count = max(int(rng.poisson(expected)), 1)
     return np.asarray(rng.uniform(0, 1, (count, grid.dimensions)) * extent - margin)
 
 
 def keep_apart(places: Points, distance: float) -> Points:
     """Those places, in order, that are at least `distance` from all kept before them."""
-    kept = places[:1]
-    for place in places[1:]:
-        if ((kept - place) ** 2).sum(axis=1).min() >= distance**2:
-            kept = np.concatenate([kept, place[None]])
-    return kept
+    tree = cKDTree(places)
+    kept = np.ones(len(places), bool)
+    for number, place in enumerate(places):
+        if kept[number]:
+            near = tree.query_ball_point(place, np.nextafter(distance, 0))
+            kept[near] = False
+            kept[number] = True
+    return places[kept]
 
 
 def wrapped(grid: Grid, places: Points, margin: float | NDArray[np.float64]) -> Points:

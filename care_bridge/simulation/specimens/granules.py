@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 from care_bridge.simulation.grid import Grid
 from care_bridge.simulation.ranges import Range, draw, ranged
 from care_bridge.simulation.specimens.drawing import (
+    MOST_POINTS,
     Placed,
     Points,
     Scene,
@@ -40,7 +41,7 @@ class Granules:
         spread = draw(self, "brightness_spread", rng)
         diameters = [draw(self, "diameter", rng) for _ in range(_SIZES)]
         margin = max(diameters)
-        places = scatter(grid, spacing, margin, rng)
+        places = scatter(grid, spacing, margin, rng, MOST_POINTS)
         brightness = rng.lognormal(0, spread, len(places))
         sorts = rng.integers(_SIZES, size=len(places))
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from care_bridge.simulation.fields import random_field
 from care_bridge.simulation.grid import Grid
-from care_bridge.simulation.ranges import Range, draw, draw_many, ranged
+from care_bridge.simulation.ranges import Range, draw, draw_many, mean, ranged
 from care_bridge.simulation.specimens.drawing import (
     Placed,
     Points,
@@ -51,7 +51,7 @@ class Nuclei:
     def place(self, grid: Grid, rng: np.random.Generator) -> Placed:
         """Nuclei in random places and directions."""
         spacing = draw(self, "spacing", rng)
-        length = float(np.mean(self.diameter) * np.mean(self.elongation))
+        length = mean(self, "diameter") * mean(self, "elongation")
         distance = draw(self, "apart", rng) * length
         margin = length / 2
         places = keep_apart(scatter(grid, spacing, margin, rng), distance)

@@ -29,7 +29,7 @@ class Spheres:
     diameter: of each ball. spacing: one ball for each spacing^2 of a plane, spacing^3 of a volume,
     at most; none lie nearer than the largest diameter. shell: thickness of the stained surface, 0
     for filled balls. brightness_spread: standard deviation of the logarithm of a ball's
-    brightness. A plane shows their projection. Balls below two pixels are points of their volume.
+    brightness. A plane shows their projection. Balls below two pixels are points of their light.
     """
 
     diameter: Range = ranged(1.0, least=1e-3, most=1e3, log=True)
@@ -49,7 +49,8 @@ class Spheres:
         radii = draw_many(self, "diameter", count, rng) / 2
         brightness = rng.lognormal(0, spread, count)
         small = 2 * radii < _POINT_SIZE * max(grid.spacing)
-        volumes = 4 / 3 * np.pi * radii**3
+        inner = np.maximum(radii - shell, 0) if shell else np.zeros_like(radii)
+        volumes = 4 / 3 * np.pi * (radii**3 - inner**3)
         if grid.dimensions == 2:
             # The projection's light over the brightness of its middle
             volumes /= 2 * radii
@@ -59,7 +60,7 @@ class Spheres:
             centres = wrapped(grid, places + shifts, margin)
             scene = splat(grid, centres[small], weights[small])
             for number in np.flatnonzero(~small):
-                ball = _ball(grid, centres[number], radii[number], shell)
+                ball = _ball(grid, centres[number], radii[number], inner[number])
                 scene[ball[0]] += np.float32(brightness[number]) * ball[1]
             return scene
 
@@ -67,13 +68,12 @@ class Spheres:
 
 
 def _ball(
-    grid: Grid, centre: Points, radius: float, shell: float
+    grid: Grid, centre: Points, radius: float, inner: float
 ) -> tuple[tuple[slice, ...], Scene]:
     """Where a ball lies in the grid, and its brightness there."""
     pixel = grid.spacing[-1]
     where, offsets = window(grid, centre, radius + pixel)
     square = np.asarray(sum(offset**2 for offset in offsets))
-    inner = radius - shell if 0 < shell < radius else 0.0
     if grid.dimensions == 2:
         chord = np.sqrt(np.maximum(radius**2 - square, 0))
         if inner:

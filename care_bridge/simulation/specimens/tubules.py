@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from care_bridge.simulation.grid import Grid
-from care_bridge.simulation.ranges import Range, draw, draw_many, ranged
+from care_bridge.simulation.ranges import Range, draw, draw_many, mean, ranged
 from care_bridge.simulation.specimens.drawing import (
+    MOST_POINTS,
     Placed,
     Points,
     Scene,
@@ -46,12 +47,13 @@ class Tubules:
         diameter = draw(self, "diameter", rng)
         spacing = draw(self, "spacing", rng)
         spread = draw(self, "brightness_spread", rng)
-        mean_length = float(np.mean(self.length))
+        mean_length = mean(self, "length")
         margin = min(mean_length / 2, _LONGEST_MARGIN)
         extent = grid.extent + 2 * margin
         total = float(np.prod(extent)) / spacing ** (grid.dimensions - 1)
         step = min(grid.spacing) / 2
-        few_enough(max(total, mean_length) / step, "points along filaments", "specimen.spacing")
+        points_drawn = max(total, mean_length) / step
+        few_enough(points_drawn, "points along filaments", "specimen.spacing", MOST_POINTS)
         expected = total / mean_length
         count = max(int(rng.poisson(expected)), 1)
         lengths = draw_many(self, "length", count, rng)
