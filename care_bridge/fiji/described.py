@@ -144,6 +144,20 @@ _CHECKS: Mapping[str, Check] = {
 }
 
 
+def check_replacement(*, part: bool, virtual: bool) -> None:
+    """Raise FijiError where an image's pixels cannot be replaced: a part of it is selected, or it
+    is a virtual stack."""
+    if part:
+        raise FijiError(
+            "result=replace restores the whole image, and a part of it is selected: remove the "
+            "selection, or use result=new"
+        )
+    if virtual:
+        raise FijiError(
+            "result=replace cannot change a virtual stack, which lies on the disk: use result=new"
+        )
+
+
 def result_title(title: str, suffix: str) -> str:
     """The title of an image's result: "cell.tif" gives "cell_restored.tif"."""
     stem, dot, ending = title.rpartition(".") if is_image_name(title) else (title, "", "")

@@ -8,11 +8,10 @@ from typing import Any
 from jpype import JClass
 
 from care_bridge.errors import FijiError
-from care_bridge.fiji.described import RESTORE, RESULTS, SUFFIX
+from care_bridge.fiji.described import RESTORE, RESULTS, SUFFIX, check_replacement
 from care_bridge.fiji.open_images import is_open, locked
 from care_bridge.fiji.progress import status_bar, stoppable
 from care_bridge.fiji.results import (
-    check_replacement,
     check_room,
     selected_window,
     show_result,
@@ -38,7 +37,7 @@ def restore_imageplus(imp: Any, given: Mapping[str, str]) -> Any:
         given = {**given, "with_raw": "true"}
     window = selected_window(imp)
     if how == "replace":
-        check_replacement(imp, window)
+        check_replacement(part=window is not None, virtual=imp.getStack().isVirtual())
     restorer = restorer_for(given)
     was_open = is_open(imp)
     with locked(imp), status_bar(RESTORE) as bar:

@@ -32,19 +32,6 @@ def selected_window(imp: Any) -> dict[str, slice] | None:
     }
 
 
-def check_replacement(imp: Any, window: Mapping[str, slice] | None) -> None:
-    """Raise FijiError where the pixels of `imp` cannot be replaced."""
-    if window is not None:
-        raise FijiError(
-            "result=replace restores the whole image, and a part of it is selected: remove the "
-            "selection, or use result=new"
-        )
-    if imp.getStack().isVirtual():
-        raise FijiError(
-            "result=replace cannot change a virtual stack, which lies on the disk: use result=new"
-        )
-
-
 def check_room(info: ImageInfo) -> None:
     """Raise FijiError where the memory that ImageJ may use has no room for such an image."""
     runtime = JClass("java.lang.Runtime").getRuntime()

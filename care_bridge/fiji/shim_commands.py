@@ -24,6 +24,7 @@ from care_bridge.fiji.described import (
     RESULTS,
     SUFFIX,
     as_composite,
+    check_replacement,
     described,
     preview_variants,
     result_title,
@@ -35,6 +36,7 @@ from care_bridge.fiji.sessions import restorer_for
 from care_bridge.fiji.shim_client import PREPARED, PROGRESS
 from care_bridge.images import open_image, write_image
 from care_bridge.images.image import Image
+from care_bridge.images.source import ImageInMemory
 from care_bridge.package.package import load_package
 from care_bridge.package.store import bundled_models
 
@@ -132,9 +134,9 @@ class Request:
         """Write down how far it is, for the shim to show."""
         (self.folder / PROGRESS).write_text(f"{done} {total}", "ascii")
 
-    def result(self, image: Image) -> str:
+    def result(self, image: Image, name: str = "result") -> str:
         """The path, as macro code, of the file that is written for the shim to open."""
-        path = self.folder / "result.tif"
+        path = self.folder / f"{name}.tif"
         write_image(image, path)
         return quoted(str(path))
 
@@ -156,40 +158,40 @@ def _restore(request: Request) -> _Code:
     how, suffix = given.get("result", RESULTS[0]), given.get("suffix", SUFFIX)
     window = request.window(image)
     if how == "replace":
-        _check_replacement(request, window)
+        check_replacement(part=window is not None, virtual=request.virtual)
     if how == "composite":
         given = {**given, "with_raw": "true"}
-    restored = restorer_for(given).restore_image(image, request.progress, window)
-    if how == "replace":
-        if restored.info.canonical_shape != image.info.canonical_shape:
-            raise FijiError(
-                f"result=replace needs a result of the image's own dimensions, {request.title} "
-                f"has {image.axes} {image.pixels.shape}, its result {restored.axes} "
-                f"{restored.pixels.shape}: use result=new"
-            )
-        bits = _BITS[restored.pixels.dtype.name]
-        yield _REPLACE.format(path=request.result(restored), bits=bits)
-        return
-    if how == "composite":
-        restored = as_composite(restored)
+    restorer = restorer_for(given)
+    plan = restorer.plan(ImageInMemory(image), window)
+    if how == "replace" and plan.info.canonical_shape != image.info.canonical_shape:
+        raise FijiError(
+            f"result=replace needs a result of the image's own dimensions, {request.title} has "
+            f"{image.axes} {image.pixels.shape}, its result {plan.info.axes} {plan.info.shape}: "
+            "use result=new"
+        )
+    infos = [plan.info] if plan.uncertainty is None else [plan.info, plan.uncertainty]
+    sink, *beside = map(ImageInMemory.empty, infos)
+    restorer.restore(ImageInMemory(image), plan, sink, request.progress, *beside)
+    restored = as_composite(sink.image) if how == "composite" else sink.image
     path = request.result(restored)
+    told = [
+        _SHOW.format(
+            path=request.result(each.image, "uncertainty"),
+            title=quoted(result_title(request.title, f"{suffix}_{restorer.options.uncertainty}")),
+        )
+        for each in beside
+    ]
+    if how == "replace":
+        yield _REPLACE.format(path=path, bits=_BITS[restored.pixels.dtype.name])
+        yield from told
+        yield "selectImage(source);"
+        return
     yield _OVERLAY
+    yield from told
     yield _SHOW.format(path=path, title=quoted(result_title(request.title, suffix)))
     yield _KEEP_LABELS
     if window is None:
         yield _KEEP_OVERLAY
-
-
-def _check_replacement(request: Request, window: Mapping[str, slice] | None) -> None:
-    if window is not None:
-        raise FijiError(
-            "result=replace restores the whole image, and a part of it is selected: remove the "
-            "selection, or use result=new"
-        )
-    if request.virtual:
-        raise FijiError(
-            "result=replace cannot change a virtual stack, which lies on the disk: use result=new"
-        )
 
 
 def _batch(request: Request) -> _Code:
