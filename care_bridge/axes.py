@@ -78,6 +78,11 @@ class Axes(str):
         return moved[tuple(slice(None) if letter in kept else None for letter in target)]
 
 
+def by_letter(sizes: Mapping[str, float]) -> str:
+    """Sizes as messages tell them: {"Y": 28, "X": 30} gives "Y=28, X=30"."""
+    return ", ".join(f"{letter}={size:.7g}" for letter, size in sizes.items())
+
+
 def axes_from_rdf(axis_ids: Mapping[str, str] | list[str]) -> str:
     """Letters of an RDF's axis ids, in order: ["batch", "channel", "y", "x"] gives "BCYX"."""
     letters = []

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from care_bridge.axes import by_letter
 from care_bridge.errors import ImageError
 from care_bridge.images.image import Calibration, Display, ImageInfo
 from care_bridge.images.units import convert_length, to_seconds
@@ -119,8 +120,8 @@ def storable_calibration(calibration: Calibration) -> Calibration:
         ):
             return replace(calibration, voxel_size=known, unit=unit)
     raise ImageError(
-        f"a voxel size of {calibration.voxel_size} {calibration.unit} cannot be stored in an "
-        "ImageJ TIFF: correct the calibration, or write an OME-TIFF"
+        f"a voxel size of {by_letter(calibration.voxel_size)} {calibration.unit} cannot be stored "
+        "in an ImageJ TIFF: correct the calibration, or write an OME-TIFF"
     )
 
 

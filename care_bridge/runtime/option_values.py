@@ -20,7 +20,6 @@ NORMALIZE = ("per-image", "per-frame")
 _FLAGS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
-_SMALLEST_MEMORY = 64 << 20
 _MOST_SAMPLES = 1000
 _PAIR = 2
 
@@ -49,6 +48,7 @@ def tile(name: str, value: object) -> dict[str, int] | None:
     """A tile by axis letter: "256,256" is Y,X and "32,128,128" is Z,Y,X; "auto" gives None."""
     if value is None or value == "auto":
         return None
+    given = value
     if isinstance(value, str):
         parts = value.split(",")
         if len(parts) not in (2, 3) or not all(part.strip().isdecimal() for part in parts):
@@ -60,8 +60,8 @@ def tile(name: str, value: object) -> dict[str, int] | None:
         axis in ("Z", "Y", "X") and _is_whole(size) and size > 0 for axis, size in value.items()
     ):
         raise ConfigError(
-            f"{name} {value!r} is no tile: give pixels by axis, e.g. {{'Y': 256, 'X': 256}}, or "
-            "None"
+            f'{name} "{given}" is no tile: give pixels, from 1, as Y,X or Z,Y,X, e.g. 256,256; in '
+            "Python by axis letter"
         )
     return dict(value)
 
@@ -76,11 +76,8 @@ def memory(name: str, value: object) -> int | None:
         raise ConfigError(
             f'{name} "{value}" cannot be read: use auto or a size, e.g. 512MiB or 2GiB'
         )
-    if given < _SMALLEST_MEMORY:
-        raise ConfigError(
-            f"{name} of {given} bytes is too little for any model: give at least "
-            f"{_SMALLEST_MEMORY >> 20}MiB"
-        )
+    if given < 1:
+        raise ConfigError(f'{name} "{value}" is no memory: use auto or a size, e.g. 512MiB or 2GiB')
     return given
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.axes import Axes
+from care_bridge.axes import Axes, by_letter
 from care_bridge.errors import AxesError
 from care_bridge.images.image import Display, ImageInfo
 from care_bridge.normalization import Percentiles
@@ -101,7 +101,7 @@ def full_window(info: ImageInfo, window: Mapping[str, slice] | None) -> dict[str
         if axis not in kept or not 0 <= bounds.start < bounds.stop <= kept[axis].stop:
             raise AxesError(
                 f"the window {bounds.start}..{bounds.stop} along {axis} is none of an image of "
-                f"{info.sizes}"
+                f"{by_letter(info.sizes)}"
             )
         kept[axis] = bounds
     return kept

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from care_bridge.axes import by_letter
 from care_bridge.errors import OutOfMemoryError
 from care_bridge.images.image import ImageInfo
 from care_bridge.images.source import ImageSource
@@ -29,6 +30,9 @@ _GPU_BUDGET = 2 * GIB
 _DRIVER_SECONDS = 10.0
 # For what Python and the engine need besides what is counted: threads, small buffers.
 _RESERVE = 32 * MIB
+# What a program holds differs by a few MiB from run to run: memory that is asked for is to suffice
+# the next time.
+_ASKED_STEP = 16 * MIB
 _FLOAT = 4
 # Bytes a pixel that interpolation needs besides its result.
 _ZOOMING = 3 * _FLOAT
@@ -160,12 +164,14 @@ def plan_tiles(
     memory_per_pixel: float,
     budget: int,
     window: Mapping[str, slice] | None = None,
+    base: int = 0,
 ) -> TileGrid:
     """The grid of equal tiles with the fewest computed pixels whose tile needs at most `budget`
     bytes; Z is cut only where no cut of Y and X is enough.
 
     sizes, limits, window: in pixels by axis, see TileGrid.fit. memory_per_pixel: bytes for each
-    pixel of a tile. Raises OutOfMemoryError where even the smallest tile needs more.
+    pixel of a tile. base: bytes needed besides. Raises OutOfMemoryError, which says how much is
+    needed in all, where even the smallest tile needs more than the budget.
     """
     whole = TileGrid.fit(sizes, limits, window=window)
     largest_pixels = budget / memory_per_pixel
@@ -181,10 +187,11 @@ def plan_tiles(
             return min(grids, key=lambda grid: (grid.computed_share, len(grid)))
     smallest = {axis: limits[axis].smallest_tile for axis in limits}
     tile = {axis: min(size, smallest[axis]) for axis, size in whole.tile.items()}
-    needed = math.prod(tile.values()) * memory_per_pixel
+    needed = base + math.prod(tile.values()) * memory_per_pixel
+    asked = (math.ceil(needed / _ASKED_STEP) + 1) * _ASKED_STEP
     raise OutOfMemoryError(
-        f"the smallest tile {tile} needs {needed / MIB:.0f} MiB, but only "
-        f"{max(budget, 0) / MIB:.0f} MiB are left for it: give more memory, or free some",
+        f"this model and image need at least {asked // MIB} MiB of memory, with the smallest tile "
+        f"({by_letter(tile)}): give as much, or free some",
         tile,
     )
 

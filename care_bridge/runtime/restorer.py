@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import care_bridge
-from care_bridge.axes import Axes
+from care_bridge.axes import Axes, by_letter
 from care_bridge.errors import ConfigError, OutOfMemoryError
 from care_bridge.images.image import Image, ImageInfo
 from care_bridge.images.pixels import check_pixel_type, to_pixel_type
@@ -108,7 +108,7 @@ class Restorer:
             log.warning(
                 "tiles of %s compute %.0f times the image's pixels, most of them as context: "
                 "larger tiles are faster",
-                grid.tile,
+                by_letter(grid.tile),
                 grid.computed_share,
             )
         result = result.replace(history=(*info.history, self._record(scales)))
@@ -228,7 +228,7 @@ class Restorer:
         if self.options.tile is not None:
             grid = TileGrid.fit(sizes, limits, self.options.tile, window)
         else:
-            grid = plan_tiles(sizes, limits, memory.per_pixel, memory.budget, window)
+            grid = plan_tiles(sizes, limits, memory.per_pixel, memory.budget, window, memory.base)
         return grid, memory.needed(grid)
 
     def _record(self, scales: ImageScales) -> str:

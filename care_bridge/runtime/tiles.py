@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.axes import CANONICAL, Axes
+from care_bridge.axes import CANONICAL, Axes, by_letter
 from care_bridge.errors import OutOfMemoryError
 from care_bridge.images.source import ImageSink, ImageSource
 from care_bridge.normalization import UNCHANGED, Scale
@@ -288,7 +288,7 @@ class TileRunner:
                 "close other programs, or use another device",
                 tile.shape,
             ) from reason
-        log.warning("%s: going on with tiles of %s", reason, dict(smaller.tile))
+        log.warning("%s: going on with tiles of %s", reason, by_letter(smaller.tile))
 
     def _write(
         self, work: Work, channels: slice, pixels: NDArray[np.generic], sink: ImageSink

@@ -1,11 +1,13 @@
 """Parts of an image restored: a window, some channels; and raw beside restored."""
 
+import re
+
 import numpy as np
 import pytest
 
 from care_bridge import Restorer
 from care_bridge.axes import Axes
-from care_bridge.errors import AxesError, ConfigError
+from care_bridge.errors import AxesError, OutOfMemoryError
 from care_bridge.images.image import Display, Image
 from care_bridge.runtime.options import RestoreOptions
 from tests.packages import tiny_package
@@ -157,6 +159,12 @@ def test_a_restored_movie_that_bleaches_frame_by_frame(packages):
         np.testing.assert_array_equal(result, alone)
 
 
-def test_a_memory_too_small_says_so(packages):
-    with pytest.raises(ConfigError, match="64MiB"):
-        RestoreOptions(memory=1000)
+def test_a_memory_too_small_tells_one_that_is_enough(packages):
+    image = Image(picture((400, 500)), Axes("YX"))
+    restorer = Restorer(packages["2D"], RestoreOptions(memory=1000, device="cpu"))
+    with pytest.raises(OutOfMemoryError) as caught:
+        restorer.restore_image(image)
+    (told,) = re.findall(r"at least (\d+) MiB", str(caught.value))
+    assert "{" not in str(caught.value)
+    again = restorer.with_options(RestoreOptions(memory=int(told) << 20, device="cpu"))
+    assert again.restore_image(image).pixels.shape == (400, 500)

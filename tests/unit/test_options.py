@@ -79,6 +79,8 @@ NONE_OF_ITS_KIND = [
     ("tile", {"Y": True}),
     ("memory", math.inf),
     ("memory", True),
+    ("memory", 0),
+    ("memory", "0MiB"),
     ("memory", "much"),
     ("device", None),
     ("precision", None),

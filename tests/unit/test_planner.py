@@ -1,5 +1,6 @@
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -46,8 +47,10 @@ def test_z_is_cut_only_where_it_must_be():
 
 
 def test_memory_below_the_smallest_tile_is_an_error_that_says_what_is_needed():
-    with pytest.raises(OutOfMemoryError, match=r"smallest tile .* needs") as caught:
-        plan_tiles({"Y": 1000, "X": 1000}, CARE_2D, 735, 1 << 20)
+    with pytest.raises(OutOfMemoryError, match=r"at least (\d+) MiB .*Y=84, X=84") as caught:
+        plan_tiles({"Y": 1000, "X": 1000}, CARE_2D, 735, 1 << 20, base=200 * MIB)
+    # 84 x 84 x 735 bytes are 5 MiB
+    assert 205 < int(re.findall(r"\d+", str(caught.value))[0]) < 205 + 32
     assert caught.value.tile == {"Y": 84, "X": 84}
 
 
@@ -91,7 +94,7 @@ def test_an_engine_that_needs_more_gets_smaller_tiles():
 
 def test_images_in_memory_count():
     """What a program holds anyway leaves less for tiles."""
-    pixels = np.zeros((2048, 2048), np.float32)
+    pixels = np.zeros((4096, 4096), np.float32)
     source = ImageInMemory(Image(pixels, Axes("YX")))
     restorer = Restorer("denoise-2d", RestoreOptions(memory=GIB, device="cpu"))
     in_memory, to_disk = restorer.plan(source), restorer.plan(source, sink=0)
