@@ -96,7 +96,7 @@ def test_images_in_memory_count():
     """What a program holds anyway leaves less for tiles."""
     pixels = np.zeros((4096, 4096), np.float32)
     source = ImageInMemory(Image(pixels, Axes("YX")))
-    restorer = Restorer("denoise-2d", RestoreOptions(memory=GIB, device="cpu"))
+    restorer = Restorer("denoise-2d", RestoreOptions(memory=GIB // 2, device="cpu"))
     in_memory, to_disk = restorer.plan(source), restorer.plan(source, sink=0)
     assert in_memory.memory >= 2 * pixels.nbytes
     tiles = [math.prod(plan.grid.tile.values()) for plan in (in_memory, to_disk)]
