@@ -88,8 +88,9 @@ class RestoreOptions:
     )
     range: str = _choice(
         "input",
-        "grey levels of the result; input: the input's; 0-1: its low percentile 0 and its high one "
-        "1; full: its darkest pixel 0 and its brightest the most that the integer type holds",
+        "grey levels of the result; input: the input's; 0-1: the input's low percentile 0 and its "
+        "high one 1; full: the input's darkest pixel 0 and its brightest the most that the integer "
+        "type holds, what lies beyond is clipped",
         RANGES,
     )
     normalize: str | tuple[float, float] = _option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -234,17 +234,24 @@ class Restorer:
     def _record(self, scales: ImageScales) -> str:
         """A line for the image's history: which model, and what was done to the grey levels."""
         spec, options = self.package.spec, self.options
-        ranges = [f"{low:.6g}..{high:.6g}" for low, high in scales.levels]
+        ranges = _told(scales.levels)
         more = (
             f" and {len(ranges) - _RANGES_RECORDED} more" if len(ranges) > _RANGES_RECORDED else ""
         )
+        kind = "" if options.range == "input" else f" in the range {options.range}"
+        if options.range == "full":
+            kind += f" (0..{np.iinfo(scales.dtype).max} for {', '.join(_told(scales.ends))})"
         precision = "" if options.precision == "float32" else f", precision {options.precision}"
         return (
             f"care_bridge {care_bridge.__version__}: {spec.name} {spec.version} "
             f"(rdf sha256 {spec.rdf_sha256[:16]}), grey levels taken as 0..1: "
             f"{', '.join(ranges[:_RANGES_RECORDED])}{more}, result {scales.dtype}"
-            f"{'' if options.range == 'input' else f' in the range {options.range}'}{precision}"
+            f"{kind}{precision}"
         )
+
+
+def _told(ranges: Iterable[tuple[float, float]]) -> list[str]:
+    return [f"{low:.6g}..{high:.6g}" for low, high in ranges]
 
 
 def restore(

@@ -84,6 +84,19 @@ class ImageScales:
         scales = itertools.chain.from_iterable(sample.before for sample in self.all())
         return tuple((scale.offset, scale.offset + scale.gain) for scale in scales)
 
+    @property
+    def ends(self) -> tuple[tuple[float, float], ...]:
+        """The grey levels that the two ends of the result's integer type stand for in the range
+        full: of each channel, in each sample; 0 and 0 where a channel is constant."""
+        most = np.iinfo(self.dtype).max
+        scales = itertools.chain.from_iterable(frames[0].raw for frames in self.samples)
+        return tuple(
+            (-scale.offset / scale.gain, (most - scale.offset) / scale.gain)
+            if scale.gain
+            else (0.0, 0.0)
+            for scale in scales
+        )
+
 
 def fit_scales(
     source: ImageSource,

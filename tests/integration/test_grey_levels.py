@@ -1,5 +1,7 @@
 """Options about grey levels, on real networks: a result in one range against that in another."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,20 @@ def test_the_full_range_is_the_grey_levels_stretched(packages, model, dtype):
     full = restored(packages[model], MOVIE, "TYX", dtype=dtype, range="full")
     assert full.dtype == dtype
     assert np.abs(full - expected.clip(0, top)).max() < 0.51
+
+
+def test_grey_levels_of_the_full_range_are_recovered_from_the_history(packages):
+    movie = np.stack([MOVIE, MOVIE * 3 + 50], axis=1)
+    image = Image(movie, Axes("TCYX"))
+    model, options = packages["percentiles"], {"tile": {"Y": 40, "X": 40}}
+    grey = Restorer(model, RestoreOptions(dtype="float32", **options)).restore_image(image)
+    full = Restorer(model, RestoreOptions(range="full", **options)).restore_image(image)
+    told = re.search(r"\(0\.\.65535 for (.*)\)", full.history[-1])[1].split(", ")
+    for channel, ends in enumerate(told):
+        low, high = map(float, ends.split(".."))
+        expected = grey.pixels[:, channel].clip(low, high)
+        found = full.pixels[:, channel] / 65535 * (high - low) + low
+        assert np.abs(found - expected).max() <= (high - low) / 65535
 
 
 def test_the_range_to_one_is_that_of_the_percentiles(packages):
