@@ -12,7 +12,8 @@ from pathlib import Path
 
 from care_bridge.errors import CareBridgeError, ConfigError, ImageError
 from care_bridge.images import Storage, is_image, is_image_name, list_images
-from care_bridge.images.storage import ending_of
+from care_bridge.images.storage import TIFF_SUFFIXES, ZARR_SUFFIX, ending_of
+from care_bridge.images.zarr_folder import holds_zarr
 from care_bridge.runtime.manifest import (
     MANIFEST,
     Recipe,
@@ -24,6 +25,12 @@ from care_bridge.runtime.manifest import (
 from care_bridge.runtime.options import RestoreOptions
 
 SUFFIX_IN_SAME_FOLDER = "_restored"
+
+# Endings that no folder for results is meant to have.
+_OTHER_FILES = frozenset(
+    ".avi .bmp .csv .gif .h5 .hdf5 .jp2 .jpeg .jpg .json .mat .mov .mp4 .mrc .n5 .nii .npy .npz "
+    ".nrrd .pdf .pgm .png .ppm .raw .svg .txt .webp .yaml .zip".split()
+)
 
 log = logging.getLogger("care_bridge")
 
@@ -57,9 +64,16 @@ class Output:
     def of(cls, out: Path) -> Output:
         """What is meant by `out`: a file where it is named like an image and is no plain folder.
         ImageError where it cannot be written to."""
+        if out.suffix.lower() in _OTHER_FILES and not out.is_dir():
+            endings = ", ".join((*TIFF_SUFFIXES, ZARR_SUFFIX))
+            raise ImageError(
+                f"{out} is named like a file that cannot be written: end it in {endings}, or name "
+                "a folder"
+            )
         is_file = is_image_name(out.name) and (out.suffix.lower() == ".zarr" or not out.is_dir())
         output = cls(out.parent, out) if is_file else cls(out)
         _check_writable(output.folder)
+        _check_outside_zarr(output.folder)
         return output
 
 
@@ -277,6 +291,13 @@ def _partner(relative: Path, options: RestoreOptions) -> Path | None:
 
 def _is_beside(source: Path, target: Path) -> bool:
     return target.parent.resolve() == source.parent.resolve()
+
+
+def _check_outside_zarr(folder: Path) -> None:
+    """Raise ImageError for a folder in an OME-Zarr, whose readers would not expect images there."""
+    for above in (folder, *folder.absolute().parents):
+        if holds_zarr(above):
+            raise ImageError(f"{folder} lies in the Zarr {above}: use an output outside of it")
 
 
 def _check_writable(folder: Path) -> None:

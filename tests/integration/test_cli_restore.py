@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from care_bridge.axes import Axes
 from care_bridge.cli.main import main
+from care_bridge.images import Image, write_image
 from care_bridge.runtime.manifest import MANIFEST
 from tests.packages import tiny_package
 
@@ -207,6 +209,33 @@ def test_an_empty_name_is_not_the_current_folder(tmp_path, package, monkeypatch,
     (said,) = capsys.readouterr().err.splitlines()
     assert "is empty" in said
     assert not Path("out").exists()
+
+
+OUTSIDE = {
+    "a picture": ("aa.png", "named like a file"),
+    "in a Zarr": ("x.ome.zarr/sub", "lies in the Zarr"),
+    "a file in a Zarr": ("x.ome.zarr/sub.tif", "lies in the Zarr"),
+}
+
+
+@pytest.mark.parametrize("case", OUTSIDE)
+def test_an_output_that_is_no_place_for_results(tmp_path, package, capsys, case):
+    tifffile.imwrite(tmp_path / "a.tif", cells())
+    write_image(Image(cells(), Axes("YX")), tmp_path / "x.ome.zarr")
+    before = files_in(tmp_path)
+    out, says = OUTSIDE[case]
+    assert run(tmp_path / "a.tif", "--model", package, "--out", tmp_path / out) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert says in said
+    assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("folder", ["day.2", "there.png"])
+def test_a_folder_may_have_a_dot_in_its_name(tmp_path, package, folder):
+    tifffile.imwrite(tmp_path / "a.tif", cells())
+    (tmp_path / "there.png").mkdir()
+    assert run(tmp_path / "a.tif", "--model", package, "--out", tmp_path / folder) == 0
+    assert files_in(tmp_path / folder) == ["a.tif"]
 
 
 def test_an_output_that_is_a_file(tmp_path, package, capsys):
