@@ -6,6 +6,7 @@ from __future__ import annotations
 import glob
 import logging
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,9 @@ from care_bridge.runtime.options import RestoreOptions
 SUFFIX_IN_SAME_FOLDER = "_restored"
 
 # Endings that no folder for results is meant to have.
-_OTHER_FILES = frozenset(
-    ".avi .bmp .csv .gif .h5 .hdf5 .jp2 .jpeg .jpg .json .mat .mov .mp4 .mrc .n5 .nii .npy .npz "
-    ".nrrd .pdf .pgm .png .ppm .raw .svg .txt .webp .yaml .zip".split()
+_OTHER_FILES = re.compile(
+    r".*\.(avi|bmp|csv|gif|h5|jp2|jpe?g|json|mat|mov|mp4|mrc|n5|nii|np[yz]|nrrd|pdf|png|svg|txt|zip)",
+    re.IGNORECASE,
 )
 
 log = logging.getLogger("care_bridge")
@@ -64,7 +65,7 @@ class Output:
     def of(cls, out: Path) -> Output:
         """What is meant by `out`: a file where it is named like an image and is no plain folder.
         ImageError where it cannot be written to."""
-        if out.suffix.lower() in _OTHER_FILES and not out.is_dir():
+        if _OTHER_FILES.fullmatch(out.name) and not out.exists():
             endings = ", ".join((*TIFF_SUFFIXES, ZARR_SUFFIX))
             raise ImageError(
                 f"{out} is named like a file that cannot be written: end it in {endings}, or name "
