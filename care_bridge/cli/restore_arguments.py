@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from care_bridge.runtime.options import RestoreOptions
 
@@ -28,7 +29,7 @@ def add_restore_options(parser: argparse.ArgumentParser) -> None:
 def restore_options(arguments: argparse.Namespace) -> RestoreOptions:
     """The options that were given, by flags and else in the file; the others keep RestoreOptions'
     defaults."""
-    given: dict[str, str] = {}
+    given: dict[str, Any] = {}
     if arguments.options is not None:
         from care_bridge.runtime.options_file import read_options
 

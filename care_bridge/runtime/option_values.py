@@ -122,18 +122,18 @@ def percentile(name: str, value: object) -> float | None:
 
 
 def channels(name: str, value: object) -> tuple[str, ...] | None:
-    """Channels by name or by number from 1, separated by commas or each a text; "all" gives
-    None."""
+    """Channels by name or by number from 1, separated by commas or, in Python and YAML, each by
+    itself, so that a name may have a comma; "all" gives None."""
     if value is None or value in ("", "all"):
         return None
-    given = value.split(",") if isinstance(value, str) else value
+    given = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     if not isinstance(given, (list, tuple)) or not all(
         part and (isinstance(part, str) or _is_whole(part)) for part in given
     ):
         raise ConfigError(
             f"{name} {value!r} cannot be read: use all, or names and numbers from 1, e.g. DAPI,2"
         )
-    return tuple(str(part).strip() for part in given)
+    return tuple(map(str, given))
 
 
 def confidence(name: str, value: object) -> float:

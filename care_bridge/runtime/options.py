@@ -178,11 +178,11 @@ class RestoreOptions:
         return fields(cls)
 
     @classmethod
-    def parse(cls, texts: Mapping[str, str]) -> RestoreOptions:
-        """Options from texts, as a macro or the command line gives them; a flag's text may be
-        empty. ConfigError where a key is unknown (it names the nearest) or a value unreadable."""
-        check_names(texts, [option.name for option in cls.all()])
-        given: dict[str, Any] = dict(texts)
+    def parse(cls, given: Mapping[str, Any]) -> RestoreOptions:
+        """Options from texts, as a macro or the command line gives them, or other values; a flag's
+        text may be empty. ConfigError where a key is unknown (it names the nearest) or a value
+        unreadable."""
+        check_names(given, [option.name for option in cls.all()])
         return cls(**given)
 
 

@@ -77,6 +77,11 @@ def chosen_channels(info: ImageInfo, wanted: tuple[str, ...] | None) -> tuple[in
     names = info.display.channel_names
     chosen = []
     for name in wanted:
+        if names.count(name) > 1:
+            alike = [str(number) for number, each in enumerate(names, 1) if each == name]
+            raise AxesError(
+                f'channels {", ".join(alike)} have the same name "{name}": use their numbers'
+            )
         if name in names:
             chosen.append(names.index(name))
         elif name.isdecimal() and 1 <= int(name) <= count:

@@ -15,7 +15,7 @@ import tifffile
 
 from care_bridge.axes import Axes
 from care_bridge.cli.main import main
-from care_bridge.images import Image, open_image, write_image
+from care_bridge.images import Display, Image, open_image, write_image
 from care_bridge.runtime.manifest import MANIFEST
 from tests.packages import tiny_package
 
@@ -336,6 +336,18 @@ def test_options_from_a_file(tmp_path, package, case):
     arguments = (tmp_path / "a.tif", "--model", package, "--out", out, "--options", options)
     assert run(*arguments, *flags) == 0
     assert tifffile.imread(out).dtype == dtype
+
+
+@pytest.mark.parametrize("written", ['channels: ["a,b"]', "channels:\n- a,b"])
+def test_a_name_in_a_list_may_have_a_comma(tmp_path, package, written):
+    pixels = np.random.default_rng(0).poisson(200, (2, 64, 80)).astype(np.uint16)
+    display = Display(channel_names=("a", "a,b"))
+    write_image(Image(pixels, Axes("CYX"), display=display), tmp_path / "a.tif")
+    options = tmp_path / "options.yaml"
+    options.write_text(written)
+    out = tmp_path / "b.tif"
+    assert run(tmp_path / "a.tif", "--model", package, "--out", out, "--options", options) == 0
+    assert open_image(out).display.channel_names == ("a,b",)
 
 
 def test_a_batch_on_a_cluster_is_that_of_one_process_and_resumes(tmp_path, package, capsys):

@@ -1,5 +1,6 @@
 """Parts of an image restored: a window, some channels; and raw beside restored."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -103,6 +104,14 @@ def test_channels_that_are_not_there_are_refused(packages, wanted, says):
     image = Image(picture((3, 40, 50)), Axes("CYX"), display=NAMED)
     with pytest.raises(AxesError, match=says):
         restored(packages["2D"], image, channels=wanted)
+
+
+def test_a_name_that_two_channels_have_is_refused(packages):
+    alike = dataclasses.replace(NAMED, channel_names=("DAPI", "GFP", "DAPI"))
+    image = Image(picture((3, 40, 50)), Axes("CYX"), display=alike)
+    with pytest.raises(AxesError, match=r'channels 1, 3 have the same name "DAPI"'):
+        restored(packages["2D"], image, channels=("DAPI",))
+    assert restored(packages["2D"], image, channels=("GFP", "3")).sizes["C"] == 2
 
 
 def test_raw_beside_restored(packages):

@@ -58,6 +58,7 @@ TAKEN = [
     ("channels", "DAPI", ("DAPI",)),
     ("channels", "DAPI, 2", ("DAPI", "2")),
     ("channels", (1, "GFP"), ("1", "GFP")),
+    ("channels", ["a, b", " c"], ("a, b", " c")),
     ("confidence", "0.5", 0.5),
     ("samples", "4", 4),
     ("rescale_to", "x.tif", Path("x.tif")),
