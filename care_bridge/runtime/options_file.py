@@ -9,7 +9,6 @@ from care_bridge.errors import ConfigError
 from care_bridge.plain_yaml import read_yaml_file
 from care_bridge.runtime.options import RestoreOptions
 
-
 # A comma may be part of a name in it.
 _KEPT_AS_LIST = "channels"
 
