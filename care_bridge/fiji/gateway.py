@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from contextlib import suppress
@@ -20,6 +21,8 @@ MODES = ("headless", "interactive", "gui")
 _IMAGEJ = ("net.imagej:ij:1.54p", "net.imagej:ij1-patcher:2.0.0")
 _OPEN_FOR_PATCHER = "--add-opens=java.base/java.lang=ALL-UNNAMED"
 _LOOK_SECONDS = 0.2
+# groupId:artifactId:version, several with + between them; no path looks like it.
+_ENDPOINT = re.compile(r"[\w.-]+:[\w.-]+:[\w.:+-]+")
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,17 @@ class Gateway:
 def start(fiji: str | Path | None = None, mode: str = "headless") -> Gateway:
     """Start ImageJ, once in a process, and register the CARE commands.
 
-    fiji: folder of a Fiji installation, which is opened without any network; None: plain ImageJ
-    1.54p, fetched from Maven Central and kept in jgo's cache. mode: "headless"; "interactive":
-    windows can be shown; "gui": ImageJ's window is shown. FijiError where there is no Java, no
-    Fiji in the folder, no display for windows, no network for the first fetch, or a Java virtual
-    machine running already.
+    fiji: folder of a Fiji installation, which is opened without any network; the Maven coordinates
+    of an ImageJ2, e.g. "net.imagej:imagej:2.17.0+net.imagej:imagej-legacy:2.0.3", which is fetched
+    and kept; None: plain ImageJ 1.54p, fetched from Maven Central and kept. mode: "headless";
+    "interactive": windows can be shown; "gui": ImageJ's window is shown. FijiError where there is
+    no Java, no Fiji in the folder, no display for windows, no network for the first fetch, or a
+    Java virtual machine running already.
     """
     if mode not in MODES:
         raise ConfigError(f'mode "{mode}" is unknown: use one of {", ".join(MODES)}')
-    folder = None if fiji is None else _installation(Path(fiji).expanduser())
+    endpoint = str(fiji) if _ENDPOINT.fullmatch(str(fiji)) else None
+    folder = None if fiji is None or endpoint else _installation(Path(fiji).expanduser())
     _check_extra()
     import scyjava
 
@@ -89,10 +94,12 @@ def start(fiji: str | Path | None = None, mode: str = "headless") -> Gateway:
         _check_display()
     choose_java()
     imagej2 = None
-    if folder is None:
-        _start_plain(mode)
-    else:
+    if endpoint:
+        imagej2 = _start_imagej2(endpoint, mode)
+    elif folder:
         imagej2 = _start_fiji(folder, mode)
+    else:
+        _start_plain(mode)
     gateway = _registered(folder, imagej2)
     if mode == "gui":
         gateway.show()
@@ -230,6 +237,25 @@ def _start_fiji(folder: Path, mode: str) -> Any:
         ) from error
     if not imagej2:
         raise FijiError(f"the Fiji in {folder} could not be started; the reason is above")
+    return imagej2
+
+
+def _start_imagej2(endpoint: str, mode: str) -> Any:
+    import imagej
+    from jpype import JVMNotFoundException, JVMNotSupportedException
+    from requests import RequestException
+
+    try:
+        imagej2 = imagej.init(endpoint, mode="headless" if mode == "headless" else "interactive")
+    except (JVMNotFoundException, JVMNotSupportedException) as error:
+        raise FijiError(_unusable_java(error)) from error
+    except (RequestException, RuntimeError) as error:
+        raise FijiError(
+            f"{endpoint} could not be fetched ({type(error).__name__}): connect to the network, "
+            "which must reach maven.scijava.org, or give the folder of a Fiji"
+        ) from error
+    if not imagej2:
+        raise FijiError(f"{endpoint} could not be started; the reason is above")
     return imagej2
 
 

@@ -73,6 +73,13 @@ def test_offline_and_nothing_kept(tmp_path, monkeypatch):
     assert line.startswith("FijiError: ImageJ could not be fetched from Maven Central")
 
 
+def test_an_imagej2_that_cannot_be_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    line = outcome("endpoint", tmp_path / "jgo")
+    assert line.startswith("FijiError: net.imagej:imagej:2.17.0+net.imagej:imagej-legacy:2.0.3 ")
+    assert "or give the folder of a Fiji" in line
+
+
 def test_no_such_folder(tmp_path):
     assert "there is no folder" in outcome("folder", tmp_path / "Fiji.app")
 

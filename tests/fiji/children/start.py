@@ -17,7 +17,9 @@ if way == "no-extra":
     sys.modules["scyjava"] = None
 if way == "no-evaluate":
     sys.modules["scipy"] = sys.modules["skimage"] = None
-if way == "offline":
+if way == "endpoint":
+    fiji = "net.imagej:imagej:2.17.0+net.imagej:imagej-legacy:2.0.3"
+if way in ("offline", "endpoint"):
     from pathlib import Path
 
     import scyjava
