@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from care_bridge.axes import CANONICAL
 from care_bridge.errors import CareBridgeError, ImageError, MissingExtraError
 from care_bridge.images.image import Calibration, Display, ImageInfo
-from care_bridge.images.pixels import check_pixel_type, to_pixel_type
+from care_bridge.images.pixels import check_pixel_type, pixel_type, to_pixel_type
 from care_bridge.images.source import Box, ImageSource
 from care_bridge.images.tiff_axes import settle_axes
 from care_bridge.images.units import convert_length
@@ -121,7 +121,7 @@ def _source(image: Any, path: Path, given_axes: str | None) -> _BioioSource:
     if prod(shape) == 0:
         raise ImageError(f"{path} holds an image without pixels (shape {shape})")
     axes, settled = settle_axes(letters, shape, given_axes, path)
-    dtype = np.dtype(np.float32) if pixels.dtype.kind == "f" else pixels.dtype.newbyteorder("=")
+    dtype = pixel_type(pixels.dtype)
     info = ImageInfo(
         axes,
         settled,

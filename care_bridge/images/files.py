@@ -78,7 +78,8 @@ def open_source(path: Path, axes: str | None = None) -> AbstractContextManager[I
 
     axes: what the dimensions are, e.g. "ZYX", where the file does not say so itself. Axes of
     length 1 other than Y and X are left out of the image unless `axes` names them. Colour
-    pictures come with their colours as axis C and `rgb` set. float64 becomes float32.
+    pictures come with their colours as axis C and `rgb` set. int8, int16, float16 and float64
+    become float32.
 
     Raises ImageError for files that are missing, truncated, of no known format or of a kind that
     cannot be worked with, AxesError where the axes are not known or `axes` contradicts the file.

@@ -51,7 +51,9 @@ def _describe(
     page = series.keyframe
     letters, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
     # tifffile takes 3 or 4 planes for colours when it writes an array whose axes nobody told it
-    guessed = series.kind == "shaped" and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+    told = "axes" in (tif.shaped_metadata or ({},))[0]
+    separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+    guessed = series.kind == "shaped" and separate and not told
     letters = letters.replace("S", "Q") if guessed else letters
     check_pixel_type(series.dtype, path)
     _check_encoding(page, dict(zip(letters, shape, strict=True)).get("S", 1), path)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from care_bridge.axes import CANONICAL
 from care_bridge.errors import ImageError
 from care_bridge.images.image import ImageInfo
-from care_bridge.images.pixels import check_pixel_type, to_pixel_type
+from care_bridge.images.pixels import check_pixel_type, pixel_type, to_pixel_type
 from care_bridge.images.source import Box, ImageSource
 from care_bridge.images.tiff_axes import settle_axes
 from care_bridge.images.zarr_chunks import ChunkReader
@@ -91,7 +91,7 @@ def _open_array(
     if prod(array.shape) == 0:
         raise ImageError(f"{path} holds an image without pixels (shape {array.shape})")
     axes, shape = settle_axes(letters, array.shape, given_axes, path)
-    dtype = np.dtype(np.float32) if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
+    dtype = pixel_type(array.dtype)
     info = ImageInfo(axes, shape, dtype, container=CONTAINERS[array.metadata.zarr_format])
     if multiscale is not None:
         info = info.replace(

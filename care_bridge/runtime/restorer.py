@@ -16,7 +16,7 @@ import care_bridge
 from care_bridge.axes import Axes, by_letter
 from care_bridge.errors import ConfigError, OutOfMemoryError
 from care_bridge.images.image import Image, ImageInfo
-from care_bridge.images.pixels import check_pixel_type, to_pixel_type
+from care_bridge.images.pixels import PIXEL_TYPES, check_pixel_type, to_pixel_type
 from care_bridge.images.source import ImageInMemory, ImageSink, ImageSource
 from care_bridge.package.package import Package, load_package
 from care_bridge.runtime.options import RestoreOptions
@@ -91,7 +91,7 @@ class Restorer:
         OutOfMemoryError where no tile fits the memory.
         """
         spec, given = self.package.spec, source.info
-        check_pixel_type(given.dtype, "the image")
+        check_pixel_type(given.dtype, "the image", PIXEL_TYPES)
         channels = chosen_channels(given, self.options.channels)
         check_model(spec, given, channels)
         warn_of_spacing(spec, given)
@@ -263,8 +263,9 @@ def restore(
 ) -> NDArray[Any]:
     """`image` restored, with the same axes.
 
-    image: uint8, uint16 or float32, whose dimensions `axes` names (letters of STCZYX, e.g.
-    "ZYX"). package: a folder, a .zip, or the name of a bundled model; or a loaded Package.
+    image: uint8, uint16 or float32, or what becomes that (int8, int16, float16, float64), whose
+    dimensions `axes` names (letters of STCZYX, e.g. "ZYX"). package: a folder, a .zip, or the name
+    of a bundled model; or a loaded Package.
     options: those of RestoreOptions, e.g. dtype="float32", tile={"Y": 256, "X": 256}. For many
     images make one Restorer, for files see `restore_files`.
     """

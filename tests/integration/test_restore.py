@@ -289,6 +289,16 @@ def test_what_cannot_be_restored_is_said_in_one_line(packages, pixels, axes, mod
     assert "\n" not in str(caught.value)
 
 
+def test_numbers_with_a_sign_are_restored_as_float32(packages):
+    pixels = np.random.default_rng(0).normal(0, 300, (40, 50)).astype(np.int16)
+    expected = restore(pixels.astype(np.float32), axes="YX", package=packages["2D"])
+    found = restore(pixels, axes="YX", package=packages["2D"])
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ImageError, match="int16"):
+        Restorer(packages["2D"]).restore_image(Image(pixels, Axes("YX")))
+
+
 def test_an_rgb_picture_is_refused(packages):
     image = Image(np.ones((8, 8, 3), np.uint8), Axes("YXC"), rgb=True)
     with pytest.raises(AxesError, match="RGB"):

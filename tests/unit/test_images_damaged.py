@@ -155,7 +155,6 @@ BAD_FILES = {
     "inks": (write_inks, "SEPARATED"),
     "too large": (write_too_large_numbers, "float32 cannot hold"),
     "bool": (writer_of(bool), "type bool.*32-bit"),
-    "int16": (writer_of("int16"), "type int16.*32-bit"),
     "uint32": (writer_of("uint32"), "type uint32.*32-bit"),
     "int32": (writer_of("int32"), "type int32.*32-bit"),
     "complex": (writer_of("complex64"), "type complex64"),

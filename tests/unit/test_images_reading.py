@@ -195,6 +195,37 @@ def test_palette_of_rising_brightness_is_a_lookup_table(tmp_path):
     assert tuple(image.display.luts[0][200]) == (0, 200, 0)
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("dtype", ["int8", ">i2", "float16"])
+def test_small_numbers_with_a_sign_become_float32_exactly(tmp_path, dtype, compression):
+    path = tmp_path / "image.tif"
+    every = np.arange(2 ** (8 * np.dtype(dtype).itemsize), dtype=np.uint16)
+    bits = every.astype("uint8") if dtype == "int8" else every
+    pixels = bits.view(np.dtype(dtype).newbyteorder("=")).reshape(16, -1)
+    order = ">" if dtype == ">i2" else "<"
+    tifffile.imwrite(path, pixels, byteorder=order, compression=compression)
+    image = open_image(path)
+    assert image.pixels.dtype == np.float32
+    np.testing.assert_array_equal(image.pixels, pixels.astype(np.float64))
+
+
+def test_planes_of_colours_are_told_from_planes_of_an_array(tmp_path):
+    """Planes that tifffile wrote may be any array's, unless it was told that they are colours."""
+    colours = {"photometric": "rgb", "planarconfig": "separate"}
+    for name, options in {
+        "told": {"metadata": {"axes": "SYX"}},
+        "other": {"metadata": None},
+    }.items():
+        path = tmp_path / f"{name}.tif"
+        tifffile.imwrite(path, ramp(3, 8, 9), **colours, **options)
+        image = open_image(path)
+        assert (image.axes, image.rgb) == ("CYX", True)
+        np.testing.assert_array_equal(image.pixels, ramp(3, 8, 9))
+    tifffile.imwrite(tmp_path / "guessed.tif", ramp(3, 8, 9), **colours)
+    with pytest.raises(AxesError, match="give its axes"):
+        open_image(tmp_path / "guessed.tif")
+
+
 def test_float64_becomes_float32(tmp_path):
     path = tmp_path / "image.tif"
     pixels = np.linspace(-1e30, 3e38, 72).reshape(8, 9)

@@ -253,6 +253,8 @@ TYPES = {
     "float32": "float32",
     "float64": "float32",
     ">u2": "uint16",
+    "int16": "float32",
+    "float16": "float32",
 }
 
 
@@ -268,7 +270,7 @@ def test_pixel_types(tmp_path, stored):
     np.testing.assert_array_equal(read[0], PIXELS % 200)
 
 
-@pytest.mark.parametrize("stored", ["int16", "uint32", "float16", "bool"])
+@pytest.mark.parametrize("stored", ["uint32", "int64", "bool"])
 def test_other_pixel_types_are_refused(tmp_path, stored):
     pixels = (PIXELS % 2).astype(stored)
     write_image(tmp_path / "a.zarr", MICRONS, scaled(1, 1, 1, 1, 1), "0.4", pixels)
