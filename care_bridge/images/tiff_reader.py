@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from care_bridge.errors import ImageError
+from care_bridge.errors import ImageError, MissingExtraError
 from care_bridge.images.image import Calibration, Display, ImageInfo
 from care_bridge.images.imagej_metadata import read_calibration, read_display, read_history
 from care_bridge.images.ome_metadata import read_ome
@@ -108,14 +108,11 @@ def _only_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
 
 
 def _check_encoding(page: tifffile.TiffPage, samples: int, path: Path) -> None:
-    """Raise ImageError for colour spaces whose numbers are no intensities, and for compression
-    that cannot be undone here."""
+    """Raise ImageError for colour spaces whose numbers are no intensities, MissingExtraError for
+    compression that cannot be undone here."""
     if page.compression not in tifffile.TIFF.DECOMPRESSORS:
         name = tifffile.COMPRESSION(page.compression).name
-        raise ImageError(
-            f"{path} is compressed by {name}, which needs the package imagecodecs: install it "
-            "(pip install imagecodecs), or save the image uncompressed"
-        )
+        raise MissingExtraError(f"{path} is compressed by {name}, which", "formats")
     if page.photometric not in (_MINISWHITE, _MINISBLACK, _RGB, _PALETTE):
         name = tifffile.PHOTOMETRIC(page.photometric).name
         raise ImageError(f"{path} stores its colours as {name}: save it as RGB or grayscale")

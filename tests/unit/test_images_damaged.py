@@ -1,6 +1,5 @@
 """Files that cannot be worked with: each is one line that says what to do."""
 
-import importlib.util
 import subprocess
 import sys
 
@@ -172,12 +171,30 @@ def test_bad_files(tmp_path, case):
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("imagecodecs") is not None, reason="it reads LZW")
-def test_compression_that_needs_another_package(tmp_path):
+LZW = PIXELS[0, 0].astype(np.uint8)
+
+
+def test_compression_that_needs_the_extra(tmp_path):
     path = tmp_path / "image.tif"
-    Image.fromarray(PIXELS[0, 0].astype(np.uint8)).save(path, compression="tiff_lzw")
-    with pytest.raises(ImageError, match="LZW, which needs the package imagecodecs"):
-        open_image(path)
+    Image.fromarray(LZW).save(path, compression="tiff_lzw")
+    code = (
+        "import pathlib, sys\n"
+        "sys.modules['imagecodecs'] = None\n"  # as where it is not installed
+        "from care_bridge.errors import MissingExtraError\n"
+        "from care_bridge.images import open_image\n"
+        "try: open_image(pathlib.Path(sys.argv[1]))\n"
+        "except MissingExtraError as error: print(error.extra, error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(f"formats {path} is compressed by LZW, which needs the extra")
+
+
+def test_lzw_is_read_with_the_extra(tmp_path):
+    pytest.importorskip("imagecodecs")
+    Image.fromarray(LZW).save(tmp_path / "image.tif", compression="tiff_lzw")
+    np.testing.assert_array_equal(open_image(tmp_path / "image.tif").pixels, LZW)
 
 
 def test_damage_is_said_once_and_by_the_error_alone(tmp_path):
