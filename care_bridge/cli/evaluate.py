@@ -8,16 +8,18 @@ and the baselines (and --model) are compared on them.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from care_bridge.errors import ConfigError, ImageError, MissingExtraError
+from care_bridge.errors import AxesError, BatchError, ConfigError, ImageError, MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from care_bridge.cli.evaluated_model import EvaluatedModel
     from care_bridge.evaluation.assessment import Assessment, Request
+    from care_bridge.evaluation.region import Region
     from care_bridge.evaluation.samples import Sample
 
 _PICTURED = 3
@@ -34,7 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{role}", type=Path, metavar="FILE|FOLDER", help=told)
     parser.add_argument(
         "--members-percentiles",
-        default="2,99.8",
         metavar="LOW,HIGH|none",
         help="percentiles of the truth that --members are scaled by (default: 2,99.8); none: they "
         "are in its grey levels",
@@ -58,7 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--black",
         type=float,
-        default=0.0,
         metavar="LEVEL",
         help="with --doses: the truth's grey level without light (default: 0)",
     )
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     from care_bridge.evaluation.tables import as_csv, as_data, as_text
     from care_bridge.images.whole_file import whole_file
 
-    found = list(_assessments(arguments))
+    found, failed = _assessed(arguments)
     if arguments.csv:
         with whole_file(arguments.csv, overwrite=arguments.overwrite) as partial:
             partial.write_text(as_csv(found), encoding="utf-8")
@@ -97,74 +97,124 @@ def run(arguments: argparse.Namespace) -> int:
         from care_bridge.evaluation.report import as_html
 
         with whole_file(arguments.report, overwrite=arguments.overwrite) as partial:
-            partial.write_text(as_html(found, _title(arguments)), encoding="utf-8")
+            partial.write_text(as_html(found, _title(arguments), failed), encoding="utf-8")
     if arguments.pictures:
         from care_bridge.evaluation.picture_files import write_pictures
 
         write_pictures(found, arguments.pictures, overwrite=arguments.overwrite)
-    print(json.dumps(as_data(found), indent=2) if arguments.json else as_text(found))
+    print(json.dumps(as_data(found, failed), indent=2) if arguments.json else as_text(found))
+    if failed:
+        for _, reason in failed:
+            print(f"care-bridge evaluate: {reason}", file=sys.stderr)
+        names = ", ".join(name for name, _ in failed)
+        raise BatchError(
+            f"{len(failed)} images could not be evaluated, for the reasons above: {names}", failed
+        )
     return 0
 
 
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse what cannot be done before anything is read."""
-    given = vars(arguments)
-    if arguments.doses:
+    given = {key: value is not None for key, value in vars(arguments).items()}
+    for option, needed in (
+        ("black", "doses"),
+        ("members_percentiles", "members"),
+        ("members", "truth"),
+    ):
+        if given[option] and not given[needed]:
+            raise ConfigError(f"{_option(option)} has no effect without --{needed}: give both")
+    if given["doses"]:
         refused = next((name for name in ("restored", "input", "members") if given[name]), None)
-        if not arguments.truth or refused:
+        if not given["truth"] or refused:
             raise ConfigError(
                 "--doses simulates the inputs from --truth: give --truth"
                 + (f" and leave --{refused} out" if refused else "")
             )
-    elif arguments.model:
+    elif given["model"]:
         refused = next((name for name in ("restored", "members") if given[name]), None)
-        if refused or not arguments.truth or not arguments.input:
+        if refused or not given["truth"] or not given["input"]:
             raise ConfigError(
                 "--model restores --input, or with --doses simulated exposures, to compare them "
                 "with --truth: give both" + (f" and leave --{refused} out" if refused else "")
             )
-    elif not arguments.truth and not (arguments.restored and arguments.input):
+    elif not given["truth"] and not (given["restored"] and given["input"]):
         raise ConfigError("there is nothing to compare with: give --truth, or --input")
-    elif arguments.truth and not (arguments.restored or arguments.input or arguments.members):
+    elif given["truth"] and not (given["restored"] or given["input"] or given["members"]):
         raise ConfigError("there is nothing to compare: give --restored, --input or --members")
-    if arguments.baselines is not None and not (arguments.input or arguments.doses):
+    if given["baselines"] and not (given["input"] or given["doses"]):
         raise ConfigError("--baselines filter the noisy images: give them with --input")
-    for path in (arguments.csv, arguments.report):
-        if path and path.exists() and not arguments.overwrite:
+    written = [path for path in (arguments.csv, arguments.report) if path]
+    if len({path.resolve() for path in written}) < len(written):
+        raise ConfigError(f"--csv and --report both name {arguments.csv}: give two files")
+    for path in written:
+        if path.exists() and not arguments.overwrite:
             raise ImageError(f"{path} exists already: choose another name, or add --overwrite")
 
 
-def _assessments(arguments: argparse.Namespace) -> Iterator[Assessment]:
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _assessed(arguments: argparse.Namespace) -> tuple[list[Assessment], list[tuple[str, str]]]:
+    """What was found out about each field of view, and (name, reason) of those that cannot be
+    evaluated; ImageError where none can."""
     from dataclasses import replace
 
-    from care_bridge.evaluation.assessment import assess
     from care_bridge.evaluation.region import Region
-    from care_bridge.evaluation.samples import match_files, read_sample
+    from care_bridge.evaluation.samples import match_files
 
     judge = None
     if arguments.model:
         from care_bridge.cli.evaluated_model import EvaluatedModel
-        from care_bridge.images import open_image
 
         judge = EvaluatedModel(arguments.model)
     request = _request(arguments)
-    region = Region.parse(arguments.roi) if arguments.roi else Region()
+    region = Region() if arguments.roi is None else Region.parse(arguments.roi)
     roles = ("truth", "restored", "input", "members")
-    places = {role: vars(arguments)[role] for role in roles if vars(arguments)[role]}
+    places = {role: vars(arguments)[role] for role in roles if vars(arguments)[role] is not None}
     pictured = bool(arguments.report or arguments.pictures)
+    found: list[Assessment] = []
+    failed: list[tuple[str, str]] = []
     for number, files in enumerate(match_files(places)):
         wanted = replace(request, pictures=pictured and number < _PICTURED)
-        sample = read_sample(files, arguments.axes, region)
-        if arguments.doses:
-            yield from _at_doses(sample, wanted, arguments, judge, seed=number)
-        elif judge:
-            image = open_image(files["input"], arguments.axes)
-            yield assess(*judge.restored(sample, wanted, image, region))
-        else:
-            yield assess(sample, wanted)
+        try:
+            found += _assessments(files, wanted, arguments, region, judge, seed=number)
+        except (ImageError, AxesError) as error:
+            path = next(iter(files.values()))
+            reason = str(error)
+            named = any(str(file) in reason for file in files.values())
+            failed.append((path.name, reason if named else f"{path}: {reason}"))
+    if not found:
+        others = f" (nor could {len(failed) - 1} others be evaluated)" if len(failed) > 1 else ""
+        raise ImageError(failed[0][1] + others)
+    return found, failed
+
+
+def _assessments(
+    files: Mapping[str, Path],
+    request: Request,
+    arguments: argparse.Namespace,
+    region: Region,
+    judge: EvaluatedModel | None,
+    seed: int,
+) -> list[Assessment]:
+    """Those of one field of view."""
+    from care_bridge.evaluation.assessment import assess
+    from care_bridge.evaluation.samples import read_sample
+    from care_bridge.images import open_image
+
+    sample = read_sample(files, arguments.axes, region)
+    if arguments.doses is not None:
+        return list(_at_doses(sample, request, arguments, judge, seed))
+    if judge:
+        image = open_image(files["input"], arguments.axes)
+        sample, request = judge.restored(sample, request, image, region)
+    return [assess(sample, request)]
 
 
 def _request(arguments: argparse.Namespace) -> Request:
+    from dataclasses import replace
+
     from care_bridge.evaluation.assessment import Request
     from care_bridge.evaluation.pictures import Line
 
@@ -173,16 +223,14 @@ def _request(arguments: argparse.Namespace) -> Request:
         from care_bridge.evaluation.filters import FILTERS
 
         names = list(FILTERS)
-    percentiles = None
-    if arguments.members_percentiles != "none":
-        low, high = _numbers(arguments.members_percentiles, "--members-percentiles", count=2)
-        percentiles = low, high
-    return Request(
+    request = Request(
         baselines=tuple(names or ()),
         objects=arguments.objects,
-        line=Line.parse(arguments.line) if arguments.line else None,
-        members_percentiles=percentiles,
+        line=None if arguments.line is None else Line.parse(arguments.line),
     )
+    if arguments.members_percentiles is None:
+        return request
+    return replace(request, members_percentiles=_percentiles(arguments.members_percentiles))
 
 
 def _at_doses(
@@ -197,24 +245,39 @@ def _at_doses(
     from care_bridge.evaluation.exposures import exposed
     from care_bridge.evaluation.samples import as_image
 
-    for photons in _numbers(arguments.doses, "--doses"):
-        taken = exposed(sample, photons, seed, arguments.black)
+    for photons in _doses(arguments.doses):
+        taken = exposed(sample, photons, seed, arguments.black or 0.0)
         if judge:
             image = as_image(taken.blocks["input"])
             taken, request = judge.restored(taken, request, image, exposed=True)
         yield assess(taken, request, photons)
 
 
-def _numbers(text: str, option: str, count: int | None = None) -> list[float]:
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
+def _doses(text: str) -> list[float]:
+    doses = _numbers(text)
     # A million photons a pixel is beyond every camera; NaN compares false.
-    usable = all(0 <= number <= 1e6 for number in numbers)
-    if not numbers or not usable or (count and len(numbers) != count):
-        raise ConfigError(f'{option} "{text}" cannot be read: write numbers like 2,5,10')
-    return numbers
+    if not doses or not all(0 <= number <= 1e6 for number in doses):
+        raise ConfigError(f'--doses "{text}" cannot be read: write numbers like 2,5,10')
+    return doses
+
+
+def _percentiles(text: str) -> tuple[float, float] | None:
+    if text == "none":
+        return None
+    match _numbers(text):
+        case [low, high] if 0 <= low < high <= 100:
+            return low, high
+    raise ConfigError(
+        f'--members-percentiles "{text}" cannot be read: write two like 2,99.8, or none'
+    )
+
+
+def _numbers(text: str) -> list[float]:
+    """The numbers in a text; none where one of them cannot be read."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        return []
 
 
 def _title(arguments: argparse.Namespace) -> str:

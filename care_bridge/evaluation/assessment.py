@@ -5,25 +5,28 @@ Needs scikit-image and scipy (extra `evaluate`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from care_bridge.errors import ImageError
 from care_bridge.evaluation.figures import FullFigures, full_figures
 from care_bridge.evaluation.filters import Baseline, best_filters, interpolated, projected
-from care_bridge.evaluation.metrics import fit_to_truth
+from care_bridge.evaluation.metrics import fit_to_truth, is_blank
 from care_bridge.evaluation.objects import Found, compare_objects, find_objects
 from care_bridge.evaluation.pictures import Line, profile
 from care_bridge.evaluation.reliability import Reliability, calibration, laplaces_of_image
 from care_bridge.evaluation.samples import Block, Sample
-from care_bridge.evaluation.spectra import Isotropy, spectral_isotropy
+from care_bridge.evaluation.spectra import FEWEST_SLICES, Isotropy, spectral_isotropy
 from care_bridge.evaluation.without_truth import ResolutionScaled, resolution_scaled
 from care_bridge.normalization import Percentiles
 
+Part = TypeVar("Part")
+
 _EPS = 1e-6
-_FEWEST_SLICES = 8
 _NO_PLANE = np.empty((0, 0))
 
 
@@ -62,7 +65,8 @@ class Assessment:
     """What was found out about one field of view; by method where there are several.
 
     planes: one plane of the truth in its scale and of each method fitted to it. They and the
-    difference of `unexplained` are empty without Request.pictures.
+    difference of `unexplained` are empty without Request.pictures. notes: what could not be found
+    out, and why, a line each.
     """
 
     name: str
@@ -74,23 +78,24 @@ class Assessment:
     planes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     unexplained: ResolutionScaled | None = None
     reliability: Reliability | None = None
+    notes: tuple[str, ...] = ()
 
 
 def assess(sample: Sample, request: Request, photons: float | None = None) -> Assessment:
     """Compare everything in `sample` with its truth; without truth, the restored image with its
     input. photons: said in the rows. Objects, spectra, profiles, planes and the resolution-scaled
     error are those of the first frame of the first channel. Raises ImageError where images do not
-    fit together."""
+    fit together, or the whole truth is blank; what else is not defined is left out with a note."""
     blocks = sample.blocks
-    unexplained = None
-    comparable = {"restored", "input"} <= blocks.keys()
-    if comparable and ("truth" not in blocks or same_shape(blocks["restored"], blocks["input"])):
-        unexplained = resolution_scaled(_volume(blocks["restored"]), _volume(blocks["input"]))
-        if not request.pictures:
-            unexplained = replace(unexplained, difference=_NO_PLANE)
+    notes: list[str] = []
     if "truth" not in blocks:
-        return Assessment(sample.name, photons, (), unexplained=unexplained)
+        return Assessment(sample.name, photons, (), unexplained=_unexplained(sample, request))
     truth = blocks["truth"]
+    unexplained = None
+    if {"restored", "input"} <= blocks.keys() and same_shape(blocks["restored"], blocks["input"]):
+        unexplained = _unless_undefined(
+            "resolution-scaled error", lambda: _unexplained(sample, request), notes
+        )
     reliability = None
     if "members" in blocks and sample.whole_truth is not None:
         reliability = _reliability(sample, sample.whole_truth, request)
@@ -100,21 +105,49 @@ def assess(sample: Sample, request: Request, photons: float | None = None) -> As
         for name, block in methods.items()
         for channel, frame, at, figures in _figures(block, truth)
     )
-    planes = {}
-    if request.pictures or request.line:
-        planes = _planes(methods, truth)
+    blank = [str(number) for number, channel in enumerate(truth) if is_blank(channel)]
+    if len(blank) == len(truth):
+        raise ImageError("the truth is blank where it is compared: nothing can be compared with it")
+    if blank:
+        notes.append(f"no figures of channel {', '.join(blank)}: its truth is blank")
+    objects, planes = None, None
+    if request.objects:
+        objects = _unless_undefined("objects", lambda: _objects(methods, truth), notes)
     line = request.line
+    if request.pictures or line:
+        planes = _unless_undefined("panels and profiles", lambda: _planes(methods, truth), notes)
+    isotropy = _isotropy(methods, truth, sample.spacing)
+    if isotropy and sample.spacing is None:
+        notes.append("spectral isotropy: the voxel size is not known, slices count as pixels apart")
     return Assessment(
         name=sample.name,
         photons=photons,
         rows=rows,
-        objects=_objects(methods, truth) if request.objects else {},
-        isotropy=_isotropy(methods, truth, sample.spacing),
-        profiles={name: profile(plane, line) for name, plane in planes.items()} if line else {},
-        planes=planes if request.pictures else {},
+        objects=objects or {},
+        isotropy=isotropy,
+        profiles={name: profile(plane, line) for name, plane in planes.items()}
+        if planes and line
+        else {},
+        planes=planes if planes and request.pictures else {},
         unexplained=unexplained,
         reliability=reliability,
+        notes=tuple(notes),
     )
+
+
+def _unless_undefined(what: str, found: Callable[[], Part], notes: list[str]) -> Part | None:
+    """What `found` returns, or None and a note where these images have no such thing."""
+    try:
+        return found()
+    except ImageError as error:
+        notes.append(f"no {what}: {error}")
+        return None
+
+
+def _unexplained(sample: Sample, request: Request) -> ResolutionScaled:
+    restored, recorded = (_volume(sample.blocks[role]) for role in ("restored", "input"))
+    found = resolution_scaled(restored, recorded)
+    return found if request.pictures else replace(found, difference=_NO_PLANE)
 
 
 def same_shape(one: Block, other: Block) -> bool:
@@ -136,7 +169,9 @@ def _methods(sample: Sample, names: Sequence[str]) -> tuple[dict[str, Block], di
         for baseline in _baselines(recorded[index], truth[index], sample.factors, names):
             image = baseline.image.reshape(truth[index].shape)
             tried.setdefault(baseline.name, []).append(image)
-            said.setdefault(baseline.name, {})[baseline.setting] = None
+            # No setting suits a blank truth better than another.
+            texts = {} if is_blank(truth[index]) else {baseline.setting: None}
+            said.setdefault(baseline.name, {}).update(texts)
     if same_shape(recorded, truth):
         methods = {"input": recorded, **methods}
     methods |= {name: np.stack(done).reshape(truth.shape) for name, done in tried.items()}
@@ -171,7 +206,7 @@ def _figures(
     channels, frames, slices = truth.shape[:3]
     for channel in range(channels):
         image, true = block[channel], truth[channel]
-        yield channel, None, None, full_figures(image, true)
+        yield channel, None, None, _unless_blank(image, true)
         for frame in range(frames):
             if frames > 1:
                 part = image[frame : frame + 1], true[frame : frame + 1]
@@ -182,8 +217,7 @@ def _figures(
 
 
 def _unless_blank(image: Block, truth: Block) -> FullFigures | None:
-    low, high = np.percentile(truth.astype(np.float64), (0.1, 99.9))
-    return full_figures(image, truth) if high > low else None
+    return None if is_blank(truth) else full_figures(image, truth)
 
 
 def _volume(block: Block) -> Block:
@@ -211,13 +245,13 @@ def _objects(methods: Mapping[str, Block], truth: Block) -> dict[str, Found]:
 
 
 def _isotropy(
-    methods: Mapping[str, Block], truth: Block, spacing: tuple[float, float, float]
+    methods: Mapping[str, Block], truth: Block, spacing: tuple[float, float, float] | None
 ) -> dict[str, Isotropy]:
-    if min(truth.shape[2:]) < _FEWEST_SLICES:
+    if min(truth.shape[2:]) < FEWEST_SLICES:
         return {}
     volumes = {**methods, "truth": truth}
     return {
-        name: spectral_isotropy(block[0, 0], spacing)
+        name: spectral_isotropy(block[0, 0], spacing or (1.0, 1.0, 1.0))
         for name, block in volumes.items()
         if np.ptp(block[0, 0]) > 0
     }

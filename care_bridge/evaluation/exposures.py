@@ -11,14 +11,15 @@ from care_bridge.evaluation.samples import Sample
 from care_bridge.simulation.lowlight import dim_exposure
 
 _HIGHEST_LEVEL = 1e9
+_MOST_SATURATED = 0.001
 
 
 def exposed(sample: Sample, photons: float, seed: int, black: float = 0.0) -> Sample:
     """The sample's truth with a simulated exposure of it as input (`lowlight.dim_exposure`).
 
     photons: in the average pixel of each channel, background included. black: the truth's grey
-    level without light, a camera's offset. The same seed gives the same exposure. Raises ImageError
-    for a truth below its black level, which is no light.
+    level without light, a camera's offset. The same seed gives the same exposure, each channel has
+    noise of its own. Raises ImageError for a truth below its black level, which is no light.
     """
     if photons <= 0:
         raise ConfigError(f"{photons:g} photons make no image: give more than 0")
@@ -31,5 +32,13 @@ def exposed(sample: Sample, photons: float, seed: int, black: float = 0.0) -> Sa
             f"{sample.name} has pixels of {truth.min():g}, below the black level {black:g}, which "
             "cannot be taken as light: give a lower --black"
         )
-    channels = [dim_exposure(channel, photons, seed + index) for index, channel in enumerate(light)]
+    channels = [
+        dim_exposure(channel, photons, (seed, index)) for index, channel in enumerate(light)
+    ]
+    saturated = float(np.mean([channel == np.iinfo(channel.dtype).max for channel in channels]))
+    if saturated > _MOST_SATURATED:
+        raise ConfigError(
+            f"{photons:g} photons in the average pixel saturate {100 * saturated:.2g} % of the "
+            f"simulated camera's pixels of {sample.name}: give fewer"
+        )
     return replace(sample, blocks={"truth": truth, "input": np.stack(channels)})

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.errors import ImageError
-from care_bridge.evaluation.metrics import fit_to_truth, psnr, structural_similarity
+from care_bridge.evaluation.metrics import WINDOW, fit_to_truth, psnr, structural_similarity
 from care_bridge.evaluation.micro_ssim import micro_ssim
 
-WINDOW = 7
 _MICRO_WINDOW = 11
 
 CONDITIONS = (
@@ -27,9 +26,11 @@ CONDITIONS = (
     "are the truth's maximum - minimum.",
     f"SSIM's window: {WINDOW} pixels along each axis, uniform, sample covariance; within slices "
     f"where there are fewer than {WINDOW}.",
-    "micro_ssim: background (percentile 3) removed, scaled by the best factor; Gaussian window, "
-    f"sigma 1.5, {_MICRO_WINDOW} x {_MICRO_WINDOW} within slices, data range of the truth.",
-    "Several frames: one scaling and one fit over all of them; SSIM is the mean of the frames.",
+    "micro_ssim: each slice by itself; background (percentile 3) removed, scaled at its best; "
+    f"Gaussian window, sigma 1.5, {_MICRO_WINDOW} x {_MICRO_WINDOW}, data range of the truth. "
+    "Slices without anything above their background are left out.",
+    "Several frames: one scaling and one fit over all of them, but for micro_ssim; SSIM is the "
+    "mean of the frames.",
 )
 """What the figures depend on, a sentence each, for people."""
 
@@ -38,7 +39,8 @@ CONDITIONS = (
 class FullFigures:
     """nrmse, psnr, ssim: the paper's metric. plain_*: without scaling and fit. psnr in dB.
 
-    micro_ssim and the SSIMs are at most 1.
+    micro_ssim and the SSIMs are at most 1. micro_ssim is None where no slice has anything above its
+    background.
     """
 
     nrmse: float
@@ -47,7 +49,7 @@ class FullFigures:
     plain_nrmse: float
     plain_psnr: float
     plain_ssim: float
-    micro_ssim: float
+    micro_ssim: float | None
 
 
 def full_figures(image: NDArray[np.generic], truth: NDArray[np.generic]) -> FullFigures:
@@ -73,14 +75,24 @@ def full_figures(image: NDArray[np.generic], truth: NDArray[np.generic]) -> Full
         plain_nrmse=float(10 ** (-plain / 20)),
         plain_psnr=plain,
         plain_ssim=_mean(structural_similarity, _volumes(raw_image), _volumes(raw_truth)),
-        micro_ssim=_mean(micro_ssim, _slices(image), _slices(truth)),
+        micro_ssim=_mean_defined(
+            [micro_ssim(*pair) for pair in zip(_slices(image), _slices(truth), strict=True)]
+        ),
     )
 
 
 def mean_figures(several: Sequence[FullFigures]) -> FullFigures:
-    """Each figure's arithmetic mean."""
+    """Each figure's arithmetic mean over those that have it."""
     rows = [asdict(figures) for figures in several]
-    return FullFigures(**{key: float(np.mean([row[key] for row in rows])) for key in rows[0]})
+    always = {
+        key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "micro_ssim"
+    }
+    return FullFigures(**always, micro_ssim=_mean_defined([row["micro_ssim"] for row in rows]))
+
+
+def _mean_defined(values: Sequence[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
 
 
 def _mean(

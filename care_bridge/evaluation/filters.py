@@ -21,9 +21,9 @@ from skimage.restoration import (
     richardson_lucy,
 )
 
-from care_bridge.errors import ConfigError, ImageError
+from care_bridge.errors import ConfigError
 from care_bridge.evaluation.best_setting import Dial, best_setting, octaves
-from care_bridge.evaluation.metrics import care_psnr
+from care_bridge.evaluation.metrics import care_psnr, is_blank
 from care_bridge.normalization import percentiles
 
 Pixels = NDArray[np.float32]
@@ -53,7 +53,8 @@ def best_filters(
 ) -> Iterator[Baseline]:
     """The best result of each named filter (of FILTERS); arrays (Y, X) or (Z, Y, X), one shape.
 
-    Bilateral and non-local means work within slices, the others along all axes.
+    Bilateral and non-local means work within slices, the others along all axes. Where the truth is
+    blank, every setting is as good as another.
     """
     for name in names:
         if name not in FILTERS:
@@ -73,6 +74,7 @@ def interpolated(
     pixels = image.astype(np.float32)
     steps = 1 / np.array(factors)
     zoomed = [number for number, factor in enumerate(factors) if factor != 1]
+    nearness = _nearness(truth)
     tried = []
     for edges in product((True, False), repeat=len(zoomed)):
         starts = np.zeros(len(factors))
@@ -81,7 +83,7 @@ def interpolated(
         done = affine_transform(
             pixels, steps, starts, output_shape=truth.shape, order=3, mode="nearest"
         )
-        tried.append((care_psnr(done, truth), edges, done))
+        tried.append((nearness(done), edges, done))
     _, edges, best = max(tried, key=lambda result: result[0])
     said = " x ".join(f"{factor:.4g}" for factor in factors)
     names = [_AXES[len(_AXES) - len(factors) + number] for number in zoomed]
@@ -184,7 +186,7 @@ def _non_local_means(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> 
 def _richardson_lucy(noisy: NDArray[np.generic], truth: NDArray[np.generic]) -> Baseline:
     low, high = percentiles(noisy, (0.1, 99.9))
     if high <= low:
-        raise ImageError("the input is blank: nothing can be restored from it")
+        return Baseline("richardson-lucy", "", noisy.astype(np.float32))
     light = np.clip((noisy.astype(np.float32) - low) / (high - low), 1e-3, None)
 
     def deconvolve(sigma: float, rounds: float) -> Pixels:
@@ -223,16 +225,23 @@ def _best(
     truth: NDArray[np.generic],
 ) -> Baseline:
     """What `method` makes of its image at the values of `dials` that suit the truth best."""
-    values = best_setting(lambda *tried: care_psnr(method(*tried), truth), dials)
+    nearness = _nearness(truth)
+    values = best_setting(lambda *tried: nearness(method(*tried)), dials)
     return Baseline(name, told(*values), method(*values).astype(np.float32))
 
 
+def _nearness(truth: NDArray[np.generic]) -> Callable[[Pixels], float]:
+    """How near images are to `truth`; all alike where it is blank."""
+    return (lambda _: 0.0) if is_blank(truth) else (lambda image: care_psnr(image, truth))
+
+
 def _in_noise(noisy: NDArray[np.generic]) -> tuple[Pixels, np.float32]:
-    """The image in units of its noise, and the noise's standard deviation in grey levels."""
+    """The image in units of its noise, and the noise's standard deviation in grey levels; 1 where
+    there is none."""
     pixels = noisy.astype(np.float32)
     noise = np.float32(np.sqrt(np.mean(np.diff(pixels, axis=-1).astype(np.float64) ** 2) / 2))
     if noise == 0:
-        raise ImageError("the input is constant along X: no noise can be estimated in it")
+        noise = np.float32(1)
     return pixels / noise, noise
 
 

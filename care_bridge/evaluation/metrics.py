@@ -21,6 +21,8 @@ from care_bridge.evaluation.least_squares import Moments
 from care_bridge.normalization import percentiles
 
 _TRUTH_PERCENTILES = (0.1, 99.9)
+WINDOW = 7
+"""Pixels of SSIM's window along each axis."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,12 @@ def psnr(image: NDArray[np.generic], truth: NDArray[np.generic], data_range: flo
     return _decibel(data_range, _mean_squared(image, truth))
 
 
+def is_blank(truth: NDArray[np.generic]) -> bool:
+    """Whether nothing can be compared with `truth`: its percentiles are one grey level."""
+    low, high = percentiles(truth, _TRUTH_PERCENTILES)
+    return high <= low
+
+
 def fit_to_truth(
     image: NDArray[np.generic], truth: NDArray[np.generic]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -89,11 +97,10 @@ def structural_similarity(fitted: NDArray[np.float64], scaled: NDArray[np.float6
         raise MissingExtraError("SSIM", "evaluate")
     from skimage.metrics import structural_similarity as ssim
 
-    window = 7
-    if min(fitted.shape) < window:
-        raise ImageError(f"an image of {fitted.shape} is smaller than SSIM's window of {window}")
+    if min(fitted.shape) < WINDOW:
+        raise ImageError(f"an image of {fitted.shape} is smaller than SSIM's window of {WINDOW}")
     similarity = ssim(  # type: ignore[no-untyped-call]
-        fitted, scaled, win_size=window, data_range=1.0
+        fitted, scaled, win_size=WINDOW, data_range=1.0
     )
     return float(similarity)
 

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize_scalar
 
-from care_bridge.errors import ImageError
-
 _BACKGROUND_PERCENTILE = 3
 _SIGMA = 1.5
 _TRUNCATE = 3.5
@@ -48,15 +46,15 @@ class _Moments:
         return float(np.mean(above / below))
 
 
-def micro_ssim(image: NDArray[np.generic], truth: NDArray[np.generic]) -> float:
+def micro_ssim(image: NDArray[np.generic], truth: NDArray[np.generic]) -> float | None:
     """MicroSSIM of one image: at most 1; (Z, Y, X) or (Y, X), at least 11 pixels along each.
 
-    Raises ImageError where the truth has nothing above its background.
+    None where the truth has nothing above its background.
     """
     truth_above, image_above = _above_background(truth), _above_background(image)
     highest = float(truth_above.max())
     if highest <= 0:
-        raise ImageError("the truth has nothing above its background: nothing can be compared")
+        return None
     moments = _moments(image_above / highest, truth_above / highest)
     best = minimize_scalar(
         lambda power: -moments.similarity(float(np.exp(power))),

@@ -15,7 +15,7 @@ from PIL import Image as Picture
 from care_bridge.images.picture import to_grey
 
 _LARGEST, _SMALL = 384, 320
-_NUMBER = re.compile(r"-?[\d.]+( %)?|inf|all")
+_NUMBER = re.compile(r"-?[\d.]+( %)?|inf|all|-")
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1c2530; margin: 2rem auto; max-width: 1240px;

@@ -13,7 +13,7 @@ from scipy.ndimage import map_coordinates
 from skimage.metrics import structural_similarity
 
 from care_bridge.errors import ConfigError, ImageError
-from care_bridge.evaluation.figures import WINDOW
+from care_bridge.evaluation.metrics import WINDOW
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ class Region:
 
     @classmethod
     def parse(cls, text: str) -> Region:
-        """The region of a text like "Y=10:200,X=:128"; ConfigError where it is none or empty."""
-        ranges = []
+        """The region of a text like "Y=10:200,X=:128"; ConfigError where it is none,
+        empty, or names an axis twice."""
+        ranges: list[tuple[str, int | None, int | None]] = []
         for part in text.upper().replace(" ", "").split(","):
             found = _PART.fullmatch(part)
             if not found or found[1] not in CANONICAL:
@@ -34,6 +35,8 @@ class Region:
             first, behind = (int(number) if number else None for number in found.groups()[1:])
             if behind is not None and behind <= (first or 0):
                 raise ConfigError(f'the region "{text}" is empty along {found[1]}: widen it')
+            if found[1] in [axis for axis, _, _ in ranges]:
+                raise ConfigError(f'the region "{text}" names {found[1]} twice: give one range')
             ranges.append((found[1], first, behind))
         return cls(tuple(ranges))
 

@@ -15,14 +15,21 @@ from care_bridge.evaluation.shown import (
     charts_over,
     panels,
 )
-from care_bridge.evaluation.tables import findings, mean_table
+from care_bridge.evaluation.tables import figure_cells, findings, mean_table
 
 _SEVERAL_ROWS = 200
+_SHOWN = ("nrmse", "psnr", "ssim", "micro_ssim")
 
 
-def as_html(assessments: Sequence[Assessment], title: str) -> str:
-    """The page; nothing in it is fetched from elsewhere."""
+def as_html(
+    assessments: Sequence[Assessment], title: str, failed: Sequence[tuple[str, str]] = ()
+) -> str:
+    """The page; nothing in it is fetched from elsewhere. failed: (name, reason) of images without
+    assessment."""
     parts = []
+    if failed:
+        parts.append("<h2>Not evaluated</h2>")
+        parts += [f'<p class="said">{escape(reason)}</p>' for _, reason in failed]
     if any(one.rows for one in assessments):
         names = {assessment.name for assessment in assessments}
         parts.append(f"<h2>Figures, means of {len(names)} image{'s' * (len(names) > 1)}</h2>")
@@ -41,6 +48,7 @@ def _one(one: Assessment) -> Iterator[str]:
     """Pictures and charts of one field of view."""
     dose = "" if one.photons is None else f", {one.photons:g} photons"
     label = f"{escape(one.name)}{dose}"
+    yield from (f'<p class="said">{label}: {escape(note)}</p>' for note in one.notes)
     if one.planes:
         yield f'<h2>{label}</h2><div class="panels">'
         yield from (picture(name, plane, PANEL_LIMITS) for name, plane in panels(one))
@@ -63,14 +71,14 @@ def _single_rows(assessments: Sequence[Assessment]) -> Iterator[str]:
     """Every image, frame and slice; hidden until it is opened."""
     rows = [row for one in assessments for row in one.rows]
     head = ["image", "photons", "method", "setting", "channel", "frame", "slice"]
-    table = [[*head, "nrmse", "psnr", "ssim", "micro_ssim"]]
+    table = [[*head, *_SHOWN]]
     for row in rows[:_SEVERAL_ROWS]:
         said = [row.image, row.photons, row.method, row.setting, row.channel, row.frame, row.slice]
         figures = row.figures
-        found = ["the truth is blank", "", "", ""]
+        found = ["the truth is blank", *[""] * (len(_SHOWN) - 1)]
         if figures:
-            found = [f"{figures.nrmse:.4f}", f"{figures.psnr:.2f}"]
-            found += [f"{figures.ssim:.4f}", f"{figures.micro_ssim:.4f}"]
+            cells = dict(zip(vars(figures), figure_cells(figures), strict=True))
+            found = [cells[name] for name in _SHOWN]
         table.append([*("all" if value is None else str(value) for value in said), *found])
     if rows:
         shown = "" if len(rows) <= _SEVERAL_ROWS else f", the first {_SEVERAL_ROWS} of {len(rows)}"

@@ -25,13 +25,14 @@ _LAYOUT = "CSTZYX"
 @dataclass(frozen=True)
 class Sample:
     """One field of view. blocks: the compared region of each role's image ("truth", "restored",
-    "input", "members"). spacing: of the voxels along Z, Y and X; 1 where it is not known. factors:
-    pixels of the truth a pixel of the input along Z, Y and X, the slices of a projection aside.
-    whole_truth: the truth beyond the region, too, by which members are scaled; None without one."""
+    "input", "members"). spacing: of the voxels along Z, Y and X; None where not all are known.
+    factors: pixels of the truth a pixel of the input along Z, Y and X, the slices of a projection
+    aside. whole_truth: the truth beyond the region, too, by which members are scaled; None without
+    one."""
 
     name: str
     blocks: Mapping[str, Block]
-    spacing: tuple[float, float, float]
+    spacing: tuple[float, float, float] | None
     factors: tuple[float, ...]
     whole_truth: Block | None
 
@@ -40,9 +41,12 @@ def match_files(places: Mapping[str, Path]) -> list[dict[str, Path]]:
     """The files of each role, one entry a field of view: `places` are all files, or all folders
     whose images are paired by name.
 
-    Raises ConfigError for a mixture of both, ImageError where a folder is missing or empty or an
-    image has no partner.
+    Raises ConfigError for a mixture of both, ImageError where a place is missing, a folder empty or
+    an image without partner.
     """
+    for role, path in places.items():
+        if not path.exists():
+            raise ImageError(f"{path} (--{role}) does not exist: give a file or a folder")
     folders = {role: path for role, path in places.items() if path.is_dir()}
     if not folders:
         return [dict(places)]
@@ -95,7 +99,7 @@ def read_sample(files: Mapping[str, Path], axes: str | None, region: Region) -> 
         blocks[role] = as_block(image.axes, cut)
     main = "truth" if "truth" in images else "restored"
     size = images[main].calibration.voxel_size
-    spacing = (size.get("Z", 1.0), size.get("Y", 1.0), size.get("X", 1.0))
+    spacing = (size["Z"], size["Y"], size["X"]) if {*"ZYX"} <= size.keys() else None
     truth = images.get("truth")
     whole_truth = as_block(truth.axes, truth.pixels) if truth else None
     return Sample(files[main].name, blocks, spacing, factors, whole_truth)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from care_bridge.errors import ImageError
 
 _SHELLS = 16
-_FEWEST_SLICES = 8
+FEWEST_SLICES = 8
+"""That a spectrum is taken of, as well as pixels along Y and X."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ def spectral_isotropy(
     Shells go up to the lowest of the axes' highest frequencies. Raises ImageError for fewer than
     8 slices or a constant volume.
     """
-    if volume.ndim != 3 or min(volume.shape) < _FEWEST_SLICES:
+    if volume.ndim != 3 or min(volume.shape) < FEWEST_SLICES:
         raise ImageError(
             f"a volume of shape {volume.shape} is too small for its spectrum: at least "
-            f"{_FEWEST_SLICES} pixels along Z, Y and X are needed"
+            f"{FEWEST_SLICES} pixels along Z, Y and X are needed"
         )
     pixels = volume.astype(np.float64) - volume.mean(dtype=np.float64)
     if not pixels.any():

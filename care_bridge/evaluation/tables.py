@@ -40,10 +40,18 @@ def mean_table(assessments: Sequence[Assessment]) -> list[list[str]]:
     table = [[*head, *(["setting"] if several else [])]]
     for (photons, method), figures in means.items():
         dose = [f"{photons:g}"] if photons is not None else []
-        cells = [f"{value:.{_DECIMALS.get(key, 4)}f}" for key, value in asdict(figures).items()]
+        cells = figure_cells(figures)
         setting = [settings[photons, method]] if several else []
         table.append([*dose, method, *cells, *setting])
     return table
+
+
+def figure_cells(figures: FullFigures) -> list[str]:
+    """A text for each figure; a dash for one that is not defined."""
+    return [
+        "-" if value is None else f"{value:.{_DECIMALS.get(key, 4)}f}"
+        for key, value in asdict(figures).items()
+    ]
 
 
 def as_text(assessments: Sequence[Assessment]) -> str:
@@ -57,6 +65,9 @@ def as_text(assessments: Sequence[Assessment]) -> str:
         parts += ["", heading, aligned(table[: _MOST_LINES + 1])]
         if len(table) > _MOST_LINES + 1:
             parts.append(f"… and {len(table) - _MOST_LINES - 1} more lines (--json has all)")
+    notes = [f"{_label(one)[0]}: {note}" for one in assessments for note in one.notes]
+    if notes:
+        parts += ["", *notes]
     if means:
         parts += ["", *CONDITIONS]
     return "\n".join(parts)
@@ -148,8 +159,11 @@ def as_csv(assessments: Sequence[Assessment]) -> str:
     return text.getvalue()
 
 
-def as_data(assessments: Sequence[Assessment]) -> dict[str, Any]:
-    """Everything but the pictures, as data for JSON."""
+def as_data(
+    assessments: Sequence[Assessment], failed: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """Everything but the pictures, as data for JSON. failed: (name, reason) of images without
+    assessment."""
     return {
         "conditions": list(CONDITIONS),
         "means": [
@@ -157,11 +171,13 @@ def as_data(assessments: Sequence[Assessment]) -> dict[str, Any]:
             for (photons, method), figures in mean_rows(assessments).items()
         ],
         "images": [_data(assessment) for assessment in assessments],
+        "failed": [{"image": name, "reason": reason} for name, reason in failed],
     }
 
 
 def _data(one: Assessment) -> dict[str, Any]:
     data: dict[str, Any] = {"image": one.name, "photons": one.photons}
+    data["notes"] = list(one.notes)
     data["rows"] = [_finite(_flat(row)) for row in one.rows]
     data["objects"] = {name: asdict(found) for name, found in one.objects.items()}
     data["profiles"] = {name: np.round(line, 6).tolist() for name, line in one.profiles.items()}

@@ -5,6 +5,8 @@ Needs numpy only, as the demo runs on the base install.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ SCMOS = Camera(gain=2.0, offset=100.0, read_noise=1.6)
 
 
 def dim_exposure(
-    image: NDArray[np.generic], photons: float, seed: int, camera: Camera = SCMOS
+    image: NDArray[np.generic], photons: float, seed: int | Sequence[int], camera: Camera = SCMOS
 ) -> NDArray[np.uint16]:
     """One exposure of the scene that `image` shows, with `photons` in its average pixel.
 
