@@ -54,7 +54,8 @@ def hand_over(words: list[str]) -> int:
         streams[name].write(text)
         streams[name].flush()
 
-    return ask_worker(words, show)
+    terminals = [name for name, stream in streams.items() if stream.isatty()]
+    return ask_worker(words, show, terminals)
 
 
 def _seconds(text: str) -> float:

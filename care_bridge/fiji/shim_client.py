@@ -3,7 +3,7 @@
 The shim and this process share a folder of files, because a macro can exchange nothing else:
 the shim writes the images and, again and again, waiting.txt; this writes beat.txt as often,
 progress.txt comes from the worker, and answer.ijm ends it: macro code that returns "done" or what
-went wrong.
+went wrong. taken.txt says that the shim has seen it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from care_bridge.fiji.macro_text import quoted
 ANSWER = "answer.ijm"
 PREPARED = "prepared.ijm"
 PROGRESS = "progress.txt"
+TAKEN = "taken.txt"
 
 _BEAT_SECONDS = 0.5
 _PATIENCE_BEATS = 12
+_LOOKS = 12
 _PREFIX = "care-bridge fiji: "
 
 
@@ -49,7 +51,17 @@ def answer_shim(words: Sequence[str]) -> int:
         lines = "".join(told).strip().splitlines() or ["it failed without a word"]
         prepared.write_text(f"return {quoted(lines[-1].removeprefix(_PREFIX))};\n", "ascii")
     prepared.rename(folder / ANSWER)
+    _leave(folder)
     return code
+
+
+def _leave(folder: Path) -> None:
+    """Remove the folder, unless the macro has taken the answer: then it will do so itself."""
+    for _ in range(_LOOKS):
+        if not folder.is_dir() or (folder / TAKEN).exists():
+            return
+        time.sleep(_BEAT_SECONDS)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _beat(folder: Path) -> None:

@@ -97,13 +97,15 @@ setOption("Changes", true);"""
 @dataclass(frozen=True)
 class Request:
     """What a shim asks for: its options by key, the folder with its images, the active image's
-    title, the selected rectangle (x, y, width, height) and whether the image is on the disk."""
+    title, the selected rectangle (x, y, width, height), whether the image is on the disk, and
+    whether no window can be shown."""
 
     given: Mapping[str, str]
     folder: Path
     title: str
     part: tuple[int, ...]
     virtual: bool
+    headless: bool
 
     def image(self, role: str) -> Image | None:
         """The image that the shim has kept under this name, if any."""
@@ -134,6 +136,15 @@ class Request:
         """Write down how far it is, for the shim to show."""
         (self.folder / PROGRESS).write_text(f"{done} {total}", "ascii")
 
+    def check_shown(self) -> None:
+        """Raise FijiError where a new image would not be its caller's active one: without windows
+        each thread of Java has its own."""
+        if self.headless:
+            raise FijiError(
+                "a headless Fiji without Python cannot give a macro a new image: use "
+                "result=replace or CARE Batch Restore, or run the macro with care-bridge fiji run"
+            )
+
     def result(self, image: Image, name: str = "result") -> str:
         """The path, as macro code, of the file that is written for the shim to open."""
         path = self.folder / f"{name}.tif"
@@ -142,13 +153,15 @@ class Request:
 
 
 def work_for_shim(name: str, folder: Path, words: Sequence[str]) -> None:
-    """Do the command `name` with the words "options=…", "title=…", "part=…" and "virtual=…", and
-    write the macro code that shows its result. Raises the command's errors."""
+    """Do the command `name` with the words "options=…", "title=…", "part=…", "virtual=…" and
+    "headless=…", and write the macro code that shows its result. Raises the command's errors."""
     values = dict(word.split("=", 1) for word in words)
     command = described(name, lambda _given: None)
     given = command.checked(parse_arguments(values["options"]))
     part = tuple(int(float(number)) for number in values["part"].split(",") if number)
-    request = Request(given, folder, values["title"], part, values["virtual"] == "1")
+    request = Request(
+        given, folder, values["title"], part, values["virtual"] == "1", values["headless"] == "true"
+    )
     code = [*_WORKS[name](request), 'return "done";', ""]
     (folder / PREPARED).write_text("\n".join(code), "ascii")
 
@@ -159,6 +172,8 @@ def _restore(request: Request) -> _Code:
     window = request.window(image)
     if how == "replace":
         check_replacement(part=window is not None, virtual=request.virtual)
+    else:
+        request.check_shown()
     if how == "composite":
         given = {**given, "with_raw": "true"}
     restorer = restorer_for(given)
@@ -212,6 +227,7 @@ def _batch(request: Request) -> _Code:
 
 def _preview(request: Request) -> _Code:
     image = request.active()
+    request.check_shown()
     window = request.window(image) or _middle(image)
     inside = tuple(window.get(axis, slice(None)) for axis in image.axes)
     panels = {"raw": image.replace(pixels=image.pixels[inside])}

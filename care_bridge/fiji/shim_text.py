@@ -79,9 +79,11 @@ source = 0; title = ""; part = ""; virtual = 0;
 batch = is("Batch Mode");
 if (!batch) setBatchMode(true);
 {images}
+if (!batch) setBatchMode("exit and display");  // else the status bar would show nothing
 setOption("WaitForCompletion", false);
 started = "" + exec(python, "-P", "-m", "care_bridge", "fiji", "shim", command, folder,
-    "options=" + options, "title=" + title, "part=" + part, "virtual=" + virtual);
+    "options=" + options, "title=" + title, "part=" + part, "virtual=" + virtual,
+    "headless=" + call("java.awt.GraphicsEnvironment.isHeadless"));
 if (indexOf(started, "Cannot run") >= 0)
     fail("there is no Python at " + python + ": install care_bridge again, then its commands");
 
@@ -102,8 +104,10 @@ for (i = 0; !File.exists(folder + "answer.ijm"); i++) {{
         }}
     }}
 }}
+File.saveString("", folder + "taken.txt");
 showProgress(1);
 showStatus("");
+if (!batch) setBatchMode(true);
 message = "" + eval(told("answer.ijm"));
 if (message != "done") fail(message);
 remove();
@@ -139,6 +143,7 @@ function fail(message) {{
     remove();
     if (!batch) setBatchMode("exit and display");
     call("ij.IJ.error", command, message);
+    close("Exception");  // by which ImageJ shows how it ends a macro
 }}
 """
 

@@ -13,9 +13,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from care_bridge.errors import WorkerError
 from care_bridge.runtime.lock import lock_file
@@ -86,19 +86,18 @@ def _serve(
             if request.get("stop"):
                 return
             if "arguments" in request:
-                code = _run(request["arguments"], request["folder"], connection, line, run, cancel)
+                code = _run(request, connection, line, run, cancel)
                 line.send(exit=code)
 
 
 def _run(
-    arguments: Sequence[str],
-    folder: str,
+    request: Mapping[str, Any],
     connection: socket.socket,
     line: Line,
     run: Run,
     cancel: Callable[[], None],
 ) -> int:
-    """The exit status of a command line that was run in `folder`."""
+    """The exit status of the command line that was asked for, run in the client's folder."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -110,16 +109,16 @@ def _run(
             _thread.interrupt_main()
 
     watcher = threading.Thread(target=watch, daemon=True)
-    printed, told = _Sent(line, "out"), _Sent(line, "err")
+    printed, told = (_Sent(line, name, name in request["terminals"]) for name in ("out", "err"))
     try:
         with (
-            _working_in(folder),
+            _working_in(request["folder"]),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(told),
         ):
             watcher.start()
             try:
-                return run(arguments)
+                return run(request["arguments"])
             except SystemExit as end:  # argparse, on a wrong usage
                 return end.code if isinstance(end.code, int) else 1
             finally:
@@ -144,9 +143,14 @@ def _working_in(folder: str) -> Iterator[None]:
 class _Sent(io.TextIOBase):
     """A text stream whose text is sent to the client, as long as it is there."""
 
-    def __init__(self, line: Line, name: str) -> None:
+    def __init__(self, line: Line, name: str, terminal: bool) -> None:
         self._line = line
         self._name = name
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        """Whether the client shows it on a terminal, which progress bars are for."""
+        return self._terminal
 
     def writable(self) -> bool:
         return True

@@ -34,15 +34,20 @@ else:
     _DETACHED: dict[str, Any] = {"start_new_session": True}
 
 
-def ask_worker(arguments: Sequence[str], on_output: Callable[[str, str], None]) -> int:
+def ask_worker(
+    arguments: Sequence[str],
+    on_output: Callable[[str, str], None],
+    terminals: Sequence[str] = (),
+) -> int:
     """The exit status of a command line that the worker does in the current folder.
 
-    on_output gets "out" or "err" and a text, as it is printed. Where this process ends or is
+    on_output gets "out" or "err" and a text, as it is printed; terminals: those of the two that are
+    shown on a terminal, with progress bars. Where this process ends or is
     interrupted, so is the command. WorkerError where no worker can be started, or where it ends
     before its time.
     """
     with Line(_connected_or_started()) as line:
-        line.send(arguments=list(arguments), folder=str(Path.cwd()))
+        line.send(arguments=list(arguments), folder=str(Path.cwd()), terminals=list(terminals))
         while True:
             try:
                 message = line.receive()
