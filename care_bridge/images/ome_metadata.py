@@ -9,11 +9,8 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
-from numpy.typing import NDArray
-
 from care_bridge.images.image import Calibration, Display, ImageInfo
-from care_bridge.images.luts import lut_to
+from care_bridge.images.luts import brightest, lut_to
 from care_bridge.images.units import convert_length, ome_length_unit, to_seconds
 
 # Control characters that no XML document may hold (XML 1.0, section 2.2)
@@ -74,7 +71,7 @@ def write_ome(info: ImageInfo) -> dict[str, Any]:
     if not info.rgb and len(names) == info.sizes.get("C", 1):
         channel["Name"] = [_FORBIDDEN.sub("", name) for name in names]
     if not info.rgb and len(luts) == info.sizes.get("C", 1):
-        channel["Color"] = [_brightest(lut) for lut in luts]
+        channel["Color"] = [_color(brightest(lut)) for lut in luts]
     if channel:
         metadata["Channel"] = channel
     if info.history:
@@ -87,6 +84,6 @@ def _rgb(color: int) -> bytes:
     return (color & 0xFFFFFFFF).to_bytes(4, "big")[:3]
 
 
-def _brightest(lut: NDArray[np.uint8]) -> int:
-    """OME colour of a lookup table's last entry, opaque."""
-    return int.from_bytes(bytes([*lut[-1].tolist(), 255]), "big", signed=True)
+def _color(rgb: bytes) -> int:
+    """The opaque OME colour of red, green and blue."""
+    return int.from_bytes(rgb + b"\xff", "big", signed=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from care_bridge.images.image import Calibration, ImageInfo
+from care_bridge.images.luts import brightest
 from care_bridge.images.units import ome_length_unit
 from care_bridge.images.zarr_metadata import HISTORY_KEY, LENGTHS, MODELS
 
@@ -87,7 +88,7 @@ def _omero(info: ImageInfo, ranges: Sequence[tuple[float, float]]) -> dict[str, 
             least, most = low, high
         color = colors[number % len(colors)]
         if len(luts) == len(ranges):
-            color = bytes(luts[number][-1].tolist()).hex().upper()
+            color = brightest(luts[number]).hex().upper()
         channel = {
             "active": True,
             "color": color,

@@ -287,3 +287,13 @@ def test_a_disk_that_fills_up_leaves_the_old_file_alone(tmp_path, name):
     command = [sys.executable, "-c", FILL_DISK, str(tmp_path / name)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.ome.zarr"])
+def test_an_inverted_lookup_table_keeps_its_colour(tmp_path, name):
+    """Where a format holds one colour, that is none in which nothing is seen."""
+    inverted = Display(luts=(RED[::-1].astype(np.uint8), GREEN.astype(np.uint8)))
+    pixels = np.zeros((2, 8, 9), np.uint8)
+    write_image(Image(pixels, Axes("CYX"), display=inverted), tmp_path / name)
+    luts = open_image(tmp_path / name).display.luts
+    assert [lut[255].tolist() for lut in luts] == [[255, 0, 0], [0, 255, 0]]
