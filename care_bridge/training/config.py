@@ -143,8 +143,10 @@ class TrainingConfig(Section):
     "laplace", the negative log-likelihood. schedule:
     "plateau" multiplies the learning rate by plateau_factor after plateau_patience epochs without
     a better validation loss; "cosine" lowers it to zero over all steps, better for short runs.
-    precision: "bf16" computes convolutions in bfloat16, the weights stay float32. channels_last:
-    memory layout, faster on most machines, the same up to rounding.
+    early_stopping: end after so many epochs without a better validation loss; None: never.
+    clip_gradients: the largest norm of all gradients together, which longer ones are scaled to;
+    None: any. precision: "bf16" computes convolutions in bfloat16, the weights stay float32.
+    channels_last: memory layout, faster on most machines, the same up to rounding.
     """
 
     steps: Annotated[int, Field(gt=0)] = 40_000
@@ -155,6 +157,8 @@ class TrainingConfig(Section):
     schedule: Literal["plateau", "cosine"] = "plateau"
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     plateau_patience: Annotated[int, Field(ge=0)] = 10
+    early_stopping: Annotated[int, Field(ge=1)] | None = None
+    clip_gradients: Annotated[float, Field(gt=0)] | None = None
     precision: Literal["float32", "bf16"] = "float32"
     channels_last: bool = True
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -294,7 +298,8 @@ def _check_task(config: TrainConfig) -> None:
         )
     keys = {
         "preset": not config.preset or learns_from_pairs,
-        "probabilistic": not config.probabilistic or learns_from_pairs,
+        "probabilistic": not config.probabilistic
+        or (learns_from_pairs and config.task != "projection"),
         "data.target": (config.data.target is not None) == learns_from_pairs,
         "training.loss": config.training.loss != "mae+ssim" or learns_from_pairs,
     }

@@ -9,7 +9,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from lightning.fabric.loggers.tensorboard import TensorBoardLogger
+from numpy.typing import NDArray
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -107,6 +109,12 @@ class RunLog:
         self._losses = []
         self._waited = 0.0
         self._since = (now, step)
+
+    def shown(self, step: int, pictures: Mapping[str, NDArray[np.float32]]) -> None:
+        """Put pictures (Y, X), of which 0 is shown black and 1 white, into TensorBoard."""
+        for name, picture in pictures.items():
+            levels = np.nan_to_num(picture.clip(0, 1))
+            self._board.experiment.add_image(f"patch/{name}", levels, step, dataformats="HW")
 
     def _keep_rows(self, first: int) -> None:
         rows = []

@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.fabric import Fabric
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from care_bridge.errors import DeviceError, TrainingError
-from care_bridge.training.checkpoint import BEST, LAST, write_state
+from care_bridge.training.checkpoint import BEST, LAST, read_state, write_state
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.figures import figures
 from care_bridge.training.interruption import Interruption
@@ -71,8 +72,10 @@ class Trainer:
         )
         self.step = 0
         self.best_loss = math.inf
+        self.best_step = 0
         self.validation: dict[str, float] = {}
         self._losses: list[Tensor] = []
+        self._shown: dict[str, NDArray[np.float32]] = {}
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Stand where the run's last checkpoint, `state`, stood. TrainingError where the images
@@ -88,6 +91,8 @@ class Trainer:
         self.plateau.load_state_dict(state["plateau"])
         self.step = state["step"]
         self.best_loss = state["best_loss"]
+        if (self.run / BEST).is_file():
+            self.best_step = read_state(self.run / BEST)["step"]
         self.validation = state["validation"]
 
     def start(self) -> None:
@@ -95,8 +100,10 @@ class Trainer:
         self._save(LAST)
 
     def fit(self) -> None:
-        """Train to the last step. KeyboardInterrupt, after saving, where the run is interrupted;
-        TrainingError where the loss is no longer a number."""
+        """Train to the last step, or until early stopping ends it. KeyboardInterrupt, after saving,
+        where the run is interrupted; TrainingError where the loss is no longer a number."""
+        if self._stalled:
+            return
         with (
             closing(stream(self.task.batch, self.step, self.config.steps)) as batches,
             RunLog(self.run, self.step, self.config) as run_log,
@@ -114,17 +121,32 @@ class Trainer:
                 if validate:
                     self._validate()
                     run_log.validated(self.step, self.validation, self._rate)
+                    run_log.shown(self.step, self._shown)
                 if save:
                     self._save(LAST)
                     saved = time.monotonic()
                 if interrupted:
                     log.info("stopped and saved after step %d: go on with --resume", self.step)
                     raise KeyboardInterrupt
+                if validate and self._stalled:
+                    log.info(
+                        "stopped after step %d: %d epochs without a better validation loss",
+                        self.step,
+                        self.config.early_stopping,
+                    )
+                    break
                 asked = time.monotonic()
 
     @property
     def _ends_epoch(self) -> bool:
         return self.step % self.config.steps_per_epoch == 0 or self.step == self.config.steps
+
+    @property
+    def _stalled(self) -> bool:
+        """Whether early stopping ends the training here."""
+        patience = self.config.early_stopping
+        since = self.step - self.best_step
+        return patience is not None and since >= patience * self.config.steps_per_epoch
 
     @property
     def _rate(self) -> float:
@@ -142,6 +164,13 @@ class Trainer:
         loss = self.task.loss(self.network(source), target)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
+        if self.config.clip_gradients is not None:
+            self.fabric.clip_gradients(
+                self.network,
+                self.optimizer,
+                max_norm=self.config.clip_gradients,
+                error_if_nonfinite=False,  # the loss tells
+            )
         self.optimizer.step()
         self.step += 1
         self._losses.append(loss.detach())
@@ -168,6 +197,7 @@ class Trainer:
                 output = self.network(source)
                 losses.append(float(self.task.loss(output, target)))
                 outputs.append(output.float().cpu().numpy())
+        self._shown = _pictures(self.task.validation[0], outputs[0], self.task.channels_out)
         self.validation = {"loss": sum(losses) / len(losses)}
         if self.task.whole_targets:
             found = np.concatenate(outputs)
@@ -176,7 +206,7 @@ class Trainer:
         if self.config.schedule == "plateau":
             self.plateau.step(self.validation["loss"])
         if self.validation["loss"] < self.best_loss:
-            self.best_loss = self.validation["loss"]
+            self.best_loss, self.best_step = self.validation["loss"], self.step
             self._save(BEST)
 
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -204,6 +234,18 @@ class Trainer:
             "plateau": self.plateau.state_dict(),
         }
         write_state(state, self.run / name)
+
+
+def _pictures(
+    batch: Batch, output: NDArray[np.float32], channels: int
+) -> dict[str, NDArray[np.float32]]:
+    """The first patch's first channel, in 3D its middle slice, normalised: what the network sees,
+    what it makes of it, and the target; of probabilistic networks the scale, too."""
+    source, target = batch
+    parts = {"source": source[0, 0], "restored": output[0, 0], "target": target[0, 0]}
+    if output.shape[1] > channels:
+        parts["scale"] = output[0, channels]
+    return {name: part[len(part) // 2] if part.ndim == 3 else part for name, part in parts.items()}
 
 
 def _check_bf16(config: TrainConfig, device: torch.device) -> None:
