@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import NoReturn
 
 import care_bridge
 from care_bridge.errors import CareBridgeError
@@ -31,15 +33,24 @@ VERBS = (
 )
 
 _INTERRUPTED = 130
+_TERMINATED = 143
 _DEBUG = "--debug"
 _WORKER = "--worker"
+# It would take SIGTERM for the end of the command line that it does, and stay.
+_STAYS = "worker"
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends things as Ctrl-C does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 1 (an error, told in one line), 2 (usage)
-    or 130 (interrupted)."""
+    """Run the command line and return its exit status: 0, 1 (an error, told in one line), 2
+    (usage), 130 (interrupted) or 143 (ended by SIGTERM)."""
     arguments = _parse(list(sys.argv[1:] if argv is None else argv))
     _log_to_stderr()
+    if argv is None and arguments.verb != _STAYS:  # a program of its own
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         return int(arguments.run(arguments))
     except BrokenPipeError:
@@ -53,7 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt as stop:
         print(f"care-bridge {arguments.verb}: {str(stop) or 'interrupted'}", file=sys.stderr)
-        return _INTERRUPTED
+        return _TERMINATED if isinstance(stop, Terminated) else _INTERRUPTED
+
+
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    raise Terminated
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

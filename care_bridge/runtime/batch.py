@@ -144,8 +144,8 @@ def _restore_all(
             restored.append(result)
             if on_restored:
                 on_restored(result)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted: {so_far()}") from None
+    except KeyboardInterrupt as stop:
+        raise type(stop)(f"interrupted: {so_far()}") from None
     if failures:
         names = ", ".join(Path(source).name for source, _ in failures)
         raise BatchError(
