@@ -75,7 +75,7 @@ def restore_in_this_process(
 def plan_file(restorer: Restorer, task: FileTask, source: ImageSource) -> Plan:
     """What will be done to the image of `source`, the file of `task`; errors of `Restorer.plan`."""
     if task.rescale_to is not None:
-        exact = dataclasses.replace(restorer.options, dtype="float32", rescale_to=None)
+        exact = dataclasses.replace(restorer.options, dtype="float32")
         restorer = restorer.with_options(exact)
     files = [(task.target, task.storage)] + ([task.uncertainty] if task.uncertainty else [])
     held = sum(sink_memory(source.info.container, *file) for file in files)
@@ -115,10 +115,9 @@ def _restore_rescaled(
             with open_source(restored_file, str(plan.info.axes)) as restored:
                 fits = fit_to_truth(restored, truth)
                 given = (truth if options.dtype == "auto" else source).info.dtype
-                info = plan.info.replace(
-                    dtype=result_type(options.dtype, given, (), _levels(plan, fits)),
-                    history=(*plan.info.history, _record(truth_file, fits)),
-                )
+                dtype = result_type(options.dtype, given, (), _levels(plan, fits))
+                record = f"{_record(truth_file, fits)}, result {dtype}"
+                info = plan.info.replace(dtype=dtype, history=(*plan.info.history, record))
                 with (
                     create_image(info, task.target, task.storage) as sink,
                     _created(plan.uncertainty, task.uncertainty) as beside,

@@ -138,7 +138,7 @@ class Restorer:
         Reading, computing and writing overlap; no more than two tiles are in memory. `progress`
         is called in the caller's thread, after each tile, with the tiles done and all tiles.
         """
-        self._tell_device()
+        self.tell_device()
         spec = self.package.spec
         finer = zoomed(source, spec.procedure.zoom)
         runner = TileRunner(spec, self.session, finer, plan, sink, self.options, beside)
@@ -201,7 +201,7 @@ class Restorer:
                 {},
             ) from error
 
-    def _tell_device(self) -> None:
+    def tell_device(self) -> None:
         """Say once what was taken, when there is something to compute on it."""
         if not self._device_told:
             _device_log.info("device: %s (%s)", self.device, self.session.engine)
@@ -241,12 +241,13 @@ class Restorer:
         kind = "" if options.range == "input" else f" in the range {options.range}"
         if options.range == "full":
             kind += f" (0..{np.iinfo(scales.dtype).max} for {', '.join(_told(scales.ends))})"
+        # That of a rescaled one is decided, and recorded, when it is fitted.
+        result = "" if options.rescale_to else f", result {scales.dtype}{kind}"
         precision = "" if options.precision == "float32" else f", precision {options.precision}"
         return (
             f"care_bridge {care_bridge.__version__}: {spec.name} {spec.version} "
             f"(rdf sha256 {spec.rdf_sha256[:16]}), grey levels taken as 0..1: "
-            f"{', '.join(ranges[:_RANGES_RECORDED])}{more}, result {scales.dtype}"
-            f"{kind}{precision}"
+            f"{', '.join(ranges[:_RANGES_RECORDED])}{more}{result}{precision}"
         )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -109,16 +110,19 @@ def test_a_batch_killed_at_five_moments_gives_the_bytes_of_an_undisturbed_one(tm
     assert {path.name for path in out.iterdir()} == {*calm, MANIFEST}
 
 
-def test_an_interrupted_batch_says_how_to_go_on(tmp_path, package):
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_an_interrupted_batch_says_how_to_go_on(tmp_path, package, number, status):
     source, out = tmp_path / "in", tmp_path / "out"
     write_many(source, 30, (500, 600))
     process = subprocess.Popen(
         command(source, package, out), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout.readline().startswith(str(out))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     restored, told = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == status
     count = 1 + len(restored.splitlines())
     assert told.splitlines()[-1] == (
         f"care-bridge restore: interrupted: {count} of 30 are restored, the same command again "
@@ -314,6 +318,8 @@ def test_a_rescaled_result_has_the_type_that_its_levels_ask_for(tmp_path, packag
     assert run(*arguments, "--rescale-to", tmp_path / "truth.tif") == 0
     written = tifffile.imread(tmp_path / "b.tif")
     assert written.dtype == dtype
+    recorded = open_image(tmp_path / "b.tif").history
+    assert [re.findall(r"result (\w+)", line) for line in recorded] == [[], [dtype]]
     assert abs(written.mean() - pixels.mean()) < 0.01 * pixels.mean()
 
 
