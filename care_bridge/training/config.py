@@ -324,11 +324,12 @@ def _read(path: Path) -> dict[str, Any]:
 def _explain(error: ValidationError) -> str:
     """One line for the first thing that is wrong."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    # The numbers of a list have no keys of their own.
+    where = ".".join(part for part in first["loc"] if isinstance(part, str))
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(where, _keys(), n=1, cutoff=0)
         return f'the configuration has no key "{where}": did you mean "{near[0]}"?'
-    reason = first["msg"].removeprefix("Value error, ")
+    reason = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     if first["type"] == "model_type":
         reason = f"this is a section, set its keys, e.g. {where}.KEY=VALUE"
     return f"{where or 'the configuration'} has the value {first['input']!r}: {reason}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from care_bridge.errors import CareBridgeError, ImageError, TrainingError
+from care_bridge.images import open_source
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.pairs import Pair, find_pairs, split_pairs
 from care_bridge.training.patches import PatchSource
@@ -66,8 +67,9 @@ def open_dataset(
     TrainingError where the data cannot be trained on. leave_out: a pair that cannot is left out,
     unless all are."""
     pairs = find_pairs(data, config.data)
-    axes = network_axes(pairs, config.network.axes, config.data.axes)
-    config = with_zoom(config.resolved(axes), pairs[0], axes)
+    first = _first_readable(pairs, config.data.axes) if leave_out else pairs[0]
+    axes = network_axes((first,), config.network.axes, config.data.axes)
+    config = with_zoom(config.resolved(axes), first, axes)
     zoom = config.upsampling.zoom
     patch = config.patches.size or ()
     stacks: dict[Pair, list[Stack]] = {}
@@ -112,6 +114,19 @@ def open_dataset(
     return Dataset(
         config, pairs, tuple(training), tuple(validation), intensities, tuple(map(str, refused))
     )
+
+
+def _first_readable(pairs: Sequence[Pair], file_axes: str | None) -> Pair:
+    """The first pair whose files can be read; the first pair where there is none."""
+    for pair in pairs:
+        try:
+            for path in (pair.source, pair.target):
+                with open_source(path, file_axes):
+                    pass
+        except ImageError:
+            continue
+        return pair
+    return pairs[0]
 
 
 def _check_channels(stacks: Sequence[Stack]) -> None:

@@ -6,6 +6,7 @@ A network that learns from shifted pairs learns to shift, or to blur.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +17,29 @@ from care_bridge.training.stacks import Stack, as_target
 _LARGEST = {3: (32, 256, 256), 2: (1024, 1024)}
 _FINE, _COARSE = 1.0, 8.0
 _CLEAR = 6.0
+_DISTINCT = 1.5
 
 
 @dataclass(frozen=True)
 class Shift:
-    """pixels: along [Z,] Y, X; the target's structures lie this far behind the source's. clear:
+    """pixels: along [Z,] Y, X; the target's structures lie this far behind the source's. spread: by
+    how many pixels the image's four quarters, each by itself, typically find another shift. clear:
     the peak of the correlation stands out of its noise; an unclear shift says nothing."""
 
     pixels: tuple[float, ...]
+    spread: tuple[float, ...]
     clear: bool
 
     @property
     def length(self) -> float:
-        """Pixels, the longest along any axis."""
-        return max(abs(part) for part in self.pixels)
+        """Pixels, the longest along any axis in which the quarters agree; 0 where the shift is not
+        clear. Light from beyond the borders shifts some parts of an image, bad registration all."""
+        agreed = [
+            abs(part)
+            for part, spread in zip(self.pixels, self.spread, strict=True)
+            if abs(part) > _DISTINCT * spread
+        ]
+        return max(agreed, default=0.0) if self.clear else 0.0
 
 
 def find_shift(stack: Stack) -> Shift:
@@ -39,9 +49,32 @@ def find_shift(stack: Stack) -> Shift:
     decides) and windowed; the peak is placed between pixels by a parabola along each axis. Of
     large frames the middle is taken. A stack whose target is a plane is projected (maximum).
     """
-    source, target = (_prepared(side) for side in (as_target(stack), stack.target))
-    spectrum = np.conj(np.fft.rfftn(source)) * np.fft.rfftn(target)
-    correlation = np.fft.irfftn(spectrum, s=source.shape, axes=range(source.ndim))
+    source, target = (_middle(side) for side in (as_target(stack), stack.target))
+    pixels, clear = _displacement(source, target)
+    halves = [(slice(0, size // 2), slice(size // 2, size)) for size in source.shape[-2:]]
+    quarters = [
+        _displacement(source[..., rows, columns], target[..., rows, columns])[0]
+        for rows, columns in product(*halves)
+    ]
+    spread = np.median(np.abs(np.array(quarters) - pixels), axis=0)
+    return Shift(pixels, tuple(spread.round(2).tolist()), clear)
+
+
+def _middle(pixels: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Channels averaged, the middle cut out."""
+    area = tuple(
+        slice((size - min(size, most)) // 2, (size + min(size, most)) // 2)
+        for size, most in zip(pixels.shape[1:], _LARGEST[pixels.ndim - 1], strict=True)
+    )
+    return np.asarray(pixels[(slice(None), *area)].mean(axis=0, dtype=np.float64))
+
+
+def _displacement(
+    source: NDArray[np.float64], target: NDArray[np.float64]
+) -> tuple[tuple[float, ...], bool]:
+    """The place of the highest correlation, in pixels, and whether it stands out."""
+    before, after = np.fft.rfftn(_prepared(source)), np.fft.rfftn(_prepared(target))
+    correlation = np.fft.irfftn(np.conj(before) * after, s=source.shape, axes=range(source.ndim))
     peak = np.unravel_index(int(np.argmax(correlation)), correlation.shape)
     spread = float(correlation.std())
     height = float(correlation[peak])
@@ -53,16 +86,11 @@ def find_shift(stack: Stack) -> Shift:
         ]
         place = (int(peak[axis]) + size // 2) % size - size // 2 + _vertex(*along)
         pixels.append(round(float(place), 2) + 0.0)
-    return Shift(tuple(pixels), clear=spread > 0 and height > _CLEAR * spread)
+    return tuple(pixels), spread > 0 and height > _CLEAR * spread
 
 
-def _prepared(pixels: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Channels averaged, the middle cut out, band-passed and windowed."""
-    area = tuple(
-        slice((size - min(size, most)) // 2, (size + min(size, most)) // 2)
-        for size, most in zip(pixels.shape[1:], _LARGEST[pixels.ndim - 1], strict=True)
-    )
-    plane = pixels[(slice(None), *area)].mean(axis=0, dtype=np.float64)
+def _prepared(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Band-passed and windowed."""
     passed = gaussian_filter(plane, _FINE) - gaussian_filter(plane, _COARSE)
     for axis, size in enumerate(passed.shape):
         window = np.hanning(size + 2)[1:-1]

@@ -25,8 +25,8 @@ _BATCHES = 4
 @dataclass(frozen=True)
 class Side:
     """The sources or the targets of one file. low, high: the percentiles that prediction scales by,
-    a channel each. saturated: share of pixels at the highest level there is. blank: numbers of
-    the frames without contrast."""
+    a channel each. saturated: share of pixels at the highest level there is, if that is a whole
+    number. blank: numbers of the frames without contrast."""
 
     dtype: str
     low: tuple[float, ...]
@@ -153,8 +153,11 @@ def _flat(frame: NDArray[np.generic]) -> bool:
 
 def _saturated(frames: Sequence[NDArray[np.generic]]) -> float:
     """Share of pixels at the highest grey level of all frames: cameras of 12 bits saturate below
-    the file's limit. One pixel has to be the brightest, so it is not counted."""
+    the file's limit. One pixel has to be the brightest, so it is not counted. Levels between whole
+    numbers were computed, and may be flat at the top."""
     highest = max(frame.max() for frame in frames)
+    if highest != round(float(highest)):
+        return 0.0
     count = sum(int(np.count_nonzero(frame == highest)) for frame in frames)
     return (count - 1) / sum(frame.size for frame in frames)
 
@@ -187,7 +190,7 @@ def _warnings(files: Sequence[FileSurvey], dataset: Dataset) -> Iterator[str]:
     yield from (f"not trained on: {reason}" for reason in dataset.refused)
     for file in files:
         shift = file.shift
-        if shift and shift.clear and shift.length > SHIFT_LIMIT:
+        if shift and shift.length > SHIFT_LIMIT:
             axes = dataset.config.network.axes[-len(shift.pixels) :]
             told = ", ".join(f"{a} {p:+.1f}" for a, p in zip(axes, shift.pixels, strict=True))
             yield (

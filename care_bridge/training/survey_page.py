@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -75,13 +75,20 @@ def as_html(survey: Survey, title: str) -> str:
         "<h2>Patches, as the network will see them</h2>",
         '<p class="said">Normalised, black 0, white 1; of volumes the middle slice, of channels '
         'the first.</p><div class="panels">',
-        *(picture(label, plane.astype(np.float64), _LIMITS) for label, plane in panels(survey)),
+        *_pairs(panels(survey)),
         "</div><h2>Grey levels</h2><h3>As they are</h3>",
         _chart(survey.before, "grey level"),
         "<h3>Normalised, in the patches</h3>",
         _chart(survey.after, "normalised"),
     ]
     return page(title, parts)
+
+
+def _pairs(shown: Sequence[Panel]) -> Iterator[str]:
+    """Source and target in one box, so that no line break parts them."""
+    pictures = [picture(label, plane.astype(np.float64), _LIMITS) for label, plane in shown]
+    for source, target in zip(pictures[::2], pictures[1::2], strict=True):
+        yield f'<div class="pair">{source}{target}</div>'
 
 
 def _plane(patch: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -43,6 +43,7 @@ def test_what_depends_on_the_axes_is_filled_in_and_survives_a_file(
         pytest.param("training.steps=x", "training.steps has the value 'x': ", id="no-number"),
         pytest.param("training=3", "training has the value 3: this is a section", id="no-key"),
         pytest.param("network.kernel=4", "network.kernel has the value 4: .*odd", id="even"),
+        pytest.param("patches.size=[0, 32]", "^patches.size has the value 0: it should", id="item"),
         pytest.param("normalization.low=99.9", "must lie below the upper", id="crossed"),
         pytest.param("normalization.train_low=[3,1]", "smallest first", id="reversed"),
         pytest.param("steps", '"steps" is no setting: write section.key=value', id="no-value"),

@@ -9,10 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from care_bridge.simulation.recipe_file import load_recipe
+from care_bridge.simulation.simulated_pair import simulate_pair
 from care_bridge.training.config import load_config
 from care_bridge.training.dataset import open_dataset
 from care_bridge.training.registration import find_shift
-from care_bridge.training.survey import Survey, survey
+from care_bridge.training.survey import SHIFT_LIMIT, Survey, survey
 from tests.training_pairs import blobs, write_image, write_pairs
 
 SMALL = "patches.size=[32, 32]"
@@ -55,6 +57,30 @@ def test_unrelated_images_have_no_clear_shift() -> None:
         source=rng.normal(size=(1, 128, 128)), target=blobs((128, 128), rng)[None]
     )
     assert not find_shift(pair).clear
+
+
+@pytest.mark.parametrize("number", [0, 7])
+def test_light_from_beyond_the_borders_is_no_shift(number: int) -> None:
+    """The structure against its wide-field image in few slices: out-of-focus light moves the
+    highest correlation, in each quarter elsewhere. A true shift of all quarters is found."""
+    settings = ["size=[16,96,96]", "target.image=structure", "target.background=false"]
+    made = simulate_pair(load_recipe(None, "nuclei", settings), number)
+    source, target = made.sources[0].pixels[None], made.target.pixels[None]
+    straight = find_shift(SimpleNamespace(source=source, target=target))
+    assert straight.length <= SHIFT_LIMIT < max(map(abs, straight.pixels))
+    moved = find_shift(SimpleNamespace(source=source, target=np.roll(target, 4, axis=-1)))
+    assert moved.length == pytest.approx(4, abs=1)
+
+
+def test_a_flat_target_that_was_computed_is_not_saturated(tmp_path: Path) -> None:
+    """Disks of one level between whole numbers; whole numbers of a camera may be saturated."""
+    data = write_pairs(tmp_path / "data", 3, (96, 96))
+    y, x = np.mgrid[:96, :96]
+    disks = np.where((y % 24 - 12) ** 2 + (x % 32 - 16) ** 2 < 60, 500.3, 100.1)
+    for name, target in (("im0.tif", disks), ("im1.tif", np.rint(disks))):
+        write_image(data / "GT" / name, target.astype(np.float32))
+    warnings = look(data).warnings
+    assert [warning.split(":")[0] for warning in warnings if "saturated" in warning] == ["im1.tif"]
 
 
 def test_good_data_has_no_warnings(tmp_path: Path) -> None:
