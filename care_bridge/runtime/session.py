@@ -167,8 +167,15 @@ def _share_exact_arena(runtime: ModuleType) -> None:
 def _onnxruntime() -> ModuleType:
     try:
         import onnxruntime
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtraError("restoring (ONNX Runtime)", "cpu") from error
+    except ImportError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # while its C++ was loading
+            raise type(error.__cause__) from error
+        raise InferenceError(
+            f"ONNX Runtime is installed, but cannot be loaded ({_first_line(str(error))}): install "
+            "it anew"
+        ) from error
     if not hasattr(onnxruntime, "InferenceSession"):
         raise MissingExtraError("restoring (ONNX Runtime, of which only a part is left)", "cpu")
     module: ModuleType = onnxruntime

@@ -1,3 +1,4 @@
+import sys
 import threading
 
 import numpy as np
@@ -6,7 +7,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from care_bridge.errors import DeviceError, InferenceError, OutOfMemoryError
+from care_bridge.errors import DeviceError, InferenceError, MissingExtraError, OutOfMemoryError
 from care_bridge.runtime.binding import DeviceTensors
 from care_bridge.runtime.session import Session
 from tests.packages import tiny_network
@@ -139,3 +140,24 @@ class TestDeviceTensors:
         (first,) = bound.run(tiles[0], 1, onnxruntime.RunOptions())
         np.testing.assert_array_equal(first, self.plain(kept[0])[0])
         np.testing.assert_array_equal(tiles[0], kept[0])
+
+
+@pytest.mark.parametrize(
+    ("statement", "error", "says"),
+    [
+        (
+            "raise ImportError('initialization failed') from KeyboardInterrupt()",
+            KeyboardInterrupt,
+            None,
+        ),
+        ("raise ImportError('libstdc++.so.6: too old')", InferenceError, "too old"),
+        ("import a_module_that_is_not_there", MissingExtraError, "extra"),
+    ],
+    ids=["interrupted", "broken", "missing"],
+)
+def test_why_onnxruntime_is_not_loaded(tmp_path, monkeypatch, statement, error, says):
+    (tmp_path / "onnxruntime.py").write_text(statement)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "onnxruntime")
+    with pytest.raises(error, match=says):
+        Session(adding(["a"]), "cpu")
