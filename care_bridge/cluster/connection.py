@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -38,6 +39,7 @@ def connect(address: str) -> Iterator[Client]:
                     threads_per_worker=1,
                     dashboard_address=":0",
                     memory_limit=0,  # the plan of the tiles keeps to the memory
+                    silence_logs=logging.ERROR,  # lost workers are told by this package
                 )
             )
         try:

@@ -9,6 +9,7 @@ worker was lost is done again by another.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 # and need its memory again.
 _one_region_at_a_time = threading.Lock()
 _LAST_TILE_SECONDS = 60.0
+
+log = logging.getLogger("care_bridge")
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def restore_on_cluster(
     with open_source(task.source, options.axes) as image:
         plan = plan_file(restorer.with_options(options), task, image)
     package, target = restorer.package, task.target.absolute()
+    restorer.tell_device()
     begin()
     partial = prepare_zarr(plan.info, target, task.storage)
     job = ClusterJob(
@@ -129,6 +133,7 @@ def _run(client: Client, job: ClusterJob, regions: list[Region], progress: Progr
     # A task's result, unlike scattered data, is made anew when the worker that holds it is lost.
     shared = client.submit(_known_to_workers, job, pure=False)
     futures = [client.submit(restore_region, shared, region, pure=False) for region in regions]
+    workers = set(client.nthreads())
     with ExitStack() as undo:
         undo.callback(_give_up, client, job, futures)
         try:
@@ -136,6 +141,7 @@ def _run(client: Client, job: ClusterJob, regions: list[Region], progress: Progr
                 future.result()
                 future.release()  # or it would be done again when its worker is lost
                 progress(done, len(futures))
+                workers = _tell_lost(client, workers, job)
         except KilledWorker as error:
             raise ClusterError(
                 f"workers were lost again and again while they restored {job.source.name}: look "
@@ -146,6 +152,21 @@ def _run(client: Client, job: ClusterJob, regions: list[Region], progress: Progr
                 "the cluster's scheduler was lost: start it again, and the same command"
             ) from error
         undo.pop_all()
+
+
+def _tell_lost(client: Client, workers: set[str], job: ClusterJob) -> set[str]:
+    """Say which of the workers (by address) are no more; those that are there now."""
+    try:
+        present = set(client.nthreads())
+    except OSError:  # the scheduler is lost: the next region never comes, which is told as that
+        return workers
+    for worker in sorted(workers - present):
+        log.warning(
+            "the worker %s was lost: the part of %s that it was restoring is done again",
+            worker,
+            job.source.name,
+        )
+    return present
 
 
 def _give_up(client: Client, job: ClusterJob, futures: Sequence[Future[None]]) -> None:

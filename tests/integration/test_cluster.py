@@ -109,7 +109,7 @@ def test_dask_leaves_the_environment_as_it_was(monkeypatch):
     assert dict(os.environ) == before
 
 
-def test_the_part_of_a_worker_that_is_lost_is_done_again(model, volume, tmp_path):
+def test_the_part_of_a_worker_that_is_lost_is_done_again(model, volume, tmp_path, caplog, capfd):
     with connect("local:2") as client:
         [first, _] = client.run(os.getpid).values()
         killed = []
@@ -121,6 +121,9 @@ def test_the_part_of_a_worker_that_is_lost_is_done_again(model, volume, tmp_path
 
         image = on_cluster(client, model, volume, tmp_path / "a.zarr", kill_one)
     assert killed
+    lost = [told for told in caplog.messages if "was lost: the part of volume.tif" in told]
+    assert len(lost) == 1
+    assert "distributed" not in capfd.readouterr().err
     alone = Restorer(model).restore_image(open_image(volume))
     np.testing.assert_array_equal(image.axes.to(image.pixels, alone.axes), alone.pixels)
 
@@ -163,9 +166,10 @@ def test_regions_cover_all_and_end_where_pieces_end():
     assert (seen == 1).all()
 
 
-def test_the_command_line_gives_the_result_of_a_single_process(model, volume, tmp_path):
+def test_the_command_line_gives_the_result_of_a_single_process(model, volume, tmp_path, capsys):
     command = ["restore", str(volume), "--model", str(model), "--tile", "300,400"]
     assert main([*command, "--out", str(tmp_path / "many"), "--cluster", "local:2"]) == 0
+    assert capsys.readouterr().err.count("device: cpu") == 1
     assert main([*command, "--out", str(tmp_path / "one")]) == 0
     many = open_image(tmp_path / "many" / "volume.ome.zarr")
     one = open_image(tmp_path / "one" / "volume.tif")
