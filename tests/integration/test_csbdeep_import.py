@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from care_bridge import check_package, restore
+from care_bridge import Restorer, check_package, restore
+from care_bridge.axes import Axes
 from care_bridge.cli.main import main
 from care_bridge.errors import TrainingError
 from care_bridge.export.about import About
 from care_bridge.export.builder import export_checkpoint
+from care_bridge.images import Image
 from care_bridge.package.package import load_package
+from care_bridge.runtime.options import RestoreOptions
 from care_bridge.training.csbdeep import import_csbdeep
 from tests.training_pairs import write_image
 
@@ -63,6 +66,19 @@ def test_a_probabilistic_network_gives_csbdeeps_mean_and_scale() -> None:
     )
     np.testing.assert_allclose(scale, reference["scale"] / (high - low), rtol=0, atol=1e-4)
     assert np.ptp(scale) > 0.02  # the head sees the image
+
+
+def test_a_probabilistic_package_tells_csbdeeps_scale(tmp_path: Path) -> None:
+    checkpoint = import_csbdeep(MODELS / "probabilistic")
+    export_checkpoint(checkpoint, tmp_path / "model", About("Imported model", "From csbdeep"))
+    reference = np.load(MODELS / "probabilistic" / "reference.npz")
+    image = Image(reference["image"].astype(np.float32), Axes("YX"))
+    restorer = Restorer(tmp_path / "model", RestoreOptions(uncertainty="members"))
+    restored, members = restorer.restore_with_uncertainty(image)
+    within = {"rtol": 0, "atol": 1e-4 * span(reference["image"])}
+    np.testing.assert_allclose(restored.pixels, reference["restored"], **within)
+    np.testing.assert_allclose(members.pixels[0], reference["restored"], **within)
+    np.testing.assert_allclose(members.pixels[1], reference["scale"], **within)
 
 
 def test_the_command_makes_a_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
