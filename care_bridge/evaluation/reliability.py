@@ -24,7 +24,7 @@ Pixels = NDArray[np.float64]
 CONFIDENCES = tuple(np.round(np.arange(0.05, 0.951, 0.05), 2).tolist())
 CALIBRATED = 0.01
 """Expected calibration errors below it are no errors."""
-_BISECTIONS = 60
+_BISECTIONS = 32
 _QUANTILES = 16
 
 
