@@ -14,10 +14,8 @@ from math import prod
 from pathlib import Path
 
 from care_bridge.atomic import partial_beside
-from care_bridge.axes import Axes
 from care_bridge.errors import ConfigError, ImageError
 from care_bridge.images import write_image
-from care_bridge.images.image import Image
 from care_bridge.images.picture import write_panels
 from care_bridge.simulation.preview import preview_panels
 from care_bridge.simulation.recipe import Recipe
@@ -41,7 +39,7 @@ def write_dataset(recipe: Recipe, folder: Path, on_pair: Callable[[], object]) -
     with _whole_folder(folder) as partial:
         psf = shared_psf(recipe)
         if psf is not None:
-            write_image(Image(psf, Axes("ZYX"[3 - psf.ndim :])), partial / _PSF_NAME)
+            write_image(psf, partial / _PSF_NAME)
         drawn = []
         for index, pair in enumerate(_simulated(recipe)):
             name = f"{index:04d}.tif"

@@ -40,8 +40,7 @@ def simulate_pair(recipe: Recipe, index: int) -> SimulatedPair:
     streams = np.random.SeedSequence([recipe.seed, index]).spawn(5)
     optics_rng, scene_rng, motion_rng, light_rng, camera_rng = map(np.random.default_rng, streams)
     optics = _optics(recipe, optics_rng)
-    spacing = (optics.z_step, optics.pixel_size, optics.pixel_size)
-    grid = Grid(recipe.size, spacing[-len(recipe.size) :])
+    grid = Grid(recipe.size, _spacing(recipe, optics))
     frames = _frames(recipe, grid, scene_rng, motion_rng)
     blurred = _blurred(frames, _psf(recipe, optics))
     photons = draw(recipe.exposure, "photons", light_rng)
@@ -120,18 +119,27 @@ def _frames(
     return np.stack(frames)
 
 
-def shared_psf(recipe: Recipe) -> Light | None:
+def _spacing(recipe: Recipe, optics: Optics) -> tuple[float, ...]:
+    """Micrometres between pixels along [Z,] Y, X."""
+    return (optics.z_step, optics.pixel_size, optics.pixel_size)[-len(recipe.size) :]
+
+
+def shared_psf(recipe: Recipe) -> Image | None:
     """The point spread function of all sources; None where each pair draws its own."""
     drawn = [*vars(recipe.aberrations).values()]
     drawn += [value for value in vars(recipe.optics).values() if isinstance(value, tuple)]
-    if recipe.optics.psf or all(low == high for low, high in drawn):
-        return _psf(recipe, _optics(recipe, np.random.default_rng(0)))
-    return None
+    fixed = all(low == high for low, high in drawn)
+    if not (fixed or recipe.optics.psf):
+        return None
+    optics = _optics(recipe, np.random.default_rng(0))
+    axes = Axes("ZYX"[3 - len(recipe.size) :])
+    sizes = dict(zip(axes, _spacing(recipe, optics), strict=True)) if fixed else {}
+    return Image(_psf(recipe, optics), axes, Calibration(sizes, "micron"))
 
 
 def _psf(recipe: Recipe, optics: Optics) -> Light:
     if recipe.optics.psf:
-        return read_psf(Path(recipe.optics.psf), len(recipe.size))
+        return read_psf(Path(recipe.optics.psf), len(recipe.size), _spacing(recipe, optics))
     return _computed_psf(recipe, optics)
 
 

@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_bytes_also_from_the_written_recipe(
 
 def test_a_measured_point_spread_function_travels_with_the_recipe(tmp_path: Path) -> None:
     kernel = np.zeros((5, 5), np.float32)
-    kernel[2, 4] = 3.0
+    kernel[2, 3] = 3.0
     write_image(Image(kernel, Axes("YX")), tmp_path / "mine.tif")
     settings = ["target.background=false", "camera.offset=0"]
     blurred = recipe("granules", f"optics.psf={tmp_path / 'mine.tif'}", *settings)
@@ -66,10 +66,23 @@ def test_a_measured_point_spread_function_travels_with_the_recipe(tmp_path: Path
     straight = simulate_pair(recipe("granules", "target.image=structure", *settings), 0).target
     brightest = np.unravel_index(straight.pixels[:, :-4].argmax(), (64, 68))
     np.testing.assert_allclose(
-        shifted[:, 2:] / shifted[brightest[0], brightest[1] + 2],
-        straight.pixels[:, :-2] / straight.pixels[brightest],
+        shifted[:, 1:] / shifted[brightest[0], brightest[1] + 1],
+        straight.pixels[:, :-1] / straight.pixels[brightest],
         atol=1e-3,
     )
+
+
+def test_the_written_point_spread_function_says_its_voxels(tmp_path: Path) -> None:
+    """So a data set of other voxels cannot take it by mistake."""
+    made = recipe("spheres", "count=1", "size=[5,32,32]", "optics.z_step=0.4")
+    written(made, tmp_path / "one")
+    file = tmp_path / "one" / "psf.tif"
+    sizes = open_image(file).calibration.voxel_size
+    assert sizes == pytest.approx({"Z": 0.4, "Y": 0.1, "X": 0.1})
+    same = [f"optics.psf={file}", "size=[5,32,32]"]
+    simulate_pair(recipe("spheres", *same, "optics.z_step=0.4"), 0)
+    with pytest.raises(ConfigError, match=r"0\.4 micrometres along Z, the images of 0\.3"):
+        simulate_pair(recipe("spheres", *same), 0)
 
 
 def test_more_light_shows_the_same_scene() -> None:
@@ -242,7 +255,7 @@ def test_the_shared_point_spread_function_lies_beside_the_pairs(tmp_path: Path) 
 
 
 def test_an_ideal_target_of_a_measured_source_is_computed(tmp_path: Path) -> None:
-    write_image(Image(np.ones((9, 9), np.float32), Axes("YX")), tmp_path / "box.tif")
+    write_image(Image(np.pad(np.ones((9, 9), np.float32), 1), Axes("YX")), tmp_path / "box.tif")
     measured = f"optics.psf={tmp_path / 'box.tif'}"
     flat = ["target.background=false", "camera.offset=0"]
     images = [
