@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from care_bridge.errors import TilingError
 
@@ -89,13 +89,16 @@ class TileGrid:
 
     sizes: the image, in pixels by axis letter. tile: the tile by axis, halo included; an axis it
     does not name is not cut. limits: the network's, by axis. window: what of the image is to be
-    kept, by axis, with explicit bounds. Made by `TileGrid.fit`.
+    kept, by axis, with explicit bounds. blend: pixels by axis over which tiles pass into each
+    other; {} for tiles that keep what is the same in the whole image. Made by `TileGrid.fit` and
+    `TileGrid.blended`.
     """
 
     sizes: Mapping[str, int]
     tile: Mapping[str, int]
     limits: Mapping[str, AxisLimits]
     window: Mapping[str, slice]
+    blend: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -128,6 +131,37 @@ class TileGrid:
         }
         return cls(dict(sizes), tile, dict(limits), kept)
 
+    @classmethod
+    def blended(
+        cls,
+        sizes: Mapping[str, int],
+        limits: Mapping[str, AxisLimits],
+        tile: Mapping[str, int],
+        blend: Mapping[str, int],
+        window: Mapping[str, slice],
+    ) -> TileGrid:
+        """The grid of tiles that overlap by `blend` pixels at least, for a network whose output
+        depends on the whole tile: all are of the size `tile`, or of the image's where that is
+        smaller. Their places are those in the whole image, so a window has its pixels."""
+        fixed = {axis: min(limits[axis].padded(sizes[axis]), tile[axis]) for axis in limits}
+        return cls(dict(sizes), fixed, dict(limits), dict(window), dict(blend))
+
+    @property
+    def row(self) -> int:
+        """Pixels of one row of tiles along the first axis, which are held while tiles are blended;
+        0 where they are not."""
+        if not self.blend:
+            return 0
+        first, *others = self.limits
+        spans = {axis: self._spans(axis) for axis in others}
+        return self.tile[first] * math.prod(s[-1].stop - s[0].start for s in spans.values())
+
+    def part(self, window: Mapping[str, slice]) -> TileGrid:
+        """The grid of a smaller window, with tiles of at most the same size."""
+        if self.blend:
+            return replace(self, window=dict(window))
+        return TileGrid.fit(self.sizes, self.limits, self.tile, window)
+
     @property
     def padded(self) -> dict[str, int]:
         """The padded image's size by axis."""
@@ -153,7 +187,37 @@ class TileGrid:
         for spans in itertools.product(*(self._spans(axis) for axis in axes)):
             yield Tile(dict(zip(axes, spans, strict=True)))
 
+    def starts(self, axis: str) -> list[int]:
+        """Where tiles that are blended start along an axis of the whole image: evenly, each at
+        least `blend` pixels before the end of the last one."""
+        tile, length = self.tile[axis], self.padded[axis]
+        if tile >= length:
+            return [0]
+        count = math.ceil((length - self.blend[axis]) / (tile - self.blend[axis]))
+        step = self.limits[axis].step
+        return [
+            round(index * (length - tile) / (count - 1) / step) * step for index in range(count)
+        ]
+
+    def _blended_spans(self, axis: str) -> list[Span]:
+        """What a tile keeps ends where the next one starts, so all that it is blended with came
+        before; those that a window does not touch are left out."""
+        starts, tile, kept = self.starts(axis), self.tile[axis], self.window[axis]
+        edges = [*starts, self.sizes[axis]]
+        return [
+            Span(
+                start,
+                start + tile,
+                min(max(start, kept.start), kept.stop),
+                max(min(end, kept.stop), kept.start, min(max(start, kept.start), kept.stop)),
+            )
+            for start, end in itertools.pairwise(edges)
+            if start < kept.stop and start + tile > kept.start
+        ]
+
     def _spans(self, axis: str) -> list[Span]:
+        if self.blend:
+            return self._blended_spans(axis)
         tile, limits, kept = self.tile[axis], self.limits[axis], self.window[axis]
         origin, length = _reach(self.sizes[axis], limits, kept)
         last_start = length - tile

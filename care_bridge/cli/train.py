@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         help="what to learn: care (the default), n2n, n2v, n2v2, structn2v, isotropic, upsampling, "
-        "projection",
+        "projection, rcan",
     )
     parser.add_argument(
         "--preset", help="what pairs are for: denoise, deconvolve, aberration, resolution"

@@ -23,12 +23,14 @@ _LONGEST_DESCRIPTION = 1024
 @dataclass(frozen=True)
 class _TaskWords:
     """What a task is called. trained_on: the end of a sentence. papers: to cite besides CARE's.
+    network: what is trained.
     noisy_targets: its PSNR is against images with noise of their own."""
 
     name: str
     trained_on: str
     papers: tuple[Paper, ...] = ()
     noisy_targets: bool = False
+    network: str = "U-Net"
 
 
 _NOISE2NOISE = Paper(
@@ -58,6 +60,12 @@ _ISOTROPIC = Paper(
     "10.1007/978-3-319-66185-8_15",
 )
 
+_RCAN = Paper(
+    "Chen et al. (2021) Three-dimensional residual channel attention networks denoise and sharpen "
+    "fluorescence microscopy image volumes. Nature Methods 18, 678-687",
+    "10.1038/s41592-021-01155-x",
+)
+
 _TASKS = {
     "care": _TaskWords("CARE", "pairs of images (content-aware image restoration)"),
     "n2n": _TaskWords(
@@ -75,6 +83,12 @@ _TASKS = {
     ),
     "upsampling": _TaskWords(
         "Upsampling", "pairs of a coarsely and a finely sampled image (content-aware upsampling)"
+    ),
+    "rcan": _TaskWords(
+        "RCAN",
+        "pairs of images (residual channel attention network)",
+        (_RCAN,),
+        network="residual channel attention network",
     ),
     "projection": _TaskWords(
         "Projection", "pairs of a stack and the good projection of it (content-aware projection)"
@@ -131,9 +145,10 @@ def default_name(checkpoint: Checkpoint, run: str) -> str:
 
 def default_description(checkpoint: Checkpoint) -> str:
     """One sentence on what the model does."""
+    task = _TASKS[checkpoint.config.task]
     return (
-        f"Restores {len(checkpoint.axes)}D microscopy images: a U-Net trained on "
-        f"{_TASKS[checkpoint.config.task].trained_on}"
+        f"Restores {len(checkpoint.axes)}D microscopy images: a {task.network} trained on "
+        f"{task.trained_on}"
     )
 
 
@@ -144,7 +159,7 @@ def make_card(about: About, task: str, axes: str, tiled_axes: str) -> Card:
         "image-restoration",
         "denoising",
         f"{len(axes)}d",
-        "unet",
+        "unet" if _TASKS[task].network == "U-Net" else task,
         "pytorch",
         "fluorescence-light-microscopy",
         "fiji",
@@ -182,9 +197,12 @@ def _use(spec: ModelSpec) -> list[str]:
         "    care-bridge restore IMAGES --model THIS_PACKAGE --out FOLDER",
         "",
         f"- Input: axes {axes}; channels {', '.join(spec.input.channel_names)}.",
-        f"- Tiles need {halo} pixels of context a side, on starts that are multiples of "
-        f"{', '.join(str(limits.step) for limits in spec.tiling.values())}.",
     ]
+    if not spec.procedure.tile:
+        lines.append(
+            f"- Tiles need {halo} pixels of context a side, on starts that are multiples of "
+            f"{', '.join(str(limits.step) for limits in spec.tiling.values())}."
+        )
     if isinstance(spec.normalization, Percentiles):
         low, high = spec.normalization.low, spec.normalization.high
         lines += [
@@ -209,6 +227,14 @@ def _use(spec: ModelSpec) -> list[str]:
 def _around(spec: ModelSpec) -> list[str]:
     """What is to be done around the network."""
     procedure, lines = spec.procedure, []
+    if procedure.tile:
+        tile = " x ".join(map(str, procedure.tile.values()))
+        blend = " x ".join(map(str, procedure.blend.values()))
+        lines.append(
+            "- The network averages over all that it sees, so its output depends on what is run at "
+            f"once. care_bridge runs tiles of {tile} pixels that overlap by at least {blend} and "
+            "passes linearly from one to the next. Other software may do so, or run whole images."
+        )
     if spec.projects:
         lines.append(
             "- The result is a plane: the network projects stacks of any number of slices along Z. "

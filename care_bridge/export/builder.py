@@ -41,6 +41,7 @@ from care_bridge.training.checkpoint import Checkpoint
 log = logging.getLogger(__name__)
 
 _WEIGHTS = "weights.onnx"
+_BLENDED_SHARE = 8  # of a tile, as in 3D-RCAN
 _COVER_PERCENTILES = (0.1, 99.9)
 
 
@@ -82,7 +83,10 @@ def _spec(checkpoint: Checkpoint, about: About, weights: bytes, step: int) -> Mo
     axes, channels = checkpoint.axes, checkpoint.channels_in
     tiled = _tiled(checkpoint)
     limits = {axis: AxisLimits(step=step, min=step, halo=0) for axis in tiled}
-    halo = structural_halo(checkpoint.network, axes, channels, limits)
+    procedure = _procedure(checkpoint)
+    halo = dict.fromkeys(tiled, 0)
+    if not procedure.tile:
+        halo = structural_halo(checkpoint.network, axes, channels, limits)
     memory = measure_memory_per_pixel(weights, axes, channels, step)
     log.info("halo: %s pixels; memory: %.0f bytes a pixel", halo, memory)
     return ModelSpec(
@@ -104,7 +108,7 @@ def _spec(checkpoint: Checkpoint, about: About, weights: bytes, step: int) -> Mo
         normalization=_normalization(checkpoint),
         memory_per_pixel=memory,
         config={"task": checkpoint.config.task, "training": _training(checkpoint)},
-        procedure=_procedure(checkpoint),
+        procedure=procedure,
         members=_members(checkpoint),
     )
 
@@ -153,6 +157,10 @@ def _procedure(checkpoint: Checkpoint) -> Procedure:
     if checkpoint.config.task == "isotropic":
         asked = checkpoint.config.isotropic
         return Procedure({"Z": asked.factor or 1.0}, asked.combination)
+    if checkpoint.config.task == "rcan":
+        tile = dict(zip(checkpoint.axes, checkpoint.config.rcan.tile or (), strict=True))
+        blend = {axis: pixels // _BLENDED_SHARE for axis, pixels in tile.items()}
+        return Procedure(tile=tile, blend=blend)
     return Procedure(checkpoint.config.upsampling.zoom)
 
 
@@ -204,7 +212,8 @@ def _middle_slice(image: Image) -> NDArray[np.generic]:
 def _write_rdf(folder: Path, spec: ModelSpec, about: About, test_image: TestImage) -> None:
     hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
     axes = spec.input.axes.removeprefix("BC")
-    card = make_card(about, str(spec.config["task"]), axes, test_image.tiled_axes)
+    tiled = "" if spec.procedure.tile else test_image.tiled_axes
+    card = make_card(about, str(spec.config["task"]), axes, tiled)
     text = yaml.safe_dump(
         rdf_content(spec, card, hashes), sort_keys=False, allow_unicode=True, width=100
     )

@@ -15,7 +15,7 @@ from care_bridge.package.processing import RefusedError
 PLANES = ("zx", "zy")
 COMBINATIONS = ("arithmetic", "geometric")
 _LARGEST_ZOOM = 100.0
-_KEYS = ("zoom", "interpolation", "planes", "combination")
+_KEYS = ("zoom", "interpolation", "planes", "combination", "tile", "blend")
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,15 @@ class Procedure:
     network (see `care_bridge.resampling`). combination: "" for a network that sees images as they
     are. Else a 2D network restores volumes: the planes Z x X (its axes Y and X) and the planes
     Z x Y each by themselves, and the result is the "arithmetic" or "geometric" mean of both, in
-    the normalised range and with negative numbers taken as 0 in the latter.
+    the normalised range and with negative numbers taken as 0 in the latter. tile, blend: by axis,
+    for a network whose output depends on the whole of what it sees: images are cut into tiles of
+    this many pixels, which pass into each other over `blend` pixels; {}: tiles are free.
     """
 
     zoom: Mapping[str, float] = field(default_factory=dict)
     combination: str = ""
+    tile: Mapping[str, int] = field(default_factory=dict)
+    blend: Mapping[str, int] = field(default_factory=dict)
 
 
 def procedure_content(procedure: Procedure) -> dict[str, object]:
@@ -40,6 +44,9 @@ def procedure_content(procedure: Procedure) -> dict[str, object]:
     if procedure.combination:
         content["planes"] = list(PLANES)
         content["combination"] = procedure.combination
+    if procedure.tile:
+        content["tile"] = {axis.lower(): pixels for axis, pixels in procedure.tile.items()}
+        content["blend"] = {axis.lower(): pixels for axis, pixels in procedure.blend.items()}
     return {"procedure": content} if content else {}
 
 
@@ -62,7 +69,28 @@ def procedure_of(config: Mapping[str, Any], spatial_axes: str) -> Procedure:
                 f"{', '.join(COMBINATIONS)}"
             )
     axes = "ZYX" if combination else spatial_axes
-    return Procedure(_zoom(given, axes), str(combination))
+    return Procedure(_zoom(given, axes), str(combination), *_tile_and_blend(given, spatial_axes))
+
+
+def _tile_and_blend(given: Mapping[str, Any], axes: str) -> tuple[dict[str, int], dict[str, int]]:
+    tile, blend = given.get("tile", {}), given.get("blend", {})
+    if not tile and not blend:
+        return {}, {}
+    names = {axis.lower() for axis in axes}
+    if (
+        not isinstance(tile, dict)
+        or not isinstance(blend, dict)
+        or set(tile) != names
+        or set(blend) != names
+        or not all(type(pixels) is int for pixels in (*tile.values(), *blend.values()))
+        or not all(0 <= 2 * blend[name] <= tile[name] > 0 for name in names)
+    ):
+        raise RefusedError(
+            f"its config.care_bridge.procedure asks for tiles {tile} blended over {blend}, "
+            f"care_bridge runs tiles along {', '.join(sorted(names))} with at most half of each "
+            "blended"
+        )
+    return {axis: tile[axis.lower()] for axis in axes}, {axis: blend[axis.lower()] for axis in axes}
 
 
 def _zoom(given: Mapping[str, Any], axes: str) -> dict[str, float]:

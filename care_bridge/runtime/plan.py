@@ -62,7 +62,7 @@ class Plan:
             self,
             info=self.info.replace(shape=tuple(sizes[axis] for axis in self.info.axes)),
             window=kept,
-            grid=TileGrid.fit(self.grid.sizes, self.grid.limits, self.grid.tile, tiled),
+            grid=self.grid.part(tiled),
         )
 
 

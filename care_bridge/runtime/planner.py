@@ -41,15 +41,18 @@ _ZOOMING = 3 * _FLOAT
 @dataclass(frozen=True)
 class TileMemory:
     """What a tile may cost, in bytes: `budget` for all its pixels at `per_pixel` each; `base` is
-    what the program uses besides."""
+    what the program uses besides, `blended` what each pixel of a row of tiles that are blended
+    needs."""
 
     per_pixel: float
     budget: int
     base: int
+    blended: int = 0
 
     def needed(self, grid: TileGrid) -> int:
         """What the program will use with these tiles."""
-        return self.base + round(self.per_pixel * math.prod(grid.tile.values()))
+        tile = round(self.per_pixel * math.prod(grid.tile.values()))
+        return self.base + tile + self.blended * grid.row
 
 
 def program_memory() -> int:
@@ -107,6 +110,8 @@ def tile_memory(
     engine = (spec.memory_per_pixel or _UNKNOWN_MEMORY_PER_PIXEL) * before.factor
     if spec.procedure.combination:
         engine *= _share_of_a_plane(spec, source.info)
+    if spec.projects:
+        engine *= source.info.sizes["Z"]
     if before.device != "cpu":
         automatic = min(before.free // 2, _LARGEST_BUDGET) or _GPU_BUDGET
         return TileMemory(engine, most or automatic, 0)
@@ -114,14 +119,13 @@ def tile_memory(
     # Two tiles are in memory as they are read and normalised, two as they come and are written.
     read = spec.channels_in * (source.info.dtype.itemsize + _FLOAT)
     if spec.projects:
-        engine *= source.info.sizes["Z"]
         read *= source.info.sizes["Z"]
     if spec.procedure.zoom:
         read += spec.channels_in * _ZOOMING
     written = spec.channels_out * (result.dtype.itemsize + _FLOAT) + beside
     kept = max(program_memory() - before.used, 0)
     budget = automatic_memory(kept) if most is None else most - base
-    return TileMemory(engine + read + written, budget, base)
+    return TileMemory(engine + read + written, budget, base, spec.channels_out * _FLOAT)
 
 
 def _share_of_a_plane(spec: ModelSpec, info: ImageInfo) -> float:

@@ -225,7 +225,18 @@ class Restorer:
         beside = told.bytes_per_pixel(spec) if told else 0
         held = result.nbytes if sink is None else sink
         memory = tile_memory(spec, self._before, most, source, result, held, beside)
-        if self.options.tile is not None:
+        fixed = spec.procedure.tile
+        if fixed:
+            tile = self.options.tile or fixed
+            grid = TileGrid.blended(sizes, limits, tile, spec.procedure.blend, window)
+            if most is not None and memory.needed(grid) > most:
+                raise OutOfMemoryError(
+                    f"tiles of {dict(grid.tile)} need {memory.needed(grid) >> 20} MiB, more than "
+                    f"the {most >> 20} that were allowed, and {spec.name} gives other results in "
+                    "smaller ones: allow more memory, or set a tile",
+                    grid.tile,
+                )
+        elif self.options.tile is not None:
             grid = TileGrid.fit(sizes, limits, self.options.tile, window)
         else:
             grid = plan_tiles(sizes, limits, memory.per_pixel, memory.budget, window, memory.base)

@@ -15,6 +15,7 @@ from care_bridge.errors import OutOfMemoryError
 from care_bridge.images.source import ImageSink, ImageSource
 from care_bridge.normalization import UNCHANGED, Scale
 from care_bridge.package.spec import ModelSpec
+from care_bridge.runtime.blending import Blender
 from care_bridge.runtime.blocks import Block, blocks, channels_restored
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.plan import Plan
@@ -86,6 +87,8 @@ class TileRunner:
         self._beside = beside
         self._uncertainty = Uncertainty.of(spec, options) if beside else None
         self._most_pixels: int | None = None
+        self._blender: Blender | None = None
+        self._blended: Block | None = None
         self._keeps_nonfinite = options.ignore_nonfinite and source.info.dtype.kind == "f"
         self.count = len(plan.grid) * sum(1 for _ in self._blocks())
 
@@ -121,16 +124,21 @@ class TileRunner:
         """Run the network on a loaded tile."""
         if loaded.tensor is None:
             return Computed(None, loaded.raw)
+        if self._plan.grid.blend and self._blended != work.block:
+            outputs = work.block.channels_out.stop - work.block.channels_out.start
+            self._blender, self._blended = Blender(self._plan.grid, _BLOCK, outputs), work.block
         while True:
             try:
                 return Computed(self._run(work.tile, loaded.tensor), loaded.raw)
             except OutOfMemoryError as error:
-                if self._options.tile is not None:
+                if self._options.tile is not None or self._blender:
                     raise OutOfMemoryError(str(error), work.tile.shape) from error
                 self._shrink(work.tile, error)
 
     def store(self, work: Work, computed: Computed) -> None:
         """Scale a result back to grey levels and write it."""
+        if any(kept.start == kept.stop for kept in work.keep):
+            return  # a tile that others outside of the window are blended with
         scales, dtype = self._scales(work.block), self._plan.info.dtype
         first, out = self._plan.raw_channels, work.block.channels_out
         if first and computed.raw is not None:
@@ -253,6 +261,8 @@ class TileRunner:
 
     def _kept(self, tensor: NDArray[np.float32], tile: Tile) -> NDArray[np.float32]:
         """The network's output (CZYX) for what a tile keeps of its tensor."""
+        if self._blender:
+            return self._blender.add(tile, self._network(tensor))
         combination = self._spec.procedure.combination
         if combination:
             return restore_planes(self._network, tensor, _crop(tile), combination)

@@ -29,6 +29,7 @@ from care_bridge.normalization import Scale
 from care_bridge.training.config import TrainConfig, parse_config
 from care_bridge.training.networks.mixture import Mixture
 from care_bridge.training.networks.projection import ProjectionNetwork, Projector
+from care_bridge.training.networks.rcan import RCAN
 from care_bridge.training.networks.unet import UNet
 from care_bridge.training.scales import Intensities
 
@@ -94,6 +95,18 @@ def build_network(config: TrainConfig, channels_in: int, channels_out: int) -> n
         raise ValueError("the configuration must be resolved before a network is built")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
+        if config.task == "rcan":
+            return RCAN(
+                dimensions=len(network.axes),
+                channels_in=channels_in,
+                channels_out=channels_out,
+                channels=config.rcan.channels,
+                groups=config.rcan.groups,
+                blocks=config.rcan.blocks,
+                reduction=config.rcan.reduction,
+                kernel=network.kernel,
+                residual=network.residual,
+            )
         unet = UNet(
             dimensions=2 if config.task == "projection" else len(network.axes),
             channels_in=channels_in,

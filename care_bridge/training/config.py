@@ -20,12 +20,14 @@ from care_bridge.training.defaults import (
     PRESETS,
     PROBABILISTIC,
     PROJECTOR_POOLINGS,
+    RCAN_TILES,
     TASKS,
     laid_over,
 )
 from care_bridge.training.sampling_config import (
     IsotropicConfig,
     ProjectionConfig,
+    RcanConfig,
     UpsamplingConfig,
 )
 from care_bridge.training.section import Section
@@ -170,7 +172,7 @@ class _Kind(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     task: Literal[
-        "care", "n2n", "n2v", "n2v2", "structn2v", "isotropic", "upsampling", "projection"
+        "care", "n2n", "n2v", "n2v2", "structn2v", "isotropic", "upsampling", "projection", "rcan"
     ] = "care"
     preset: Literal["denoise", "deconvolve", "aberration", "resolution"] | None = None
     probabilistic: bool = False
@@ -198,12 +200,15 @@ class TrainConfig(_Kind):
     isotropic: IsotropicConfig = IsotropicConfig()
     upsampling: UpsamplingConfig = UpsamplingConfig()
     projection: ProjectionConfig = ProjectionConfig()
+    rcan: RcanConfig = RcanConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
 
     @property
     def size_step(self) -> int:
         """Pixels of which the network's sizes are multiples, along the axes of patches."""
+        if self.task == "rcan":
+            return 1
         depth = self.network.depth
         halvings = max(depth, PROJECTOR_POOLINGS) if self.task == "projection" else depth
         return 1 << halvings
@@ -233,10 +238,17 @@ class TrainConfig(_Kind):
                 f"patches.size {list(size)} does not suit a network with axes {axes} and depth "
                 f"{self.network.depth}: give {len(plane)} multiples of {step}"
             )
+        tile = self.rcan.tile or RCAN_TILES[axes]
+        if len(tile) != len(axes):
+            raise ConfigError(
+                f"rcan.tile {list(tile)} does not suit a network with axes {axes}: give "
+                f"{len(axes)} numbers of pixels"
+            )
         network = {"axes": axes, "kernel": self.network.kernel or _KERNELS[plane]}
         return self.model_copy(
             update={
                 "network": self.network.model_copy(update=network),
+                "rcan": self.rcan.model_copy(update={"tile": tile}),
                 "patches": self.patches.model_copy(update={"size": size}),
             }
         )
@@ -298,8 +310,7 @@ def _check_task(config: TrainConfig) -> None:
         )
     keys = {
         "preset": not config.preset or learns_from_pairs,
-        "probabilistic": not config.probabilistic
-        or (learns_from_pairs and config.task != "projection"),
+        "probabilistic": not config.probabilistic or (learns_from_pairs and config.task != "rcan"),
         "data.target": (config.data.target is not None) == learns_from_pairs,
         "training.loss": config.training.loss != "mae+ssim" or learns_from_pairs,
     }

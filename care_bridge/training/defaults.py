@@ -11,11 +11,14 @@ from typing import Any
 
 Values = Mapping[str, Any]
 
-PAIR_TASKS = ("care", "n2n", "upsampling", "projection")
+PAIR_TASKS = ("care", "n2n", "upsampling", "projection", "rcan")
 """The tasks that learn from pairs of images; the others learn from images alone."""
 
 PROJECTOR_POOLINGS = 4
 """Times that the first stage of a network that projects halves Y and X."""
+
+RCAN_TILES: Mapping[str, tuple[int, ...]] = {"YX": (256, 256), "ZYX": (16, 256, 256)}
+"""Tiles of the task "rcan", by the network's axes."""
 
 PATCHES: Mapping[str, tuple[int, ...]] = {"YX": (128, 128), "ZYX": (16, 64, 64)}
 ALONE_PATCHES: Mapping[str, tuple[int, ...]] = {"YX": (64, 64), "ZYX": (16, 64, 64)}
@@ -31,6 +34,17 @@ _ALONE: Values = {
 TASKS: Mapping[str, Values] = {
     "care": {},
     "upsampling": {},
+    "rcan": {
+        "normalization": {"high": 99.9},
+        "patches": {"background": 0.25},
+        "network": {"kernel": 3},
+        "training": {
+            "steps": 300 * 256,
+            "steps_per_epoch": 256,
+            "learning_rate": 1e-4,
+            "schedule": "cosine",
+        },
+    },
     # A network of 3D and 2D layers has no layout that suits both.
     "projection": {
         "network": {"axes": "ZYX"},

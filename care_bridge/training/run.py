@@ -42,6 +42,7 @@ _MODULES = {
     "n2n": care,
     "upsampling": care,
     "projection": care,
+    "rcan": care,
     "n2v": n2v,
     "n2v2": n2v,
     "structn2v": n2v,

@@ -262,7 +262,7 @@ def test_the_caches_version_goes_with_the_fields_it_keeps():
                 "procedure",
                 "members",
             ],
-            "Procedure": ["zoom", "combination"],
+            "Procedure": ["zoom", "combination", "tile", "blend"],
             "TensorSpec": ["id", "axes", "channel_names", "test_tensor", "sample_tensor"],
             "Weights": ["source", "sha256", "opset"],
             "AxisLimits": ["step", "min", "halo"],
