@@ -8,6 +8,7 @@ whether or not the factor is whole.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -38,6 +39,16 @@ def zoom_positions(axis: str, start: int, stop: int, factor: float) -> NDArray[n
     of bins may lie up to half a pixel outside."""
     places = np.arange(start, stop, dtype=np.float64)
     return places / factor if axis == "Z" else (places + 0.5) / factor - 0.5
+
+
+def zoomed_part(axis: str, part: slice, factor: float) -> slice:
+    """The pixels of a zoomed axis that show what `part`, with explicit bounds, shows of the coarser
+    one: from its first to its last slice, or from edge to edge."""
+    if axis == "Z":
+        first = math.ceil(part.start * factor - _ROUNDING)
+        return slice(first, int((part.stop - 1) * factor + _ROUNDING) + 1)
+    edges = (int(edge * factor + _ROUNDING) for edge in (part.start, part.stop))
+    return slice(*edges)
 
 
 def zoomed(

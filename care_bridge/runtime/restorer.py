@@ -19,6 +19,7 @@ from care_bridge.images.image import Image, ImageInfo
 from care_bridge.images.pixels import PIXEL_TYPES, check_pixel_type, to_pixel_type
 from care_bridge.images.source import ImageInMemory, ImageSink, ImageSource
 from care_bridge.package.package import Package, load_package
+from care_bridge.resampling import zoomed_part
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.pipeline import overlapped
 from care_bridge.runtime.plan import (
@@ -81,8 +82,9 @@ class Restorer:
         progress: Progress | None = None,
         sink: int | None = None,
     ) -> Plan:
-        """What will be done to the image of `source`, or to a window of it (by axis S, T, Z, Y or X
-        with explicit bounds): normalised as the whole image, with the halo around it.
+        """What will be done to the image of `source`, or to a window of it: normalised as the whole
+        image, with the halo around it. The window has explicit bounds by axis S, T, Z, Y or X, in
+        the image's own pixels also where it is zoomed.
 
         Reads the image once, for its percentiles; `progress` is called with the pixels read and
         those to be read. sink: bytes that the result's sink will hold (`images.sink_memory`);
@@ -97,6 +99,9 @@ class Restorer:
         warn_of_spacing(spec, given)
         finer = zoomed(source, spec.procedure.zoom)
         info = finer.info
+        for axis, factor in spec.procedure.zoom.items():
+            if window and axis in window:
+                window = {**window, axis: zoomed_part(axis, window[axis], factor)}
         kept = full_window(info, window)
         check_projection(spec, info, kept)
         scales = fit_scales(source, spec, self.options, channels, progress)

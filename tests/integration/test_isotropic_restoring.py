@@ -140,6 +140,18 @@ def test_other_spacing_than_trained_for_is_told(
     assert restored.calibration.voxel_size["Z"] == pytest.approx(0.225)
 
 
+def test_a_window_is_one_of_the_image_and_has_the_pixels_of_the_whole(tmp_path: Path) -> None:
+    package = isotropic_package(tmp_path / "package", 4.0, "arithmetic")
+    restorer = Restorer(package, RestoreOptions(device="cpu", dtype="float32"))
+    image = volume((9, 60, 70))
+    whole = restorer.restore_image(image).pixels
+    window = {"Z": slice(2, 5), "Y": slice(20, 40), "X": slice(33, 70)}
+    part = restorer.restore_image(image, window=window).pixels
+    kept = whole[8:17, 20:40, 33:70]
+    assert part.shape == kept.shape
+    assert np.abs(part - kept).max() < 1e-5 * np.ptp(whole)
+
+
 def test_a_picture_without_slices_is_refused(tmp_path: Path) -> None:
     package = isotropic_package(tmp_path / "package", 4.0, "arithmetic")
     plane = Image(test_image(2, 1)[0, 0], Axes("YX"))

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import zoom
 
-from care_bridge.resampling import fewest_pixels, zoom_positions, zoomed, zoomed_size
+from care_bridge.resampling import (
+    fewest_pixels,
+    zoom_positions,
+    zoomed,
+    zoomed_part,
+    zoomed_size,
+)
 
 PIXELS = np.random.default_rng(0).random((9, 7, 5))
 
@@ -35,6 +41,22 @@ def test_finer_pixels_lie_a_factor_nearer_and_inside(axis: str, factor: float) -
     assert places[0] == pytest.approx(first, abs=1e-9)
     assert places[-1] <= last + 1e-9
     assert places[-1] + 1 / factor > last + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("axis", "part", "factor", "expected"),
+    [
+        ("Z", slice(2, 5), 4, slice(8, 17)),
+        ("Z", slice(0, 1), 2.5, slice(0, 1)),
+        ("Z", slice(1, 3), 2.5, slice(3, 6)),
+        ("Y", slice(2, 5), 4, slice(8, 20)),
+        ("X", slice(0, 3), 2.5, slice(0, 7)),
+    ],
+)
+def test_a_part_of_an_axis_shows_the_same_when_it_is_zoomed(
+    axis: str, part: slice, factor: float, expected: slice
+) -> None:
+    assert zoomed_part(axis, part, factor) == expected
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.5, 3.0, 10.2])
