@@ -219,6 +219,7 @@ def _use(spec: ModelSpec) -> list[str]:
     return [
         *lines,
         *_around(spec),
+        *_predicted(spec),
         "- Restored grey levels are an estimate: do not measure intensities in them.",
         "",
     ]
@@ -259,6 +260,21 @@ def _around(spec: ModelSpec) -> list[str]:
     return lines
 
 
+def _predicted(spec: ModelSpec) -> list[str]:
+    """What a probabilistic network tells."""
+    if spec.members is None:
+        return []
+    count = spec.member_count
+    many = f"Laplace distributions by {count} members" if count > 1 else "a Laplace distribution"
+    return [
+        f"- It predicts {many} for each pixel. The first output, {spec.output.id}, is the mean, "
+        f"which any software can take as the result. The second one, {spec.members.id}, holds for "
+        "each member the means and then the scales of all channels; `restore --uncertainty` "
+        "makes standard deviations, intervals, samples and disagreement of them. They are promises "
+        "for images like those of training."
+    ]
+
+
 def _validation(checkpoint: Checkpoint) -> list[str]:
     if checkpoint.imported:
         return [
@@ -291,6 +307,13 @@ def _meaning(checkpoint: Checkpoint) -> list[str]:
         "PSNR in dB after percentile normalisation and an affine fit to the target (Weigert et "
         "al. 2018)."
     ]
+    if "psnr_members" in checkpoint.validation:
+        lines.append("That of the members is their mean; each was chosen by its own loss.")
+    if "calibration_error" in checkpoint.validation:
+        lines.append(
+            "The calibration error is the mean difference between the share of the target inside a "
+            "predicted interval and the interval's confidence."
+        )
     if _TASKS[checkpoint.config.task].noisy_targets:
         lines.append("The targets are noisy themselves, so the truth is nearer than the PSNR says.")
     return lines

@@ -13,6 +13,9 @@ from scipy.stats import laplace
 
 from care_bridge.cli.main import main
 from care_bridge.errors import ConfigError, TrainingError
+from care_bridge.export.about import About
+from care_bridge.export.builder import export_checkpoint
+from care_bridge.package.package import load_package
 from care_bridge.training import run as runs
 from care_bridge.training.care import prepare
 from care_bridge.training.checkpoint import BEST, LAST, load_checkpoint, read_state
@@ -210,3 +213,16 @@ def test_a_damaged_ensemble_is_one_line(ensemble: Path, tmp_path: Path) -> None:
         (tmp_path / "ensemble.json").write_text(text)
         with pytest.raises(TrainingError, match=r"ensemble\.json is damaged"):
             load_checkpoint(tmp_path)
+
+
+def test_its_package_passes_its_check_and_says_what_it_is(ensemble: Path, tmp_path: Path) -> None:
+    report = export_checkpoint(
+        load_checkpoint(ensemble), tmp_path / "model", About("Three members", "For a test")
+    )
+    assert report.errors == ()
+    package = load_package(tmp_path / "model")
+    assert package.spec.member_count == 3
+    assert [tensor.id for tensor in package.spec.tensors] == ["input", "restored", "members"]
+    card = package.read("README.md").decode()
+    assert "Laplace distributions by 3 members" in card
+    assert "psnr_members" in card
