@@ -21,7 +21,7 @@ from statistics import mean, stdev
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
-from skimage.restoration import denoise_nl_means, estimate_sigma
+from skimage.restoration import denoise_nl_means
 
 from care_bridge.evaluation.metrics import care_psnr
 from care_bridge.export.about import About
@@ -92,7 +92,8 @@ def without_network(task: str, image: Image) -> dict[str, list[NDArray[np.floati
         smooth = [gaussian_filter(cubic, sigma) for sigma in (0.5, 0.8, 1.2, 1.6)]
         return {"linear": [linear], "cubic": [cubic], "cubic, denoised": smooth}
     highest = pixels.max(axis=0)
-    noise = estimate_sigma(highest)
+    rough = np.abs(highest - gaussian_filter(highest, 1))
+    noise = 1.4826 * float(np.median(rough))  # of Gaussian noise, the standard deviation
     denoised = [gaussian_filter(highest, sigma) for sigma in (0.5, 0.8, 1.2, 1.6, 2.0)]
     denoised += [
         denoise_nl_means(highest, sigma=noise, h=strength * noise, patch_size=5, patch_distance=7)
@@ -118,6 +119,7 @@ def measured(task: str, seed: int, steps: int, folder: Path) -> dict[str, float]
         f"training.steps={steps}",
         "training.steps_per_epoch=200",
         "training.schedule=cosine",
+        "training.precision=bf16",
     )
     run = folder / "run"
     train(folder / "data", run, load_config(None, settings))
