@@ -25,7 +25,7 @@ table { border-collapse: collapse; margin: .6rem 0; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #d8dee6; text-align: left; }
 .number { text-align: right; }
 .panels { display: flex; flex-wrap: wrap; gap: .8rem; } figure { margin: 0; }
-.pair { display: flex; gap: .2rem; }
+.pair { display: flex; gap: .2rem; } .pair img { max-width: 290px; height: auto; }
 figcaption { font-size: .85rem; color: #46525f; }
 img { display: block; image-rendering: pixelated; background: #000; }
 .said { color: #46525f; font-size: .88rem; }
