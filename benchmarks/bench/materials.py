@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 from pathlib import Path
 
@@ -44,16 +45,19 @@ def tiff(*shape: int, dtype: str = "uint16") -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(1)
         noise = rng.poisson(np.broadcast_to(np.linspace(100, 1000, shape[-1]), (256, shape[-1])))
-        planes = tifffile.memmap(
-            file,
-            shape=shape,
-            dtype=dtype,
-            bigtiff=np.dtype(dtype).itemsize * np.prod(shape, dtype=int) >= 1 << 32,
-            metadata={"axes": "ZYX"[-len(shape) :]},
-        )
-        rows = planes.reshape(-1, shape[-1])
-        for start in range(0, len(rows), len(noise)):
-            part = rows[start : start + len(noise)]
-            part[...] = noise[: len(part)]
-        planes.flush()
+        noise = noise.astype(dtype)
+        size = noise.itemsize * math.prod(shape)
+        with tifffile.TiffWriter(file, bigtiff=size >= 1 << 32) as tif:
+            offset, _ = tif.write(
+                None,
+                shape=shape,
+                dtype=noise.dtype,
+                metadata={"axes": "ZYX"[-len(shape) :]},
+                returnoffset=True,
+            )
+        # Not through a memory map: a child begins with this process's peak, by Linux's count.
+        with file.open("r+b") as raw:
+            raw.seek(offset)
+            for start in range(0, size, noise.nbytes):
+                raw.write(noise.data.cast("B")[: size - start])
     return file
