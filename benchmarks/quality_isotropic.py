@@ -43,6 +43,8 @@ APERTURE, WAVELENGTH, INDEX, PIXEL = 1.3, 0.52, 1.515, 0.1
 # Full width at half maximum of a confocal image across Z, over 2.355: a Gaussian's sigma.
 LATERAL = 0.51 * WAVELENGTH / APERTURE / np.sqrt(2) / 2.355 / PIXEL
 VOLUMES = 3
+# Grey levels: about the shot noise of 40 photons, where filaments fade into the background.
+NOISE = 12.0
 
 
 def volumes(folder: Path, factor: float, seed: int, size: tuple[int, ...]) -> Path:
@@ -104,6 +106,7 @@ def measured(factor: float, seed: int, steps: int, folder: Path) -> dict[str, li
         f"isotropic.numerical_aperture={APERTURE}",
         f"isotropic.wavelength={WAVELENGTH}",
         f"isotropic.refractive_index={INDEX}",
+        f"isotropic.noise={NOISE}",
         "patches.size=[64,64]",
         "network.n_first=16",
         f"training.steps={steps}",

@@ -30,7 +30,7 @@ class IsotropicConfig(Section):
     refractive_index: Annotated[float, Field(ge=1, lt=3)] = 1.33
     confocal: bool = False
     noise: Annotated[float, Field(ge=0)] = 0.0
-    combination: Literal["arithmetic", "geometric"] = "geometric"
+    combination: Literal["arithmetic", "geometric"] = "arithmetic"
 
     @model_validator(mode="after")
     def _one_psf(self) -> IsotropicConfig:

@@ -50,7 +50,7 @@ def test_from_volumes_to_isotropic_volumes(channels: int, tmp_path: Path) -> Non
     assert main(["export", str(run), "--out", str(package)]) == 0
     spec = load_package(package).spec
     assert dict(spec.procedure.zoom) == {"Z": pytest.approx(2.5)}
-    assert (spec.procedure.combination, spec.channels_in) == ("geometric", channels)
+    assert (spec.procedure.combination, spec.channels_in) == ("arithmetic", channels)
     with zipfile.ZipFile(package) as opened:
         card = opened.read("README.md").decode()
         told = yaml.safe_load(opened.read("rdf.yaml"))["config"]["care_bridge"]["procedure"]
