@@ -35,7 +35,7 @@ MISUSE = {
     "small-tile": (GREY + restore("tile=8,8"), "tile"),
     "bad-type": (GREY + restore("dtype=int8"), 'dtype "int8" is unknown: use one of auto'),
     "bad-memory": (GREY + restore("memory=lots"), 'memory "lots" cannot be read'),
-    "little-memory": (GREY + restore("memory=1MiB"), "too little for any model"),
+    "little-memory": (GREY + restore("memory=1MiB"), "this model and image need at least"),
     "bad-device": (GREY + restore("device=gpu"), 'device "gpu" is unknown: use auto'),
     "no-cuda": (GREY + restore("device=cuda"), "cuda"),
     "percentiles-the-wrong-way": (
