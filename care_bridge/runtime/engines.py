@@ -60,6 +60,12 @@ class Engine:
         return _PROVIDERS[self.kind]
 
     @property
+    def one_shape(self) -> bool:
+        """Whether it computes faster where it knows the input's shape beforehand: OpenVINO takes
+        0.8 of the time in 3D."""
+        return self.kind == "openvino"
+
+    @property
     def to_check(self) -> str:
         """What to look at where it does not start."""
         return _TO_CHECK[self.kind]

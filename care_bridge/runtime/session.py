@@ -9,6 +9,8 @@ import contextlib
 import io
 import platform
 import sys
+from collections import OrderedDict
+from collections.abc import Mapping
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -27,6 +29,7 @@ from care_bridge.runtime.engines import Engine, compute_threads, engines, memory
 
 _ONLY_FATAL = 4
 _DIMENSIONS_OF_3D = 5
+_SHAPES_KEPT = 2
 _MODEL_ERRORS = ("InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented")
 _ENGINE_ERRORS = ("EPFail", "EngineError", "Fail", "RuntimeException")
 # In lower case: ONNX Runtime's arena, C++, CUDA with cuDNN and cuBLAS, OpenVINO, OpenCL.
@@ -74,6 +77,9 @@ class Session:
         available = runtime.get_available_providers()
         candidates = engines(device, precision, memory, available, runtime.__version__)
         engine, self._session, passed_over = _start(runtime, weights, candidates, device)
+        self._engine = engine
+        self._weights = weights if engine.one_shape else b""
+        self._of_shape: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self.device = engine.device
         self.engine = _described(engine, precision, runtime, available, device, passed_over)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
@@ -82,7 +88,7 @@ class Session:
                 f"the network has {len(inputs)} inputs and {len(outputs)} outputs, one input and "
                 "at least one output are expected: export the model again"
             )
-        self._input = inputs[0].name
+        self._input, self._axes = inputs[0].name, inputs[0].shape
         self._outputs = [output.name for output in outputs]
         is_3d = len(inputs[0].shape) == _DIMENSIONS_OF_3D
         self.advice = _advice(engine, is_3d, available)
@@ -120,8 +126,7 @@ class Session:
         except self._errors as error:
             if options.terminate:
                 raise InferenceError(f"a tile of shape {tile.shape} was cancelled") from error
-            text = str(error).lower()
-            if isinstance(error, MemoryError) or any(word in text for word in _MEMORY_WORDS):
+            if isinstance(error, MemoryError) or _is_of_memory(str(error)):
                 raise OutOfMemoryError(
                     f"a tile of shape {tile.shape} does not fit into the memory of {self.device}: "
                     "use a smaller tile",
@@ -146,8 +151,28 @@ class Session:
     ) -> list[NDArray[np.float32]]:
         if self._on_gpu is not None:
             return self._on_gpu.run(tile, count, options)
-        results = self._session.run(self._outputs[:count], {self._input: tile}, options)
+        session = self._for_shape(tile.shape) if self._engine.one_shape else self._session
+        results = session.run(self._outputs[:count], {self._input: tile}, options)
         return [np.asarray(result, np.float32) for result in results]
+
+    def _for_shape(self, shape: tuple[int, ...]) -> Any:
+        """The InferenceSession for inputs of one shape; tiles of an image have one, or, where it is
+        restored from two sides, two."""
+        if shape not in self._of_shape:
+            while len(self._of_shape) >= _SHAPES_KEPT:
+                self._of_shape.popitem(last=False)
+            names = zip(self._axes, shape, strict=True)
+            sizes = {name: size for name, size in names if isinstance(name, str)}
+            session, reason = _try(self._runtime, self._weights, self._engine, sizes)
+            if session is None and _is_of_memory(reason):
+                raise MemoryError(reason)
+            if session is None:
+                raise InferenceError(
+                    f"the engine refuses a tile of shape {shape}: {_first_line(reason)}"
+                )
+            self._of_shape[shape] = session
+        self._of_shape.move_to_end(shape)
+        return self._of_shape[shape]
 
 
 @lru_cache(maxsize=1)
@@ -187,21 +212,29 @@ def _errors(runtime: ModuleType, names: tuple[str, ...]) -> tuple[type[Exception
     return tuple(getattr(state, name) for name in names)
 
 
+def _is_of_memory(text: str) -> bool:
+    """Whether an engine's complaint is that memory ran out."""
+    return any(word in text.lower() for word in _MEMORY_WORDS)
+
+
 def _start(
     runtime: ModuleType, weights: bytes, candidates: tuple[Engine, ...], device: str
 ) -> tuple[Engine, Any, list[str]]:
     """The first engine that starts, its InferenceSession, and why those before it did not."""
     passed_over: list[str] = []
     for engine in candidates:
-        session, reason = _try(runtime, weights, engine)
+        session, reason = _try(runtime, weights, engine, {})
         if session is not None:
             return engine, session, passed_over
-        passed_over.append(f"{engine.title} could not be started ({reason})")
+        passed_over.append(f"{engine.title} could not be started ({_first_line(reason)})")
     raise DeviceError(f"device {device} was asked for, but {passed_over[-1]}; or use device cpu")
 
 
-def _try(runtime: ModuleType, weights: bytes, engine: Engine) -> tuple[Any, str]:
-    """The InferenceSession on this engine, or None and why it cannot be had."""
+def _try(
+    runtime: ModuleType, weights: bytes, engine: Engine, sizes: Mapping[str, int]
+) -> tuple[Any, str]:
+    """The InferenceSession on this engine, or None and why it cannot be had. sizes: of axes of the
+    input, by the names that the network gives them; the others may have any."""
     printed = io.StringIO()
     if engine.kind == "cuda":
         # It prints what it misses on stdout, among the results.
@@ -220,19 +253,21 @@ def _try(runtime: ModuleType, weights: bytes, engine: Engine) -> tuple[Any, str]
     # With the memory pattern on, the engine's peak is up to twice as high and depends on the
     # shapes it saw before.
     options.enable_mem_pattern = False
+    for name, size in sizes.items():
+        options.add_free_dimension_override_by_name(name, size)
     _share_exact_arena(runtime)
     options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         # Without its own fallback, which prints on stdout.
         session = runtime.InferenceSession(weights, options, providers=providers, enable_fallback=0)
     except about_engine as error:
-        return None, _first_line(str(error))
+        return None, str(error)
     except _errors(runtime, _MODEL_ERRORS + _ENGINE_ERRORS) as error:
         raise InferenceError(
             f"ONNX Runtime refuses the model: {_first_line(str(error))}: check the package"
         ) from error
     if session.get_providers()[0] != engine.provider:
-        return None, _first_line(printed.getvalue()) or engine.to_check
+        return None, printed.getvalue() or engine.to_check
     return session, ""
 
 
