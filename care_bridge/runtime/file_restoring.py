@@ -112,7 +112,7 @@ def _restore_rescaled(
                 _created(plan.uncertainty, staged) as beside,
             ):
                 restorer.restore(source, plan, sink, progress, beside)
-            with open_source(restored_file, str(plan.info.axes)) as restored:
+            with open_source(restored_file) as restored:
                 fits = fit_to_truth(restored, truth)
                 given = (truth if options.dtype == "auto" else source).info.dtype
                 dtype = result_type(options.dtype, given, (), _levels(plan, fits))

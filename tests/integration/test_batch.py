@@ -301,6 +301,24 @@ def test_an_image_to_rescale_to_is_never_replaced(tmp_path, package, capsys, out
     assert contents(tmp_path / "truth") == before
 
 
+@pytest.mark.parametrize("file_format", ["imagej", "ome", "zarr"])
+def test_channels_before_frames_are_fitted_to_another_image(tmp_path, package, file_format):
+    """Formats have an order of axes of their own."""
+    pixels = np.random.default_rng(0).poisson(300, (2, 3, 64, 80)).astype(np.uint16)
+    for name, grey in (("a", pixels), ("truth", 2 * pixels + 5)):
+        tifffile.imwrite(tmp_path / f"{name}.ome.tif", grey, metadata={"axes": "CTYX"})
+    arguments = ("--model", package, "--out", tmp_path / "out", "--format", file_format)
+    truth = tmp_path / "truth.ome.tif"
+    assert run(tmp_path / "a.ome.tif", *arguments, "--rescale-to", truth) == 0
+    (result,) = (path for path in (tmp_path / "out").iterdir() if path.name != MANIFEST)
+    image = open_image(result)
+    assert image.info.sizes == {"T": 3, "C": 2, "Y": 64, "X": 80}
+    fitted = image.axes.to(image.pixels, Axes("CTYX")).astype(float)
+    np.testing.assert_allclose(
+        fitted.mean(axis=(1, 2, 3)), 2 * pixels.mean((1, 2, 3)) + 5, rtol=1e-3
+    )
+
+
 RESCALED = {
     "wide": (20.0, "uint16"),
     # 2 to 99.8 percent of a Poisson image of mean 200 are about 70 levels: below 64 of the truth.
