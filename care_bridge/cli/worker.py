@@ -59,7 +59,10 @@ def hand_over(words: list[str]) -> int:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not seconds > 0:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f'"{text}" is no time: give seconds, e.g. 900')
     return seconds

@@ -30,17 +30,19 @@ from care_bridge.runtime.worker_address import (
     write_address,
 )
 
-_PATIENCE = 10.0
+_GREETING_SECONDS = 5.0
+_LOOK_SECONDS = 0.5
 _WAITING = 16
 _INTERRUPTED = 130
-_TRIES = 20
+_TRIES = 30
 _BETWEEN_TRIES = 0.05
 
 Run = Callable[[Sequence[str]], int]
 
 
 def serve(idle: float, run: Run, cancel: Callable[[], None]) -> None:
-    """Serve until nothing was asked for `idle` seconds, or until asked to stop.
+    """Serve until nothing was asked for `idle` seconds, until asked to stop, or until the key file
+    is another's or gone, so that nobody can ask any more.
 
     run: does a command line and returns its exit status; cancel: called from another thread where
     the client is gone, before KeyboardInterrupt is raised in `run`. WorkerError where this user
@@ -70,24 +72,35 @@ def _locked(lock: BinaryIO) -> bool:
 def _serve(
     server: socket.socket, address: Address, idle: float, run: Run, cancel: Callable[[], None]
 ) -> None:
-    server.settimeout(idle)
-    while True:
+    end = time.monotonic() + idle
+    while (left := end - time.monotonic()) > 0 and read_address() == address:
+        server.settimeout(min(left, _LOOK_SECONDS))
         try:
             connection, _ = server.accept()
         except TimeoutError:
-            return
+            continue
         # A client that is gone, or is none, is not to end the worker.
         with contextlib.suppress(OSError, WorkerError), Line(connection) as line:
-            connection.settimeout(_PATIENCE)
-            if not meet_client(line, address.key):
-                continue
-            request = line.receive()
-            connection.settimeout(None)
+            request = _request(connection, line, address.key)
             if request.get("stop"):
                 return
             if "arguments" in request:
                 code = _run(request, connection, line, run, cancel)
+                end = time.monotonic() + idle
                 line.send(exit=code)
+
+
+def _request(connection: socket.socket, line: Line, key: str) -> Mapping[str, Any]:
+    """What a client that has the key asks for; nothing for one that has not. OSError or
+    WorkerError where it takes too long."""
+    # One end for all of it: a timeout of the connection would begin anew with each byte.
+    late = threading.Timer(_GREETING_SECONDS, connection.shutdown, [socket.SHUT_RDWR])
+    late.daemon = True
+    late.start()
+    try:
+        return line.receive() if meet_client(line, key) else {}
+    finally:
+        late.cancel()
 
 
 def _run(
@@ -98,6 +111,10 @@ def _run(
     cancel: Callable[[], None],
 ) -> int:
     """The exit status of the command line that was asked for, run in the client's folder."""
+    folder = Path(request["folder"])
+    if not folder.is_dir():
+        line.send(err=f"care-bridge: the folder {folder} is not there: change to another one\n")
+        return 1
     ended = threading.Event()
 
     def watch() -> None:
@@ -112,7 +129,7 @@ def _run(
     printed, told = (_Sent(line, name, name in request["terminals"]) for name in ("out", "err"))
     try:
         with (
-            _working_in(request["folder"]),
+            _working_in(folder),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(told),
         ):
@@ -123,14 +140,15 @@ def _run(
                 return end.code if isinstance(end.code, int) else 1
             finally:
                 ended.set()
-                connection.shutdown(socket.SHUT_RD)
+                with contextlib.suppress(OSError):  # the client is gone already
+                    connection.shutdown(socket.SHUT_RD)
                 watcher.join()
     except KeyboardInterrupt:
         return _INTERRUPTED
 
 
 @contextlib.contextmanager
-def _working_in(folder: str) -> Iterator[None]:
+def _working_in(folder: Path) -> Iterator[None]:
     """Be in the folder of the client, so that its paths are meant as it means them; afterwards in
     one that nobody will want to remove."""
     os.chdir(folder)

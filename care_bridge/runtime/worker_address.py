@@ -66,20 +66,27 @@ def write_address(address: Address) -> None:
 
 
 def read_address() -> Address | None:
-    """What the key file says, also that of a worker that was killed; None where there is none."""
+    """What the key file says, also that of a worker that was killed; None where there is none, or a
+    damaged one."""
     try:
         return Address(**json.loads(key_file().read_text("utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, TypeError):
         return None
-    except (ValueError, TypeError) as error:
-        raise WorkerError(f"{key_file()} is no file of a worker: remove it") from error
 
 
 def open_lock() -> BinaryIO:
-    """The file that the worker keeps locked, as long as it lives."""
-    file = key_file().with_suffix(".lock")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return file.open("ab")
+    """The file that the worker keeps locked, as long as it lives; its user's alone, because whoever
+    may read a file may lock it."""
+    file = made_folder() / key_file().with_suffix(".lock").name
+    opened = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    return os.fdopen(opened, "ab")
+
+
+def made_folder() -> Path:
+    """The folder of the key file, which is made where it is not there."""
+    folder = key_file().parent
+    folder.mkdir(0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def is_held() -> bool:

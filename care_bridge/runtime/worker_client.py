@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from care_bridge.runtime.worker_address import (
     Line,
     is_held,
     key_file,
+    made_folder,
     meet_worker,
     read_address,
     this_installation,
@@ -43,11 +45,15 @@ def ask_worker(
 
     on_output gets "out" or "err" and a text, as it is printed; terminals: those of the two that are
     shown on a terminal, with progress bars. Where this process ends or is
-    interrupted, so is the command. WorkerError where no worker can be started, or where it ends
-    before its time.
+    interrupted, so is the command. WorkerError where the current folder was removed, where no
+    worker can be started, or where it ends before its time.
     """
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError as error:
+        raise WorkerError("the current folder was removed: change to another one") from error
     with Line(_connected_or_started()) as line:
-        line.send(arguments=list(arguments), folder=str(Path.cwd()), terminals=list(terminals))
+        line.send(arguments=list(arguments), folder=str(folder), terminals=list(terminals))
         while True:
             try:
                 message = line.receive()
@@ -69,8 +75,14 @@ def running_worker() -> Address | None:
 
 
 def stop_worker() -> bool:
-    """Ask the worker to end when it has done what it does; false where none answers."""
+    """Ask the worker to end when it has done what it does; false where none runs. WorkerError where
+    one does that nobody can ask."""
     connection = _connected()
+    if connection is None and is_held():
+        raise WorkerError(
+            f"the key file of the worker, {key_file()}, is gone: it ends when it has done what it "
+            "does"
+        )
     if connection is None:
         return False
     with Line(connection) as line:
@@ -86,11 +98,12 @@ def _connected_or_started() -> socket.socket:
         # It would do the work as another version does.
         with Line(connection) as line:
             line.send(stop=True)
-    log = _log()
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log, folder = _log(), made_folder()
     with log.open("wb") as told:
         process = subprocess.Popen(
-            [sys.executable, "-m", "care_bridge", "worker"],
+            # -P: the modules of this Python, and not files of that name in the current folder.
+            [sys.executable, "-P", "-m", "care_bridge", "worker"],
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=told,
             stderr=told,
@@ -117,14 +130,16 @@ def _connected() -> socket.socket | None:
     address = read_address()
     if address is None or not is_held():
         return None
+    # It may just have ended, and its port may be another program's.
     try:
         connection = socket.create_connection((HOST, address.port), _PATIENCE)
+    except OSError:
+        return None
+    with contextlib.suppress(OSError, WorkerError):
         if _greeted(connection, address):
             connection.settimeout(None)
             meet_worker(Line(connection), address.key)
             return connection
-    except (OSError, WorkerError):  # it has just ended, and its port may be another program's
-        return None
     connection.close()
     return None
 

@@ -1,6 +1,7 @@
 """The worker: the same results, errors and exit statuses as a process of one's own, for its user
 alone."""
 
+import contextlib
 import json
 import os
 import socket
@@ -17,6 +18,7 @@ from care_bridge.runtime.worker_address import Address, Line, _proof
 from tests.packages import tiny_package
 
 PATIENCE = 60.0
+GREETING = 5.0
 
 
 def care_bridge(*words, cwd, cache, **more):
@@ -106,6 +108,9 @@ def test_the_key_is_readable_by_its_user_alone(place):
     until(lambda: restored(place, "3.tif", "--worker", "--overwrite").returncode == 0)
     mode = (cache / "care_bridge" / "worker.json").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600
+    # Who may read the lock's file may hold it.
+    mode = (cache / "care_bridge" / "worker.lock").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
 
 
 def test_whoever_has_not_the_key_is_turned_away(place):
@@ -128,6 +133,70 @@ def test_a_user_has_one_worker(place):
     assert "running already" in second.stderr
 
 
+@pytest.mark.parametrize("damage", ["damaged", "removed"])
+def test_a_worker_that_nobody_can_ask_is_followed_by_another(place, damage):
+    _, cache = place
+    assert restored(place, "7.tif", "--worker", "--overwrite").returncode == 0
+    key = cache / "care_bridge" / "worker.json"
+    before = json.loads(key.read_text())["process"]
+    key.write_text("{") if damage == "damaged" else key.unlink()
+    begun = time.monotonic()
+    done = restored(place, "7.tif", "--worker", "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - begun < PATIENCE / 2
+    assert json.loads(key.read_text())["process"] != before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the folder that one is in")
+def test_it_is_not_started_from_a_folder_that_is_gone(tmp_path):
+    (tmp_path / "gone").mkdir()
+    code = 'cd gone && rmdir ../gone && exec "$0" -P -m care_bridge restore a.tif --worker'
+    done = subprocess.run(
+        ["sh", "-c", code, sys.executable],
+        cwd=tmp_path,
+        env=environment(tmp_path / "cache"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "the current folder was removed" in done.stderr
+    assert not (tmp_path / "cache").exists()
+
+
+def test_it_runs_no_file_of_the_current_folder(place, tmp_path):
+    (tmp_path / "hmac.py").write_text("from pathlib import Path\nPath('ran.txt').touch()\n")
+    words = [place[0] / "cell.tif", "--model", place[0] / "tiny model", "--out", "o.tif"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "care_bridge", "restore", *map(str, words), "--worker"],
+        cwd=tmp_path,
+        env=environment(tmp_path / "cache"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    care_bridge("worker", "--stop", cwd=place[0], cache=tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "o.tif").exists()
+    assert not list(tmp_path.rglob("ran.txt"))
+
+
+def test_it_may_wait_for_very_long(place, tmp_path):
+    words = [sys.executable, "-m", "care_bridge", "worker", "--idle", "1e12"]
+    process = subprocess.Popen(words, env=environment(tmp_path))
+    until(lambda: (tmp_path / "care_bridge" / "worker.json").exists() or process.poll() is not None)
+    stopped = care_bridge("worker", "--stop", cwd=place[0], cache=tmp_path)
+    assert stopped.stdout == "the worker ends\n"
+    assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "nan"])
+def test_a_time_that_is_none_is_refused(tmp_path, text):
+    done = care_bridge("worker", "--idle", text, cwd=tmp_path, cache=tmp_path)
+    assert done.returncode == 2
+    assert "give seconds" in done.stderr
+
+
 @pytest.fixture
 def worker(place, tmp_path):
     """A worker of its own that ends when nothing was asked for 1.5 s."""
@@ -145,6 +214,32 @@ def test_it_ends_when_idle_and_takes_its_key_away(worker):
     process, key = worker
     assert process.wait(PATIENCE) == 0
     assert not key.exists()
+
+
+def test_who_has_not_the_key_does_not_keep_it_alive(worker):
+    process, key = worker
+    port = json.loads(key.read_text())["port"]
+    end = time.monotonic() + 10
+    while process.poll() is None:
+        assert time.monotonic() < end
+        with contextlib.suppress(ConnectionError):
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+        time.sleep(0.2)
+
+
+def test_a_greeting_has_one_end(worker):
+    _, key = worker
+    port = json.loads(key.read_text())["port"]
+    begun = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), 1) as connection:
+        assert connection.recv(1 << 10)
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - begun < 3 * GREETING:
+                connection.sendall(b" ")
+                with contextlib.suppress(TimeoutError):
+                    if not connection.recv(1):
+                        break
+    assert time.monotonic() - begun < 2 * GREETING
 
 
 def test_the_key_of_a_killed_worker_is_no_hindrance(worker, place, tmp_path):
