@@ -1,7 +1,9 @@
 // Restores the active image; the result is a new image.
 //
-// Parameters: those of CARE Restore (docs/fiji.md), model at least. Without any, in ImageJ's window,
-// the dialog of CARE Restore asks.
+// Parameters (key=value; a value with blanks in brackets; a flag alone):
+//   model  name of a bundled model, or a package's folder or .zip
+//   all others of CARE Restore (docs/fiji.md)
+// Without any, in ImageJ's window, the dialog of CARE Restore asks.
 //
 // Example, from another macro:
 //   open("/data/cell.tif");

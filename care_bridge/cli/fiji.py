@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         internal = actions.add_parser(name)  # of the commands that are installed
         internal.add_argument("words", nargs="+")
         internal.set_defaults(action=work)
-    list_action = actions.add_parser("macros", help="list the bundled macros")
+    list_action = actions.add_parser("macros", help="list the bundled macros and their parameters")
     list_action.set_defaults(action=_list_macros)
 
 
@@ -50,10 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run_macro(arguments: argparse.Namespace) -> None:
     from care_bridge.fiji.gateway import start
-    from care_bridge.fiji.macros import find_macro, run_macro
+    from care_bridge.fiji.macros import find_macro, macro_argument, run_macro
 
     macro = find_macro(arguments.macro)
     given = _by_key(arguments.arguments)
+    macro_argument(macro, given)  # its errors are told before Java is started
     start(arguments.fiji)
     sys.stdout.flush()  # the macro's own output comes from Java
     run_macro(macro, given)
@@ -93,7 +94,9 @@ def _by_key(words: list[str]) -> dict[str, str]:
 
 
 def _list_macros(_arguments: argparse.Namespace) -> None:
-    from care_bridge.fiji.macros import bundled_macros, purpose
+    from care_bridge.fiji.macros import bundled_macros, parameter_lines, purpose
 
     for name, path in bundled_macros().items():
         print(f"{name}  {purpose(path)}")
+        for line in parameter_lines(path):
+            print(f"    {line}")

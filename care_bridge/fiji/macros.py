@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import re
 import threading
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from care_bridge.bundled import bundled_folder
 from care_bridge.errors import FijiError, MacroError
 from care_bridge.fiji.arguments import format_arguments
+from care_bridge.fiji.described import PARAMETERS
+from care_bridge.runtime.options import check_names
 
 _SUFFIX = ".ijm"
+# A bundled macro's header names its parameters.
+_HEAD, _INDENT = "// Parameters", "//   "
+_KEYS = re.compile(r"([a-z_]+(?:, [a-z_]+)*)  ")
+_OTHERS = re.compile(r"all others of (CARE [A-Za-z ]+) \(docs/fiji\.md\)(?: but (.*))?")
 # Of ij.Macro and ij.macro.MacroConstants: how a macro ends itself, and the bits of a token's kind.
 _CANCELED = "Macro canceled"
 _TOKEN = 0xFFF
@@ -29,6 +37,35 @@ def bundled_macros() -> dict[str, Path]:
 def purpose(macro: Path) -> str:
     """What a macro does: the first line of its header."""
     return macro.read_text("utf-8").partition("\n")[0].lstrip("/ ")
+
+
+def parameter_lines(macro: Path) -> list[str]:
+    """What the header of a bundled macro says of its parameters, line by line."""
+    lines = macro.read_text("utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines, 1) if line.startswith(_HEAD))
+    told = takewhile(lambda line: line.startswith(_INDENT), lines[start:])
+    return [line.removeprefix(_INDENT) for line in told]
+
+
+def parameter_names(macro: Path) -> list[str]:
+    """The keys that a bundled macro reads, by its header, and those of the command that gets all
+    others."""
+    names: list[str] = []
+    for line in parameter_lines(macro):
+        if keys := _KEYS.match(line):
+            names += keys[1].split(", ")
+        elif others := _OTHERS.match(line):
+            without = {*names, *re.findall(r"\w+", others[2] or "")}
+            names += [each.name for each in PARAMETERS[others[1]] if each.name not in without]
+    return names
+
+
+def macro_argument(macro: Path, given: Mapping[str, str]) -> str:
+    """What the macro gets by getArgument(); ConfigError for a key that a bundled macro does not
+    read, and for what no macro could read."""
+    if macro.resolve() in {path.resolve() for path in bundled_macros().values()}:
+        check_names(given, parameter_names(macro))
+    return format_arguments(given)
 
 
 def find_macro(name: str | Path) -> Path:
@@ -51,12 +88,14 @@ def run_macro(name: str | Path, arguments: Mapping[str, str] | None = None) -> s
     """Run a bundled macro or a macro file in the running ImageJ; returns what it returns.
 
     arguments: what the macro reads with getArgument(), as key=[value]. Raises MacroError, with
-    the line, where the macro stops with an error, or by exit with a message. In the mode
+    the line, where the macro stops with an error, or by exit with a message, and ConfigError for
+    an argument that it does not know. In the mode
     interactive, ImageJ shows the error in a dialog first and waits until it is closed.
     """
     from jpype import JClass, JException
 
     path = find_macro(name)
+    argument = macro_argument(path, arguments or {})
     code = path.read_text("utf-8", errors="replace")
     if any(line.lstrip().startswith("#@") for line in code.splitlines()):
         raise FijiError(
@@ -66,7 +105,7 @@ def run_macro(name: str | Path, arguments: Mapping[str, str] | None = None) -> s
     interpreter = JClass("ij.macro.Interpreter")()
     with _one_at_a_time:
         try:
-            result = interpreter.run(code, format_arguments(arguments or {}))
+            result = interpreter.run(code, argument)
         except JException as error:
             if interpreter.getErrorMessage() is None:
                 _raise_unless_exit(interpreter, path, error)

@@ -1,10 +1,12 @@
 """What is written for macro users names every option, command, function and macro there is."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from care_bridge.bundled import bundled_folder
+from care_bridge.fiji.macros import parameter_names
 from care_bridge.runtime.options import RestoreOptions
 
 DOCS = (Path(__file__).parents[2] / "docs" / "fiji.md").read_text("utf-8")
@@ -22,3 +24,12 @@ def test_every_macro_tells_its_parameters_and_an_example(name):
     code = (bundled_folder("fiji_macros") / f"{name}.ijm").read_text("utf-8")
     assert "// Parameters" in code
     assert "// Example, from" in code
+
+
+@pytest.mark.parametrize("name", MACROS)
+def test_the_header_names_what_the_code_reads(name):
+    macro = bundled_folder("fiji_macros") / f"{name}.ijm"
+    read = re.findall(r'getValue", arguments, "(\w+)"', macro.read_text("utf-8"))
+    assert set(parameter_names(macro)) >= {"model", *read}
+    if read:
+        assert set(parameter_names(macro)) == set(read)

@@ -90,10 +90,12 @@ def test_the_command_line_tells_a_macro_error_and_exits_with_1(failed):
 def test_the_bundled_macros_are_listed_with_their_purpose():
     listed = run_cli("fiji", "macros")
     assert listed.returncode == 0
-    names = [line.split()[0] for line in listed.stdout.splitlines()]
+    heads = [line for line in listed.stdout.splitlines() if not line.startswith(" ")]
+    names = [line.split()[0] for line in heads]
     assert names == sorted(path.stem for path in bundled_folder("fiji_macros").glob("*.ijm"))
     assert "Batch_Restore" in names
-    assert all(len(line.split()) > 4 for line in listed.stdout.splitlines())
+    assert all(len(line.split()) > 4 for line in heads)
+    assert "\n    x, y, width, height  the rectangle" in listed.stdout
 
 
 @pytest.mark.parametrize(
@@ -101,8 +103,13 @@ def test_the_bundled_macros_are_listed_with_their_purpose():
     {
         "misspelt-macro": (["Bach_Restore"], 'did you mean "Batch_Restore"'),
         "twice": (["Batch_Restore", "input=a", "input=b"], '"input" is given twice'),
+        "misspelt-key": (["Maximum_Project_And_Restore", "outptu=x.tif"], 'did you mean "output"'),
+        "unknown-key": (["Restore_Image", "device=cuda"], "use one of input, output, model"),
+        "key-of-a-command": (["Batch_Restore", "percentile_lo=4"], 'did you mean "percentile_low"'),
+        "key-that-is-set": (["Batch_Restore_Timelapse", "axes=TYX"], 'no option "axes"'),
+        "no-key": (["Restore_Image", "=a"], 'there is no option ""'),
     }.values(),
-    ids=["misspelt-macro", "twice"],
+    ids=lambda words: words[-1] if isinstance(words, list) else None,
 )
 def test_wrong_words_are_told_before_java_is_started(words, message):
     done = run_cli("fiji", "run", *words, PATH="/nowhere", JAVA_HOME="/nowhere")
