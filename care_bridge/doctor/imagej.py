@@ -67,14 +67,14 @@ def _display() -> Finding:
 
 def _shims(fiji: Path) -> Finding:
     files = sorted((fiji / COMMANDS_FOLDER).glob("*.ijm"))
-    pythons = {python for file in files if (python := installed_python(file))}
+    called = [python for file in files if (python := installed_python(file))]
     here = f"care-bridge fiji install --fiji {fiji}"
-    if not pythons:
+    if not called:
         return Finding(
             "commands", "ok", "no commands for a Fiji without Python", f"if needed, {here}"
         )
-    others = sorted(str(python) for python in pythons - {python_of_this()})
+    others = sorted(str(python) for python in {*called} - {python_of_this()})
     if others:
         text = f"the commands in {fiji / COMMANDS_FOLDER} call {', '.join(others)}"
         return Finding("commands", "warning", text, f"if this care_bridge is meant, {here}")
-    return Finding("commands", "ok", f"{len(files)} in {fiji / COMMANDS_FOLDER} call this Python")
+    return Finding("commands", "ok", f"{len(called)} in {fiji / COMMANDS_FOLDER} call this Python")

@@ -58,7 +58,10 @@ def _memory() -> Finding:
 
 
 def _worker() -> Finding:
-    address = running_worker()
+    try:
+        address = running_worker()
+    except OSError as error:
+        return Finding("worker", "warning", str(error), "let XDG_CACHE_HOME be a folder of yours")
     if address is None:
         return Finding("worker", "ok", "none runs; one is started when it is needed")
     if address.installation != this_installation():

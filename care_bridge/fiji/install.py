@@ -9,6 +9,7 @@ that was changed.
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ SCRIPTS_FOLDER = Path("scripts") / "Plugins" / "CARE Bridge"
 MACROS_FOLDER = Path("macros") / "CARE Bridge"
 
 _MARK = 'care_bridge wrote this ("care-bridge fiji install"); sha256 '
+# As shim_text writes it; a file that the user has changed may hold anything.
+_PYTHON = re.compile(r'python = ((?:"(?:[^"\\]|\\.)*"|fromCharCode\([0-9, ]+\)| \+ )+);')
 _COMMENTS = {".ijm": "// ", ".py": "# "}
 
 
@@ -50,13 +53,13 @@ def install(fiji: Path, way: Way | None = None, *, dry_run: bool = False) -> lis
     wanted = _files(fiji, way or way_of(fiji))
     changes = [_write(file, text, dry_run) for file, text in sorted(wanted.items())]
     others = [file for file in _ours(fiji) if file not in wanted]
-    return changes + [_remove(file, dry_run) for file in others]
+    return changes + [_remove(fiji, file, dry_run) for file in others]
 
 
 def uninstall(fiji: Path, *, dry_run: bool = False) -> list[Change]:
     """Remove what was installed, but what was changed since; FijiError as `install`."""
     check_fiji(fiji)
-    return [_remove(file, dry_run) for file in _ours(fiji)]
+    return [_remove(fiji, file, dry_run) for file in _ours(fiji)]
 
 
 def way_of(fiji: Path) -> Way:
@@ -75,10 +78,11 @@ def installed_python(shim_file: Path) -> Path | None:
     """The Python that an installed shim calls; None where the file is no shim of ours."""
     from care_bridge.fiji.macro_text import unquoted
 
-    for line in shim_file.read_text("utf-8", errors="replace").splitlines():
-        if line.startswith("python = "):
-            return Path(unquoted(line.removeprefix("python = ").removesuffix(";")))
-    return None
+    if _state(shim_file) == "theirs":
+        return None
+    lines = shim_file.read_text("utf-8", errors="replace").splitlines()
+    found = next((match for line in lines if (match := _PYTHON.fullmatch(line))), None)
+    return Path(unquoted(found[1])) if found else None
 
 
 def python_of_this() -> Path:
@@ -146,13 +150,15 @@ def _write(file: Path, text: str, dry_run: bool) -> Change:
     return Change(file, what)
 
 
-def _remove(file: Path, dry_run: bool) -> Change:
+def _remove(fiji: Path, file: Path, dry_run: bool) -> Change:
     if _state(file) == "changed":
         return Change(file, "kept, as you changed it")
     if not dry_run:
         file.unlink()
-        if not any(file.parent.iterdir()):
-            file.parent.rmdir()
+        for folder in file.parents:
+            if folder == fiji / "plugins" or any(folder.iterdir()):  # ImageJ needs its plugins
+                break
+            folder.rmdir()
     return Change(file, "removed")
 
 

@@ -88,6 +88,15 @@ def test_java_and_fiji(tmp_path):
     assert new["fiji"]["state"] == "ok"
 
 
+def test_a_cache_folder_that_cannot_be_used_is_told_and_ends_nothing(tmp_path):
+    cache = tmp_path / "cache"
+    cache.write_text("a file")
+    _, found = doctor(cache)
+    assert found["worker"]["state"] == "warning"
+    assert str(cache) in found["worker"]["text"]
+    assert "java" in found
+
+
 def test_commands_of_another_installation_are_told(tmp_path):
     from care_bridge.fiji.install import install
 
@@ -95,6 +104,8 @@ def test_commands_of_another_installation_are_told(tmp_path):
     jars.mkdir(parents=True)
     (jars / "ij-1.54p.jar").touch()
     install(jars.parent, "shims")
+    own = jars.parent / "plugins" / "CARE Bridge" / "Own.ijm"
+    own.write_text("python = getArgument();\n")
     _, found = doctor(tmp_path, CARE_BRIDGE_FIJI=str(jars.parent))
     assert found["commands"]["state"] == "ok"
     restore = jars.parent / "plugins" / "CARE Bridge" / "CARE_Restore.ijm"
