@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.errors import FijiError
+from care_bridge.errors import ConfigError, FijiError
 from care_bridge.fiji.parameters import (
     Check,
     Command,
@@ -45,6 +45,10 @@ ABOUT: Mapping[str, str] = {
     EXTENSIONS: "Makes a macro know the functions Ext.CARE_….",
 }
 
+GONE = (
+    "the image was closed while it was restored, so that there is nothing to replace: keep it "
+    "open, or use result=new"
+)
 RESULTS = ("new", "replace", "composite")
 SUFFIX = "_restored"
 COLUMNS = {
@@ -173,13 +177,21 @@ def as_composite(image: Image) -> Image:
 
 
 def preview_variants(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Options of each panel of CARE Preview by what is written above it."""
+    """Options of each panel of CARE Preview by what is written above it; ConfigError where
+    percentiles do not come in pairs."""
     variants = {}
-    pairs = given.get("percentiles", "").split(_BETWEEN)
-    for model, pair in product(given["model"].split(_BETWEEN), pairs):
-        low, _, high = pair.strip().partition(",")
-        label = f"{Path(model.strip()).name} {pair.strip()}".strip()
-        chosen = {"model": model.strip(), "percentile_low": low, "percentile_high": high}
+    models = [model.strip() for model in given["model"].split(_BETWEEN)]
+    names = [Path(model).name for model in models]
+    pairs = [pair.strip() for pair in given.get("percentiles", "").split(_BETWEEN)]
+    for model, pair in product(models, pairs):
+        low, comma, high = pair.partition(",")
+        if pair and not comma:
+            raise ConfigError(
+                f'percentiles "{pair}" is no pair: give a low and a high one, e.g. 2,99.8'
+            )
+        name = Path(model).name
+        label = f"{name if names.count(name) == 1 else model} {pair}".strip()
+        chosen = {"model": model, "percentile_low": low, "percentile_high": high}
         variants[label] = {**given, **chosen}
     return variants
 

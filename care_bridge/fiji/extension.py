@@ -125,7 +125,7 @@ class _Extension:
         try:
             with one_at_a_time:
                 found = function.run(*texts)
-        except (CareBridgeError, KeyboardInterrupt) as error:
+        except (CareBridgeError, OSError, KeyboardInterrupt) as error:
             told = str(error) or "cancelled"
             JClass("ij.macro.Interpreter").getInstance().abort(f"Ext.{name}: {told}")
             return None

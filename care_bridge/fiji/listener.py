@@ -58,7 +58,7 @@ def _run_called(command: Command) -> None:
         given = parse_arguments(text) if text else _asked(command)
         if given is not None:
             _run(command, given)
-    except (CareBridgeError, KeyboardInterrupt) as error:
+    except (CareBridgeError, OSError, KeyboardInterrupt) as error:
         message = f"{command.name}: {_told(error)}"
         macro = JClass("ij.macro.Interpreter").getInstance()
         if macro is None:
@@ -77,7 +77,7 @@ def _run_from_menu(command: Command) -> None:
         _run(command, given)
     except KeyboardInterrupt:
         imagej.showStatus(f"{command.name}: cancelled")
-    except CareBridgeError as error:
+    except (CareBridgeError, OSError) as error:
         imagej.error(command.name, str(error))
 
 

@@ -41,6 +41,12 @@ def unquoted(expression: str) -> str:
     return str(json.loads(text.replace('" + "', "")))
 
 
+def of_codes(codes: str) -> str:
+    """The text whose characters' numbers (Java's, UTF-16) a macro has told, each with a comma."""
+    units = [int(code) for code in codes.split(",") if code]
+    return b"".join(unit.to_bytes(2, "big") for unit in units).decode("utf-16-be")
+
+
 def number(value: float) -> str:
     """An expression whose value is this number."""
     if math.isnan(value):

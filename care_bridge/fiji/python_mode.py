@@ -34,7 +34,7 @@ def run_script(name: str) -> None:
             _record(given or {})
         if given is not None:
             command.run(command.checked(given))
-    except (CareBridgeError, KeyboardInterrupt) as error:
+    except (CareBridgeError, OSError, KeyboardInterrupt) as error:
         # SciJava would only print a Python exception, and the macro would go on.
         message = f"{name}: {str(error) or 'cancelled'}"
         macro = JClass("ij.macro.Interpreter").getInstance()

@@ -8,7 +8,7 @@ from typing import Any
 from jpype import JClass
 
 from care_bridge.errors import FijiError
-from care_bridge.fiji.described import RESTORE, RESULTS, SUFFIX, check_replacement
+from care_bridge.fiji.described import GONE, RESTORE, RESULTS, SUFFIX, check_replacement
 from care_bridge.fiji.open_images import is_open, locked
 from care_bridge.fiji.progress import status_bar, stoppable
 from care_bridge.fiji.results import (
@@ -44,10 +44,7 @@ def restore_imageplus(imp: Any, given: Mapping[str, str]) -> Any:
 
         def tiles(done: int, total: int) -> None:
             if how == "replace" and was_open and not is_open(imp):
-                raise FijiError(
-                    "the image was closed while it was restored, so that there is nothing to "
-                    "replace: keep it open, or use result=new"
-                )
+                raise FijiError(GONE)
             bar.tiles(done, total)
 
         restored, told = restored_part(restorer, ImagePlusSource(imp), window, bar.reading, tiles)

@@ -8,7 +8,9 @@ went wrong. taken.txt says that the shim has seen it.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import threading
 import time
@@ -26,15 +28,26 @@ TAKEN = "taken.txt"
 _BEAT_SECONDS = 0.5
 _PATIENCE_BEATS = 12
 _LOOKS = 12
+_OLD_SECONDS = 3600.0
+_FOLDER = re.compile(r"care_bridge-\d+-\d+")
 _PREFIX = "care-bridge fiji: "
 
 
 def answer_shim(words: Sequence[str]) -> int:
     """Do the command line `words` ("COMMAND FOLDER key=value …") in the worker, and answer; its
     exit status. Ends this process where the macro does not wait any more."""
+    folder = Path(words[1])
+    _sweep(folder)
+    try:
+        return _answer(words, folder)
+    except KeyboardInterrupt:  # the terminal's, which ends ImageJ, too
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _answer(words: Sequence[str], folder: Path) -> int:
     from care_bridge.runtime.worker_client import ask_worker
 
-    folder = Path(words[1])
     threading.Thread(target=_beat, args=[folder], daemon=True).start()
     told: list[str] = []
 
@@ -46,13 +59,28 @@ def answer_shim(words: Sequence[str]) -> int:
         code = ask_worker(["fiji", "shim-work", *words], keep)
     except WorkerError as error:
         code, told = 1, [str(error)]
+    lines = "".join(told).strip().splitlines()
     prepared = folder / PREPARED
     if code:
-        lines = "".join(told).strip().splitlines() or ["it failed without a word"]
-        prepared.write_text(f"return {quoted(lines[-1].removeprefix(_PREFIX))};\n", "ascii")
+        *lines, message = lines or ["it failed without a word"]
+        prepared.write_text(f"return {quoted(message.removeprefix(_PREFIX))};\n", "ascii")
+    logged = "".join(f"print({quoted(line)});\n" for line in lines)
+    prepared.write_text(logged + prepared.read_text("ascii"), "ascii")
     prepared.rename(folder / ANSWER)
     _leave(folder)
     return code
+
+
+def _sweep(folder: Path) -> None:
+    """Remove this user's folders of calls that were ended so that nobody could: a living one has
+    a new beat.txt all the time."""
+    owner, now = folder.stat().st_uid, time.time()
+    for other in folder.parent.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another call has just ended
+            if _FOLDER.fullmatch(other.name) and other.lstat().st_uid == owner:
+                changed = max(each.lstat().st_mtime for each in (other, *other.iterdir()))
+                if now - changed > _OLD_SECONDS:
+                    shutil.rmtree(other, ignore_errors=True)
 
 
 def _leave(folder: Path) -> None:

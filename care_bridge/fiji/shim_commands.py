@@ -17,6 +17,7 @@ from care_bridge.fiji.described import (
     CHECK,
     COLUMNS,
     EVALUATE,
+    GONE,
     MODELS,
     PREVIEW,
     RESTORE,
@@ -29,7 +30,7 @@ from care_bridge.fiji.described import (
     result_title,
     side_by_side,
 )
-from care_bridge.fiji.macro_text import number, quoted
+from care_bridge.fiji.macro_text import number, of_codes, quoted
 from care_bridge.fiji.parameters import restore_options
 from care_bridge.fiji.sessions import restorer_for
 from care_bridge.fiji.shim_client import PREPARED
@@ -57,11 +58,17 @@ selectImage(shown);
 rename({title});
 setOption("Changes", true);"""
 
+# The source may have been closed meanwhile, and another image may be the active one.
 _OVERLAY = """\
-overlaid = Overlay.size > 0;
-if (overlaid) Overlay.copy;
-labels = newArray(nSlices);
-for (i = 0; i < labels.length; i++) labels[i] = "" + Property.getSliceLabel(i + 1);"""
+overlaid = false;
+labels = newArray(0);
+if (isOpen({source})) {{
+    selectImage({source});
+    overlaid = Overlay.size > 0;
+    if (overlaid) Overlay.copy;
+    labels = newArray(nSlices);
+    for (i = 0; i < labels.length; i++) labels[i] = "" + Property.getSliceLabel(i + 1);
+}}"""
 _KEEP_OVERLAY = """\
 if (overlaid) Overlay.paste;"""
 _KEEP_LABELS = """\
@@ -71,7 +78,11 @@ if (labels.length > 1 && labels.length == nSlices)
             Property.setSliceLabel(labels[i], i + 1);"""
 
 _REPLACE = """\
-source = getImageID();
+source = {source};
+if (!isOpen(source)) return {gone};
+selectImage(source);
+selected = selectionType() >= 0;
+if (selected) run("Select None");
 getDimensions(width, height, channels, slices, frames);
 Stack.getPosition(channel, slice, frame);
 low = newArray(channels); high = newArray(channels);
@@ -91,18 +102,27 @@ for (c = 0; c < channels; c++) {{
     setMinAndMax(low[c], high[c]);
 }}
 if (nSlices > 1) Stack.setPosition(channel, slice, frame);
+if (selected) run("Restore Selection");
 setOption("Changes", true);"""
 
 
 def work_for_shim(name: str, folder: Path, words: Sequence[str]) -> None:
-    """Do the command `name` with the words "options=…", "title=…", "part=…", "virtual=…" and
-    "headless=…", and write the macro code that shows its result. Raises the command's errors."""
+    """Do the command `name` and write the macro code that shows its result.
+
+    words: "options=…" and "title=…" as numbers of their characters, "source=…", "part=…",
+    "virtual=…" and "headless=…". Raises the command's errors.
+    """
     values = dict(word.split("=", 1) for word in words)
     command = described(name, lambda _given: None)
-    given = command.checked(parse_arguments(values["options"]))
-    part = tuple(int(float(number)) for number in values["part"].split(",") if number)
+    given = command.checked(parse_arguments(of_codes(values["options"])))
     request = Request(
-        given, folder, values["title"], part, values["virtual"] == "1", values["headless"] == "true"
+        given,
+        folder,
+        of_codes(values["title"]),
+        int(values["source"]),
+        tuple(int(float(number)) for number in values["part"].split(",") if number),
+        values["virtual"] == "1",
+        values["headless"] == "true",
     )
     code = [*_WORKS[name](request), 'return "done";', ""]
     (folder / PREPARED).write_text("\n".join(code), "ascii")
@@ -139,11 +159,12 @@ def _restore(request: Request) -> _Code:
         for each in beside
     ]
     if how == "replace":
-        yield _REPLACE.format(path=path, bits=_BITS[restored.pixels.dtype.name])
+        bits = _BITS[restored.pixels.dtype.name]
+        yield _REPLACE.format(path=path, bits=bits, source=request.source, gone=quoted(GONE))
         yield from told
         yield "selectImage(source);"
         return
-    yield _OVERLAY
+    yield _OVERLAY.format(source=request.source)
     yield from told
     yield _SHOW.format(path=path, title=quoted(result_title(request.title, suffix)))
     yield _KEEP_LABELS

@@ -16,12 +16,13 @@ from care_bridge.images.image import Image
 @dataclass(frozen=True)
 class Request:
     """What a shim asks for: its options by key, the folder with its images, the active image's
-    title, the selected rectangle (x, y, width, height), whether the image is on the disk, and
-    whether no window can be shown."""
+    title and ID (0: there is none), the selected rectangle (x, y, width, height), whether the image
+    is on the disk, and whether no window can be shown."""
 
     given: Mapping[str, str]
     folder: Path
     title: str
+    source: int
     part: tuple[int, ...]
     virtual: bool
     headless: bool

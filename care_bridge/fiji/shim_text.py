@@ -25,8 +25,7 @@ _WIDE_COLUMNS = 28
 _COLUMNS = 12
 
 _ACTIVE_IMAGE = """
-if (nImages > 0) {
-    source = getImageID();
+if (source != 0) {
     title = getTitle();
     virtual = is("Virtual Stack");
     kind = selectionType();
@@ -39,10 +38,7 @@ if (nImages > 0) {
 """
 
 _TITLES = """
-if (nImages > 0) {
-    source = getImageID();
-    title = getTitle();
-}
+if (source != 0) title = getTitle();
 named = call("ij.Macro.getValue", options, "restored", "");
 if (named != "") title = named;
 if (title != "" && isOpen(title)) {
@@ -64,6 +60,7 @@ _TEMPLATE = """\
 python = {python};
 var command = {quoted_name};
 var folder, batch;
+source = 0;
 options = "" + call("ij.Macro.getOptions");
 if (options == "null") {{
     options = "";
@@ -75,17 +72,36 @@ if (startsWith(getInfo("os.name"), "Windows"))
 else
     exec("mkdir", "-m", "700", folder);
 folder = folder + File.separator;
-source = 0; title = ""; part = ""; virtual = 0;
+title = ""; part = ""; virtual = 0;
 batch = is("Batch Mode");
+if (!File.isDirectory(folder)) {{
+    fail("the folder " + folder + " cannot be made: free the disk of " + getDirectory("temp")
+        + ", or start ImageJ with another one, -Djava.io.tmpdir=");
+    return "";
+}}
+if (source != 0 && !isOpen(source)) {{
+    fail("the image was closed: keep it open");
+    return "";
+}}
 if (!batch) setBatchMode(true);
+if (call("java.awt.GraphicsEnvironment.isHeadless") == "true") {{
+    // Its thread may have an earlier call's image for the active one: after this, the caller's.
+    newImage("care_bridge", "8-bit black", 1, 1, 1);
+    close();
+}}
+if (source != 0) selectImage(source);
+else source = getImageIDIfAny();
 {images}
 if (!batch) setBatchMode("exit and display");  // else the status bar would show nothing
+showStatus(command + ": waiting for care_bridge (Esc cancels)");
 setOption("WaitForCompletion", false);
 started = "" + exec(python, "-P", "-m", "care_bridge", "fiji", "shim", command, folder,
-    "options=" + options, "title=" + title, "part=" + part, "virtual=" + virtual,
-    "headless=" + call("java.awt.GraphicsEnvironment.isHeadless"));
-if (indexOf(started, "Cannot run") >= 0)
+    "options=" + codes(options), "title=" + codes(title), "source=" + source, "part=" + part,
+    "virtual=" + virtual, "headless=" + call("java.awt.GraphicsEnvironment.isHeadless"));
+if (indexOf(started, "Cannot run") >= 0) {{
     fail("there is no Python at " + python + ": install care_bridge again, then its commands");
+    return "";
+}}
 
 beats = ""; silent = 0;
 for (i = 0; !File.exists(folder + "answer.ijm"); i++) {{
@@ -96,7 +112,10 @@ for (i = 0; !File.exists(folder + "answer.ijm"); i++) {{
         silent = silent + 1;
         if (now != beats) silent = 0;
         beats = now;
-        if (silent > 120) fail("care_bridge does not answer: run care-bridge doctor");
+        if (silent > 120) {{
+            fail("care_bridge does not answer: run care-bridge doctor");
+            return "";
+        }}
         way = split(told("progress.txt"), " ");
         if (way.length == 2) {{
             showStatus(command + ": " + way[0] + " of " + way[1] + " tiles (Esc cancels)");
@@ -122,6 +141,13 @@ function keep(name) {{
     close();
 }}
 
+// The characters' numbers: the machine's encoding may have no accents.
+function codes(text) {{
+    numbers = "";
+    for (i = 0; i < lengthOf(text); i++) numbers = numbers + charCodeAt(text, i) + ",";
+    return numbers;
+}}
+
 function told(name) {{
     if (!File.exists(folder + name)) return "";
     return File.openAsString(folder + name);
@@ -133,12 +159,13 @@ function getImageIDIfAny() {{
 }}
 
 function remove() {{
+    if (!File.isDirectory(folder)) return;
     names = getFileList(folder);
     for (i = 0; i < names.length; i++) done = File.delete(folder + names[i]);
     done = File.delete(folder);
 }}
 
-// Ends the macro that has called this command, too.
+// Ends the macro that has called this command, when this one has ended.
 function fail(message) {{
     remove();
     if (!batch) setBatchMode("exit and display");
@@ -153,6 +180,7 @@ _NOT_HERE = """\
 
 call("ij.IJ.error", {quoted_name}, "the functions Ext.CARE_... need a Fiji that was opened from "
     + "Python (care-bridge fiji start): use the commands, and getResult() for figures");
+close("Exception");  // by which ImageJ shows how it ends a macro
 """
 
 
@@ -177,6 +205,7 @@ def _dialog(name: str, parameters: Sequence[Parameter]) -> str:
         return ""
     lines = ['if (call("java.awt.GraphicsEnvironment.isHeadless") == "false") {']
     lines += [
+        "    source = getImageIDIfAny();  // another may be the active one when it is closed",
         f"    Dialog.create({quoted(name)});",
         f"    Dialog.addMessage({quoted(ABOUT[name])});",
     ]

@@ -103,6 +103,14 @@ MISUSE = {
         GREY + 'run("CARE Preview", "model=[{m}; nothing]");',
         'no model package "nothing"',
     ),
+    "preview-of-no-pair": (
+        GREY + 'run("CARE Preview", "model=[{m}] percentiles=[2-99]");',
+        'percentiles "2-99" is no pair',
+    ),
+    "name-that-no-file-may-have": (
+        GREY + f'run("CARE Evaluate", "truth={"a" * 300}");',
+        "File name too long",
+    ),
     "function-with-a-wrong-option": (
         'run("CARE Macro Extensions");\nExt.CARE_device("modle=x");',
         'Ext.CARE_device: there is no option "modle": did you mean "model"',

@@ -4,6 +4,7 @@ import pytest
 
 from care_bridge.errors import ConfigError
 from care_bridge.fiji.arguments import format_arguments, parse_arguments
+from care_bridge.fiji.described import preview_variants
 
 READ = {
     "plain": ("model=tiny tile=256,256", {"model": "tiny", "tile": "256,256"}),
@@ -47,3 +48,15 @@ def test_what_is_written_is_read_back(values):
 def test_a_value_that_no_macro_could_read_is_refused(value):
     with pytest.raises(ConfigError, match="brackets that do not match"):
         format_arguments({"input": value})
+
+
+LABELS = {
+    "one": ({"model": "/a/cells"}, ["cells"]),
+    "same-name": ({"model": "/a/cells; /b/cells"}, ["/a/cells", "/b/cells"]),
+    "percentiles": ({"model": "a", "percentiles": "2,99; 5,98"}, ["a 2,99", "a 5,98"]),
+}
+
+
+@pytest.mark.parametrize(("given", "labels"), LABELS.values(), ids=LABELS)
+def test_each_panel_of_a_preview_has_a_label_of_its_own(given, labels):
+    assert list(preview_variants(given)) == labels

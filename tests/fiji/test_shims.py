@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -261,8 +262,9 @@ def used(stock, package, display, tmp_path_factory):
     """What a person saw who used the commands in the window."""
     folder = tmp_path_factory.mktemp("used")
     tifffile.imwrite(folder / "cell.tif", cell(0), imagej=True)
+    tifffile.imwrite(folder / "middle.tif", cell(2, (900, 900)), imagej=True)
     tifffile.imwrite(folder / "large.tif", cell(1, (2600, 2600)), imagej=True)
-    cache = {"XDG_CACHE_HOME": str(folder / "cache")}
+    cache = {"XDG_CACHE_HOME": str(folder / "cache"), "LC_ALL": "C"}
     before = set(Path(tempfile.gettempdir()).glob("care_bridge-*"))
     child = run_child("shims.py", stock, package, folder, DISPLAY=display, **cache)
     run_cli("worker", "--stop", **cache)
@@ -293,6 +295,43 @@ def test_an_error_is_told_and_ends_the_macro(used, name, words):
     _, facts, _ = used
     assert words in facts[name]
     assert facts[f"{name}: titles"] == ["cell.tif"]
+
+
+def test_the_image_that_was_active_is_replaced_and_no_other(used):
+    folder, _, _ = used
+    np.testing.assert_array_equal(pixels(folder, "other.tif"), pixels(folder, "middle.tif"))
+    assert (pixels(folder, "source.tif") != pixels(folder, "middle.tif")).any()
+
+
+def test_an_image_may_be_closed_while_it_is_restored(used):
+    _, facts, _ = used
+    assert "the image was closed while it was restored" in facts["closed"]
+    assert facts["closed: titles"] == []
+    assert facts["closed, new: titles"] == ["middle_restored.tif"]
+    assert facts["closed: log"].count("went on") == 1
+
+
+def test_the_log_says_what_is_computed_on(used):
+    _, facts, _ = used
+    assert "device: cpu" in facts["log"]
+
+
+def test_waiting_is_said(used):
+    _, facts, _ = used
+    assert "CARE Restore: waiting for care_bridge" in facts["first status"]
+
+
+def test_a_title_keeps_its_accents_in_the_plain_c_locale(used):
+    _, facts, _ = used
+    assert facts["accents"] == "Zoë µm_restored"
+
+
+def test_what_cannot_be_done_here_is_said_in_one_window(used):
+    folder, facts, _ = used
+    assert "Ext.CARE_" in facts["functions"]
+    assert f"{folder}/none" in facts["no folder"]
+    assert facts["functions: windows"] == facts["no folder: windows"] == ["Log"]
+    assert facts["log"].count("went on") == 1
 
 
 def test_escape_ends_it_at_once_and_leaves_nothing(used):
@@ -345,6 +384,7 @@ def test_installing_keeps_what_is_not_its_own(stock, tmp_path):
     shutil.copytree(stock, fiji)
     uninstall(fiji)
     bare = hashes(fiji)
+    folders = {folder for folder in fiji.rglob("*") if folder.is_dir()}
     theirs = fiji / "plugins" / "CARE Bridge" / "CARE_Restore.ijm"
     theirs.parent.mkdir()
     theirs.write_text("print('mine');")
@@ -366,6 +406,60 @@ def test_installing_keeps_what_is_not_its_own(stock, tmp_path):
     assert told["CARE_Evaluate.py"] == "written"
     uninstall(fiji)
     assert set(hashes(fiji)) - set(bare) == {changed}
+    changed.unlink()
+    changed.parent.rmdir()
+    assert {folder for folder in fiji.rglob("*") if folder.is_dir()} == folders
+
+
+def shim_folder(parent, name, age=0.0):
+    """What a shim makes before it starts Python, last used `age` seconds ago."""
+    folder = parent / name
+    folder.mkdir()
+    (folder / "image.tif").touch()
+    for path in (folder / "image.tif", folder):
+        os.utime(path, (time.time() - age, time.time() - age))
+    return folder
+
+
+def models_by_shim(folder):
+    """The call of a shim for CARE Models."""
+    words = ["options=", "title=", "source=0", "part=", "virtual=0", "headless=false"]
+    return [sys.executable, "-m", "care_bridge", "fiji", "shim", "CARE Models", str(folder), *words]
+
+
+def wait_for(file):
+    end = time.monotonic() + 30
+    while not file.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_what_ended_calls_left_is_removed(tmp_path):
+    left = shim_folder(tmp_path, "care_bridge-1700000000000-1", 7200)
+    living = shim_folder(tmp_path, "care_bridge-1700000000000-2", 60)
+    other = shim_folder(tmp_path, "care_bridge-notes", 7200)
+    own = shim_folder(tmp_path, "care_bridge-1700000000000-3")
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(models_by_shim(own), env=os.environ | cache):
+        wait_for(own / "answer.ijm")
+        (own / "taken.txt").touch()
+    run_cli("worker", "--stop", **cache)
+    assert "denoise-2d" in (own / "answer.ijm").read_text()
+    assert not left.exists()
+    assert living.exists()
+    assert other.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are of POSIX")
+def test_ctrl_c_in_the_terminal_leaves_no_image(tmp_path):
+    own = shim_folder(tmp_path, "care_bridge-1700000000000-3")
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    client = subprocess.Popen(models_by_shim(own), env=os.environ | cache)
+    wait_for(tmp_path / "cache" / "care_bridge" / "worker.json")
+    client.send_signal(signal.SIGINT)
+    assert client.wait(30) == 130
+    run_cli("worker", "--stop", **cache)
+    assert not own.exists()
 
 
 def test_the_way_is_what_the_fiji_is_set_to(stock, tmp_path):

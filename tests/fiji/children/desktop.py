@@ -20,6 +20,7 @@ def until(condition):
         if time.monotonic() > end:
             told = [str(each.getTextPanel().getText()) for each in windows("TextWindow")]
             shown = [str(each) for each in windows("")]
+            shown += [text_of(each) for each in windows("Dialog")]
             raise TimeoutError(f"{told} shown: {shown}, open: {manager.getImageCount()}")
         time.sleep(0.02)
     return found

@@ -1,7 +1,7 @@
 """Uses the shims as a person does, in the window of an ImageJ that knows nothing of care_bridge.
 
-Arguments: the ImageJ's folder, the package, the folder with cell.tif and large.tif, for facts.json
-and what is saved. Python is here to press buttons only.
+Arguments: the ImageJ's folder, the package, the folder with cell.tif, middle.tif and large.tif, for
+facts.json and what is saved. Python is here to press buttons only.
 """
 
 import json
@@ -31,6 +31,7 @@ from desktop import (  # noqa: E402
     close_all,
     done,
     escape,
+    log,
     macro,
     manager,
     press,
@@ -84,6 +85,64 @@ for name, options in {
     done(played)
     facts[f"{name}: titles"] = [str(title) for title in manager.getImageTitles()]
     close_all()
+
+# The functions for macros, which are not there, and a folder for files that is not there.
+System, kept = JClass("java.lang.System"), "java.io.tmpdir"
+place = System.getProperty(kept)
+for name, command, temporary in (
+    ("functions", "CARE Macro Extensions", place),
+    ("no folder", "CARE Models", str(folder / "none")),
+):
+    System.setProperty(kept, temporary)
+    played = macro(f'run("{command}"); print("went on");')
+    facts[name] = told_error()
+    done(played)
+    facts[f"{name}: windows"] = [str(each.getTitle()) for each in windows("TextWindow")]
+    System.setProperty(kept, place)
+
+# A title in any writing.
+done(
+    macro(f'open("{folder}/cell.tif"); rename("Zoë µm"); run("CARE Restore", "model=[{package}]");')
+)
+facts["accents"] = str(manager.getCurrentImage().getTitle())
+close_all()
+
+
+def begun(options):
+    """CARE Restore of middle.tif is under way: the image, and the macro's thread."""
+    IJ.open(str(folder / "middle.tif"))
+    image = manager.getCurrentImage()
+    words = f"model=[{package}] tile=128,128 {options}"
+    played = macro(f'run("CARE Restore", "{words}"); print("went on");')
+    until(lambda: "(Esc cancels)" in status())
+    facts.setdefault("first status", status())
+    return image, played
+
+
+# Another image is the active one when it is done.
+IJ.open(str(folder / "middle.tif"))
+other = manager.getCurrentImage()
+source, played = begun("result=replace")
+IJ.selectWindow(other.getID())
+done(played)
+IJ.save(source, str(folder / "source.tif"))
+IJ.save(other, str(folder / "other.tif"))
+close_all()
+facts["log"] = log()
+
+# The image is closed meanwhile.
+IJ.log("\\Clear")
+source, played = begun("result=replace")
+source.close()
+facts["closed"] = told_error()
+done(played)
+facts["closed: titles"] = [str(title) for title in manager.getImageTitles() or ()]
+source, played = begun("result=new")
+source.close()
+done(played)
+facts["closed, new: titles"] = [str(title) for title in manager.getImageTitles() or ()]
+facts["closed: log"] = log()
+close_all()
 
 # Escape ends it, and what was computed for it.
 IJ.open(str(folder / "large.tif"))
