@@ -252,7 +252,7 @@ def _start_imagej2(endpoint: str, mode: str) -> Any:
     except (RequestException, RuntimeError) as error:
         raise FijiError(
             f"{endpoint} could not be fetched ({type(error).__name__}): connect to the network, "
-            "which must reach maven.scijava.org, or give the folder of a Fiji"
+            "which must reach the SciJava project's repository, or give the folder of a Fiji"
         ) from error
     if not imagej2:
         raise FijiError(f"{endpoint} could not be started; the reason is above")
