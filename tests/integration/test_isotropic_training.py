@@ -14,10 +14,11 @@ from care_bridge.cli.main import main
 from care_bridge.errors import TrainingError
 from care_bridge.images import open_image
 from care_bridge.package.package import load_package
-from care_bridge.training.checkpoint import LAST, read_state
+from care_bridge.training.checkpoint import LAST
 from care_bridge.training.config import load_config
-from care_bridge.training.run import resume, train
-from tests.integration.test_tasks import SMALL, stop_at
+from care_bridge.training.run import train
+from tests.integration.test_tasks import SMALL
+from tests.interrupted_training import assert_an_interrupted_run_ends_as_a_whole_one
 from tests.training_pairs import blobs
 
 SETTINGS = ("task=isotropic", *SMALL, "patches.size=[16,16]")
@@ -71,16 +72,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 ) -> None:
     data = write_volumes(tmp_path / "data")
     config = load_config(None, [*SETTINGS, "isotropic.noise=3"])
-    train(data, tmp_path / "whole", config)
-    stop_at(8, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        train(data, tmp_path / "interrupted", config)
-    monkeypatch.undo()
-    resume(data, tmp_path / "interrupted")
-    one, other = (read_state(tmp_path / run / LAST) for run in ("interrupted", "whole"))
-    assert one["validation"] == other["validation"]
-    for key, weights in one["network"].items():
-        assert weights.equal(other["network"][key]), key
+    assert_an_interrupted_run_ends_as_a_whole_one(data, config, tmp_path, monkeypatch)
 
 
 def test_a_single_volume_is_split(tmp_path: Path) -> None:

@@ -19,10 +19,11 @@ from care_bridge.images.image import Image
 from care_bridge.package.package import Package, load_package
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.restorer import Restorer
-from care_bridge.training.checkpoint import LAST, build_network, load_checkpoint, read_state
+from care_bridge.training.checkpoint import build_network, load_checkpoint
 from care_bridge.training.config import load_config
-from care_bridge.training.run import resume, train
-from tests.integration.test_tasks import SMALL, stop_at
+from care_bridge.training.run import train
+from tests.integration.test_tasks import SMALL
+from tests.interrupted_training import assert_an_interrupted_run_ends_as_a_whole_one
 from tests.training_pairs import blobs
 
 SETTINGS = (
@@ -154,16 +155,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 ) -> None:
     data = write_pairs(tmp_path / "data")
     config = load_config(None, SETTINGS)
-    train(data, tmp_path / "whole", config)
-    stop_at(8, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        train(data, tmp_path / "interrupted", config)
-    monkeypatch.undo()
-    resume(data, tmp_path / "interrupted")
-    one, other = (read_state(tmp_path / run / LAST) for run in ("interrupted", "whole"))
-    assert one["validation"] == other["validation"]
-    for key, weights in one["network"].items():
-        assert weights.equal(other["network"][key]), key
+    assert_an_interrupted_run_ends_as_a_whole_one(data, config, tmp_path, monkeypatch)
 
 
 def test_prepare_compares_planes_with_maximum_projections(

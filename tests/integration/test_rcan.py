@@ -23,11 +23,11 @@ from care_bridge.package.procedure import procedure_of
 from care_bridge.package.processing import RefusedError
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.restorer import Restorer
-from care_bridge.training.checkpoint import LAST, build_network, read_state
+from care_bridge.training.checkpoint import build_network
 from care_bridge.training.config import load_config
 from care_bridge.training.networks.rcan import Attention
-from care_bridge.training.run import resume, train
-from tests.integration.test_tasks import PATCHES, SMALL, Case, stop_at
+from tests.integration.test_tasks import PATCHES, SMALL, Case
+from tests.interrupted_training import assert_an_interrupted_run_ends_as_a_whole_one
 from tests.training_pairs import blobs
 
 TINY = (*SMALL, "rcan.channels=6", "rcan.groups=2", "rcan.blocks=1", "rcan.reduction=2")
@@ -184,16 +184,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 ) -> None:
     data = Case("rcan", "YX", 1, ("source", "GT")).write(tmp_path / "data")
     config = load_config(None, ["task=rcan", *TINY, PATCHES["YX"]])
-    train(data, tmp_path / "whole", config)
-    stop_at(8, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        train(data, tmp_path / "interrupted", config)
-    monkeypatch.undo()
-    resume(data, tmp_path / "interrupted")
-    one, other = (read_state(tmp_path / run / LAST) for run in ("interrupted", "whole"))
-    assert one["validation"] == other["validation"]
-    for key, weights in one["network"].items():
-        assert weights.equal(other["network"][key]), key
+    assert_an_interrupted_run_ends_as_a_whole_one(data, config, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(

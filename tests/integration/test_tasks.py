@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,9 @@ from care_bridge.cli.main import main
 from care_bridge.errors import TrainingError
 from care_bridge.package.package import load_package
 from care_bridge.training import care
-from care_bridge.training.checkpoint import LAST, read_state
 from care_bridge.training.config import load_config
-from care_bridge.training.run import resume, train
 from care_bridge.training.trainer import Trainer
+from tests.interrupted_training import assert_an_interrupted_run_ends_as_a_whole_one
 from tests.training_pairs import blobs, write_image
 
 SMALL = (
@@ -117,18 +115,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     case = next(case for case in CASES.values() if case.task == task and case.axes == "YX")
     data = case.write(tmp_path / "data")
     config = load_config(None, [f"task={task}", *SMALL, PATCHES["YX"]])
-    train(data, tmp_path / "whole", config)
-    stop_at(8, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        train(data, tmp_path / "interrupted", config)
-    assert read_state(tmp_path / "interrupted" / LAST)["step"] == 8
-    monkeypatch.undo()
-    resume(data, tmp_path / "interrupted")
-    one, other = (read_state(tmp_path / run / LAST) for run in ("interrupted", "whole"))
-    assert one["validation"] == other["validation"]
-    assert one["network"].keys() == other["network"].keys()
-    for key, weights in one["network"].items():
-        assert weights.equal(other["network"][key]), key
+    assert_an_interrupted_run_ends_as_a_whole_one(data, config, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -159,15 +146,3 @@ def test_bf16_in_3d_is_right_or_refused(
         gradients.append([weights.grad.clone() for weights in task.network.parameters()])
     for exact, rounded in zip(*gradients, strict=True):
         assert torch.linalg.vector_norm(rounded - exact) < 0.4 * torch.linalg.vector_norm(exact)
-
-
-def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send this process Ctrl-C when the given step has been made."""
-    learn = Trainer._learn
-
-    def learned(self: Trainer, batch: tuple[np.ndarray, np.ndarray]) -> None:
-        learn(self, batch)
-        if self.step == step:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(Trainer, "_learn", learned)

@@ -14,12 +14,12 @@ from care_bridge.cli.main import main
 from care_bridge.errors import ConfigError, TrainingError
 from care_bridge.images import open_image
 from care_bridge.package.package import load_package
-from care_bridge.training.checkpoint import LAST, read_state
 from care_bridge.training.config import load_config
 from care_bridge.training.pairs import find_pairs
-from care_bridge.training.run import resume, train
+from care_bridge.training.run import train
 from care_bridge.training.sampling import with_zoom
-from tests.integration.test_tasks import PATCHES, SMALL, stop_at
+from tests.integration.test_tasks import PATCHES, SMALL
+from tests.interrupted_training import assert_an_interrupted_run_ends_as_a_whole_one
 from tests.training_pairs import blobs
 
 FINE = {"ZYX": (17, 40, 48), "YX": (48, 60)}
@@ -100,16 +100,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 ) -> None:
     data = write_pairs(tmp_path / "data", "plane")
     config = load_config(None, ["task=upsampling", *SMALL, PATCHES["YX"]])
-    train(data, tmp_path / "whole", config)
-    stop_at(8, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        train(data, tmp_path / "interrupted", config)
-    monkeypatch.undo()
-    resume(data, tmp_path / "interrupted")
-    one, other = (read_state(tmp_path / run / LAST) for run in ("interrupted", "whole"))
-    assert one["validation"] == other["validation"]
-    for key, weights in one["network"].items():
-        assert weights.equal(other["network"][key]), key
+    assert_an_interrupted_run_ends_as_a_whole_one(data, config, tmp_path, monkeypatch)
 
 
 def test_factors_that_are_given_win_over_the_files(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Training that is interrupted and resumed, against the same training in one go."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from care_bridge.training.checkpoint import LAST, read_state
+from care_bridge.training.config import TrainConfig
+from care_bridge.training.run import resume, train
+from care_bridge.training.trainer import Trainer
+
+_STOP = 8
+
+
+def assert_an_interrupted_run_ends_as_a_whole_one(
+    data: Path, config: TrainConfig, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C after 8 steps and resuming give the weights and figures of a run in one go, bit by
+    bit; runs are made in `folder`."""
+    train(data, folder / "whole", config)
+    _stop_at(_STOP, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, folder / "interrupted", config)
+    assert read_state(folder / "interrupted" / LAST)["step"] == _STOP
+    monkeypatch.undo()
+    resume(data, folder / "interrupted")
+    one, other = (read_state(folder / run / LAST) for run in ("interrupted", "whole"))
+    assert one["validation"] == other["validation"]
+    assert one["network"].keys() == other["network"].keys()
+    for key, weights in one["network"].items():
+        assert weights.equal(other["network"][key]), key
+
+
+def _stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send this process Ctrl-C when the given step has been made."""
+    learn = Trainer._learn
+
+    def learned(self: Trainer, batch: tuple[np.ndarray, np.ndarray]) -> None:
+        learn(self, batch)
+        if self.step == step:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "_learn", learned)
