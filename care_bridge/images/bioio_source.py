@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import logging
 import struct
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from importlib import import_module
 from math import prod
@@ -24,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.axes import CANONICAL
-from care_bridge.errors import CareBridgeError, ImageError, MissingExtraError
+from care_bridge.errors import ImageError, MissingExtraError
+from care_bridge.images.foreign import foreign
 from care_bridge.images.image import Calibration, Display, ImageInfo
 from care_bridge.images.pixels import check_pixel_type, pixel_type, to_pixel_type
 from care_bridge.images.source import Box, ImageSource
@@ -39,6 +39,8 @@ logging.getLogger("bioio").addHandler(logging.NullHandler())
 _BY_PLANE = {suffix: {"chunk_dims": ["Y", "X"]} for suffix in (".czi", ".lif")}
 _MOSAIC = "M"
 _NAMED_SCENES = 10
+# SyntaxError is of the XML parser.
+_RAISED = (AssertionError, AttributeError, OSError, SyntaxError, struct.error)
 
 
 @contextmanager
@@ -58,32 +60,9 @@ def open_with_bioio(path: Path, axes: str | None) -> Iterator[ImageSource]:
     yield source
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path) -> AbstractContextManager[None]:
     """Turn what bioio's plugins raise on damaged or unsupported files into ImageError."""
-    try:
-        yield
-    except CareBridgeError:
-        raise
-    except MemoryError as error:
-        raise ImageError(f"{path} does not fit into this machine's memory") from error
-    except (
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        SyntaxError,  # of the XML parser
-        TypeError,
-        ValueError,
-        struct.error,
-        zlib.error,
-    ) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(
-            f"{path} cannot be read by bioio ({reason}): save it as OME-TIFF (in Fiji: Bio-Formats)"
-        ) from error
+    return foreign(path, "by bioio", "save it as OME-TIFF (in Fiji: Bio-Formats)", _RAISED)
 
 
 def _open(bioio: Any, path: Path) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,37 +13,25 @@ import tifffile
 from numpy.typing import NDArray
 
 from care_bridge.axes import CANONICAL, Axes
-from care_bridge.errors import AxesError, ImageError
+from care_bridge.errors import ImageError
+from care_bridge.images.foreign import foreign
 from care_bridge.images.image import ImageInfo
 from care_bridge.images.source import Box
 from care_bridge.images.tiff_raw import RawPixels
 from care_bridge.images.tiff_segments import SegmentedPixels
 
+# SyntaxError is of the XML parser.
+_RAISED = (AssertionError, SyntaxError, struct.error)
+
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn what tifffile and the decoders raise on damaged or unsupported files into ImageError."""
-    try:
-        yield
-    except (AxesError, ImageError):
-        raise
-    except MemoryError as error:
-        raise ImageError(f"{path} does not fit into this machine's memory") from error
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (
-        ArithmeticError,
-        AssertionError,
-        LookupError,
-        RuntimeError,
-        SyntaxError,  # of the XML parser
-        TypeError,
-        ValueError,
-        struct.error,
-        zlib.error,
-    ) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"{path} cannot be read as TIFF ({reason}): save it anew") from error
+    with foreign(path, "as TIFF", "save it anew", _RAISED):
+        try:
+            yield
+        except OSError as error:
+            raise ImageError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 class TiffSource:

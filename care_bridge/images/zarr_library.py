@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from care_bridge.errors import CareBridgeError, ImageError, MissingExtraError
+from care_bridge.errors import MissingExtraError
+from care_bridge.images.foreign import foreign
 
 if TYPE_CHECKING:
     import zarr
@@ -34,25 +33,6 @@ def load_zarr() -> Any:
     return zarr
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> AbstractContextManager[None]:
     """Turn what zarr-python and its decoders raise on damaged or foreign data into ImageError."""
-    try:
-        yield
-    except CareBridgeError:
-        raise
-    except MemoryError as error:
-        raise ImageError(f"{path} does not fit into this machine's memory") from error
-    except (
-        ArithmeticError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        zlib.error,
-    ) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(
-            f"{path} cannot be read as Zarr ({reason}): copy it again from its source"
-        ) from error
+    return foreign(path, "as Zarr", "copy it again from its source", (OSError,))
