@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import shutil
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
+from bench.seeds import add_arguments, of_all_seeds
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
@@ -96,7 +96,7 @@ def with_mean(package: Package, combination: str) -> Package:
     return dataclasses.replace(package, spec=dataclasses.replace(package.spec, procedure=procedure))
 
 
-def measured(factor: float, seed: int, steps: int, folder: Path) -> dict[str, list[float]]:
+def measured(factor: float, steps: int, seed: int, folder: Path) -> dict[str, list[float]]:
     """PSNR (dB) and isotropy of each method."""
     data = volumes(folder / "data", factor, seed, (65, 160, 160))
     settings = (
@@ -140,23 +140,12 @@ def measured(factor: float, seed: int, steps: int, folder: Path) -> dict[str, li
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--out", type=Path, required=True)
+    add_arguments(parser, steps=2000)
     parser.add_argument("--factors", type=float, nargs="+", default=[4, 2.5])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
-    parser.add_argument("--steps", type=int, default=2000)
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for factor in arguments.factors:
-        results = []
-        for seed in arguments.seeds:
-            kept = arguments.out / f"factor{factor:g}-seed{seed}-steps{arguments.steps}.json"
-            if not kept.is_file():
-                folder = kept.with_suffix("")
-                shutil.rmtree(folder, ignore_errors=True)
-                result = measured(factor, seed, arguments.steps, folder)
-                kept.write_text(json.dumps(result, indent=1))
-                shutil.rmtree(folder / "data")
-            results.append(json.loads(kept.read_text()))
+    given = parser.parse_args()
+    for factor in given.factors:
+        measure = partial(measured, factor, given.steps)
+        results = of_all_seeds(given, f"factor{factor:g}", measure)
         print(f"factor {factor:g}, {len(results)} seeds: PSNR in dB, isotropy")
         for name in results[0]:
             psnr, ratio = zip(*(result[name] for result in results), strict=True)

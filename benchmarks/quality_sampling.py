@@ -13,12 +13,12 @@ JSON each), so the script may be interrupted and called again.
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
+from bench.seeds import add_arguments, of_all_seeds
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 from skimage.restoration import denoise_nl_means
@@ -107,7 +107,7 @@ def without_network(task: str, image: Image) -> dict[str, list[NDArray[np.floati
     }
 
 
-def measured(task: str, seed: int, steps: int, folder: Path) -> dict[str, float]:
+def measured(task: str, steps: int, seed: int, folder: Path) -> dict[str, float]:
     """PSNR in dB of each method, the mean over the images."""
     held_out = pairs(folder / "data", task, seed)
     settings = (
@@ -137,22 +137,11 @@ def measured(task: str, seed: int, steps: int, folder: Path) -> dict[str, float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--out", type=Path, required=True)
+    add_arguments(parser, steps=1000)
     parser.add_argument("--tasks", nargs="+", choices=RECIPES, default=list(RECIPES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
-    parser.add_argument("--steps", type=int, default=1000)
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for task in arguments.tasks:
-        results = []
-        for seed in arguments.seeds:
-            kept = arguments.out / f"{task}-seed{seed}-steps{arguments.steps}.json"
-            if not kept.is_file():
-                folder = kept.with_suffix("")
-                shutil.rmtree(folder, ignore_errors=True)
-                kept.write_text(json.dumps(measured(task, seed, arguments.steps, folder), indent=1))
-                shutil.rmtree(folder / "data")
-            results.append(json.loads(kept.read_text()))
+    given = parser.parse_args()
+    for task in given.tasks:
+        results = of_all_seeds(given, task, partial(measured, task, given.steps))
         print(f"{task}, {len(results)} seeds: PSNR in dB")
         for name in results[0]:
             figures = [result[name] for result in results]
