@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import io
-import math
-import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.errors import PackageFormatError
 from care_bridge.package.archive import Archive, check_hash, open_archive
+from care_bridge.package.npy import read_npy
 from care_bridge.package.spec import ModelSpec
 from care_bridge.package.spec_cache import load_spec, save_spec
 from care_bridge.package.store import find_package
@@ -56,14 +52,7 @@ class Package:
     def tensor(self, name: str) -> NDArray[Any]:
         """The numbers in the .npy file `name`, not to be written to. PackageFormatError where it
         holds none."""
-        try:
-            return _numbers(self.read(name))
-        except _NO_NUMBERS as error:
-            reason = " ".join(str(error).split())
-            raise PackageFormatError(
-                f'"{name}" in {self.source} is no .npy array of numbers ({reason}): get the '
-                "package again"
-            ) from error
+        return read_npy(self.read(name), name, self.source)
 
 
 def load_package(source: str | Path) -> Package:
@@ -79,28 +68,6 @@ def load_package(source: str | Path) -> Package:
         spec = _parse(data, str(archive.path))
         save_spec(spec)
     return Package(spec, archive)
-
-
-# What numpy and the Python parser, which numpy gives the header to, raise for a wrong one.
-_NO_NUMBERS = (ValueError, TypeError, MemoryError, tokenize.TokenError)
-_NPY_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-
-
-def _numbers(npy: bytes) -> NDArray[Any]:
-    """The array in a .npy file's bytes, of which it is a view: numpy.load would first take the
-    memory that the header asks for."""
-    stream = io.BytesIO(npy)
-    version = np.lib.format.read_magic(stream)
-    if version not in _NPY_HEADERS:
-        raise ValueError(f"its format is {version[0]}.{version[1]}")
-    shape, fortran_order, dtype = _NPY_HEADERS[version](stream)
-    if dtype.kind not in "iuf" or any(size < 1 for size in shape):
-        raise ValueError(f"it holds {dtype} of shape {shape}")
-    flat = np.frombuffer(npy, dtype, math.prod(shape), stream.tell())
-    return flat.reshape(shape, order="F" if fortran_order else "C")
 
 
 def _parse(data: bytes, origin: str) -> ModelSpec:
