@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import onnx
@@ -36,7 +37,7 @@ def read_onnx(data: bytes, name: str) -> OnnxFacts:
         ) from error
     if not model.graph.node or not model.opset_import:
         raise PackageFormatError(f'"{name}" is no ONNX file: get the package again')
-    if _names_other_files(model):
+    if any(_external_tensors(model)):
         raise PackageFormatError(
             f'"{name}" keeps its weights in another file: save the ONNX model as one file'
         )
@@ -56,16 +57,47 @@ def read_onnx(data: bytes, name: str) -> OnnxFacts:
     )
 
 
-def _names_other_files(message: Message) -> bool:
-    """Whether a tensor anywhere in `message`, also in a branch or a function, is in a file."""
+def external_files(data: bytes) -> tuple[str, ...]:
+    """Names of the files in which the ONNX file with these bytes keeps weights, each once."""
+    tensors = _external_tensors(onnx.load_model_from_string(data))
+    return tuple(dict.fromkeys(_external(tensor)["location"] for tensor in tensors))
+
+
+def as_one_file(data: bytes, read: Callable[[str], bytes]) -> bytes:
+    """The ONNX file with the weights in it that it keeps in others; `read` gives their bytes."""
+    model = onnx.load_model_from_string(data)
+    for tensor in list(_external_tensors(model)):
+        kept = _external(tensor)
+        start = int(kept.get("offset", 0))
+        values = read(kept["location"])[start:]
+        tensor.raw_data = values[: int(kept.get("length", len(values)))]
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+    return bytes(model.SerializeToString())
+
+
+def with_ir_version(data: bytes, ir_version: int) -> bytes:
+    """The ONNX file stamped with another IR version; its graph is the same."""
+    model = onnx.load_model_from_string(data)
+    model.ir_version = ir_version
+    return bytes(model.SerializeToString())
+
+
+def _external_tensors(message: Message) -> Iterator[onnx.TensorProto]:
+    """The tensors anywhere in `message`, also in a branch or a function, that are in a file."""
     if isinstance(message, onnx.TensorProto):
-        return bool(message.external_data) or message.data_location == onnx.TensorProto.EXTERNAL
-    return any(
-        _names_other_files(part)
-        for field, value in message.ListFields()
-        if field.message_type
-        for part in ([value] if isinstance(value, Message) else value)
-    )
+        if message.external_data or message.data_location == onnx.TensorProto.EXTERNAL:
+            yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type:
+            for part in [value] if isinstance(value, Message) else value:
+                yield from _external_tensors(part)
+
+
+def _external(tensor: onnx.TensorProto) -> dict[str, str]:
+    """What is said of the file that holds a tensor: location, offset, length."""
+    return {"location": "", **{entry.key: entry.value for entry in tensor.external_data}}
 
 
 def _sizes(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:
