@@ -9,10 +9,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def own_cache(tmp_path_factory):
-    """A cache of package descriptions of this run's own, for child processes too."""
+def own_folders(tmp_path_factory):
+    """A cache of package descriptions and models of this run's own, for child processes too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("CARE_BRIDGE_MODELS", str(tmp_path_factory.mktemp("shared")))
         yield
 
 

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
-    parser.add_argument(
-        "package", metavar="PACKAGE", help="a folder, a .zip, or the name of a bundled model"
-    )
+    parser.add_argument("package", metavar="PACKAGE", help="a folder, a .zip, or a model's name")
     parser.add_argument("--json", action="store_true", help="print the description as JSON")
 
 
@@ -27,9 +25,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(spec_to_json(package.spec))
         return 0
-    for title, text in summary(package).items():
-        print(f"{title + ':':<16}{text}")
+    print_summary(package)
     return 0
+
+
+def print_summary(package: Package) -> None:
+    """Print the package's description, a line each."""
+    from care_bridge.package.printable import one_line
+
+    for title, text in summary(package).items():
+        print(f"{title + ':':<16}{one_line(text)}")
 
 
 def summary(package: Package) -> dict[str, str]:

@@ -8,23 +8,26 @@ files of this machine or fill its memory.
 from __future__ import annotations
 
 import hashlib
-import stat
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from care_bridge.errors import PackageFormatError, PackageIntegrityError
+from care_bridge.package.file_names import checked_name
+from care_bridge.package.printable import shown
+from care_bridge.package.zip_directory import (
+    LARGEST_PACKAGE,
+    ZIP_ERRORS,
+    check_entries,
+    opened_zip,
+)
 
 RDF_NAMES = ("rdf.yaml", "bioimageio.yaml")
-LARGEST_RDF = 4 << 20
-LARGEST_FILE = 4 << 30
-LARGEST_PACKAGE = 8 << 30
-MOST_FILES = 10_000
-# Python unpacks these in parts of a given size; of the others a small part can fill the memory.
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+LARGEST_RDF = 1 << 19
+LARGEST_FILE = LARGEST_PACKAGE  # as an ONNX file
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,36 @@ class Archive:
         PackageFormatError where it is missing, PackageIntegrityError where the name leaves the
         package, the file is a link or larger than `most` bytes, or its zip entry is damaged.
         """
-        _check_name(name, self.path)
-        read = self._read_zipped if self.is_zip else self._read_in_folder
-        return read(name, most)
+        with self._opened(name, most) as (file, size):
+            # The size in a zip may be a lie: without it all is unpacked before it is cut.
+            return file.read(size)
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The bytes of the file `name` in parts of a bounded size; errors as in `read`."""
+        with self._opened(name, LARGEST_FILE) as (file, size):
+            while chunk := file.read(min(_CHUNK, size)):
+                size -= len(chunk)
+                yield chunk
 
     def description(self) -> bytes:
         """The RDF's bytes, at most LARGEST_RDF; errors as in `read`."""
         return self.read(self.rdf_name, LARGEST_RDF)
 
-    def _read_in_folder(self, name: str, most: int) -> bytes:
+    @contextmanager
+    def _opened(self, name: str, most: int) -> Iterator[tuple[IO[bytes], int]]:
+        """The file `name`, open to read, and its size."""
+        plain = checked_name(name, self.path)
+        opened = self._opened_in_zip if self.is_zip else self._opened_in_folder
+        with opened(plain) as (file, size):
+            if size > most:
+                raise PackageIntegrityError(
+                    f'"{shown(plain)}" in {self.path} has {size} bytes, it may have at most '
+                    f"{most}: do not use this package"
+                )
+            yield file, size
+
+    @contextmanager
+    def _opened_in_folder(self, name: str) -> Iterator[tuple[IO[bytes], int]]:
         file = self.path
         for part in PurePosixPath(name).parts:
             file = file / part
@@ -61,25 +85,30 @@ class Archive:
                 raise PackageIntegrityError(
                     f'"{name}" in the package {self.path} is a link: put the file itself there'
                 )
-        if not file.is_file():
-            raise _missing(name, self.path)
-        _check_size(name, file.stat().st_size, most, self.path)
-        return file.read_bytes()
+        if not file.is_file():  # a pipe would never end
+            raise self._missing(name)
+        with file.open("rb") as opened:
+            yield opened, file.stat().st_size
 
-    def _read_zipped(self, name: str, most: int) -> bytes:
-        with _opened(self.path) as opened:
+    @contextmanager
+    def _opened_in_zip(self, name: str) -> Iterator[tuple[IO[bytes], int]]:
+        with opened_zip(self.path) as opened:
             if name not in opened.namelist():
-                raise _missing(name, self.path)
+                raise self._missing(name)
             entry = opened.getinfo(name)
-            _check_size(name, entry.file_size, most, self.path)
             try:
                 with opened.open(entry) as file:
-                    # The size in the zip may be a lie: without it all is unpacked before it is cut.
-                    return file.read(entry.file_size)
-            except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError) as error:
+                    yield file, entry.file_size
+            except ZIP_ERRORS as error:
                 raise PackageIntegrityError(
-                    f'"{name}" in {self.path} is damaged ({error}): get the package again'
+                    f'"{shown(name)}" in {self.path} is damaged ({shown(str(error))}): get the '
+                    "package again"
                 ) from error
+
+    def _missing(self, name: str) -> PackageFormatError:
+        return PackageFormatError(
+            f'the package {self.path} has no file "{shown(name)}": get the package again'
+        )
 
 
 def open_archive(path: Path) -> Archive:
@@ -90,32 +119,30 @@ def open_archive(path: Path) -> Archive:
     """
     if path.is_dir():
         return Archive(path, _rdf_name_in_folder(path))
+    if not path.is_file():
+        raise PackageFormatError(
+            f"{path} is neither a file nor a folder: give a package's folder, .zip or rdf.yaml"
+        )
     if path.suffix.lower() in (".yaml", ".yml"):
         return Archive(path.parent, path.name)
-    with _opened(path) as opened:
-        _check_entries(opened.infolist(), path)
+    with opened_zip(path) as opened:
+        check_entries(opened, path)
         return Archive(path, _rdf_name_in_zip(opened.namelist(), path))
 
 
 def check_hash(data: bytes, sha256: str, name: str, package: Path) -> bytes:
     """`data`, if its SHA-256 is `sha256` (hex); else PackageIntegrityError."""
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256.lower():
-        raise PackageIntegrityError(
-            f'"{name}" in {package} is not the file the package was made with (SHA-256 '
-            f"{found[:12]}…, expected {sha256.lower()[:12]}…): get the package again"
-        )
+    check_digest(hashlib.sha256(data).hexdigest(), sha256, name, package)
     return data
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        opened = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-        raise PackageFormatError(_why_no_zip(path)) from error
-    with opened:
-        yield opened
+def check_digest(found: str, sha256: str, name: str, package: Path) -> None:
+    """Raise PackageIntegrityError where the SHA-256 `found` is not `sha256` (both hex)."""
+    if found != sha256.lower():
+        raise PackageIntegrityError(
+            f'"{shown(name)}" in {package} is not the file the package was made with (SHA-256 '
+            f"{found[:12]}…, expected {sha256.lower()[:12]}…): get the package again"
+        )
 
 
 def _rdf_name_in_folder(folder: Path) -> str:
@@ -133,63 +160,8 @@ def _rdf_name_in_zip(names: list[str], path: Path) -> str:
             return name
     inside = sorted(name for name in names if PurePosixPath(name).name in RDF_NAMES)
     hint = (
-        f'it holds "{inside[0]}": zip the files of that folder, not the folder'
+        f'it holds "{shown(inside[0])}": zip the files of that folder, not the folder'
         if inside
         else "zip a package's files with rdf.yaml at the top"
     )
     raise PackageFormatError(f"the zip {path} is no model package, it has no rdf.yaml: {hint}")
-
-
-def _why_no_zip(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start[:2] == b"PK":
-        return f"the zip {path} is truncated or damaged: get the package again"
-    return f"{path} is no model package: give a package's folder, .zip or rdf.yaml"
-
-
-def _check_entries(entries: list[zipfile.ZipInfo], path: Path) -> None:
-    if len(entries) > MOST_FILES:
-        raise PackageIntegrityError(
-            f"the zip {path} holds {len(entries)} files, a package at most {MOST_FILES}"
-        )
-    seen: set[str] = set()
-    for entry in entries:
-        _check_name(entry.filename, path)
-        _check_size(entry.filename, entry.file_size, LARGEST_FILE, path)
-        if stat.S_ISLNK(entry.external_attr >> 16):
-            raise PackageIntegrityError(
-                f'"{entry.filename}" in {path} is a link: put the file itself there'
-            )
-        if entry.flag_bits & 0x1 or entry.compress_type not in _COMPRESSIONS:
-            raise PackageFormatError(
-                f'"{entry.filename}" in {path} is encrypted or not packed by deflate: '
-                "zip the package again"
-            )
-        if entry.filename in seen:
-            raise PackageIntegrityError(f'"{entry.filename}" is in {path} twice: zip it again')
-        seen.add(entry.filename)
-    if sum(entry.file_size for entry in entries) > LARGEST_PACKAGE:
-        raise PackageIntegrityError(
-            f"the files of {path} take more than {LARGEST_PACKAGE >> 30} GiB, the most allowed"
-        )
-
-
-def _check_name(name: str, path: Path) -> None:
-    parts = name.split("/")
-    if not name or name.startswith("/") or "\\" in name or ":" in name or ".." in parts:
-        raise PackageIntegrityError(
-            f'the name "{name}" in the package {path} leaves the package: do not use this package'
-        )
-
-
-def _check_size(name: str, size: int, most: int, path: Path) -> None:
-    if size > most:
-        raise PackageIntegrityError(
-            f'"{name}" in {path} has {size} bytes, it may have at most {most}: '
-            "do not use this package"
-        )
-
-
-def _missing(name: str, path: Path) -> PackageFormatError:
-    return PackageFormatError(f'the package {path} has no file "{name}": get the package again')

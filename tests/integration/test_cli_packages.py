@@ -1,4 +1,4 @@
-"""The verbs export, check, inspect and models, as they are called."""
+"""The verbs export, check and inspect, as they are called."""
 
 import json
 
@@ -6,7 +6,6 @@ import pytest
 
 from care_bridge import load_package
 from care_bridge.cli.main import main
-from care_bridge.package import store
 from tests.packages import tiny_package
 from tests.training_pairs import write_pairs
 
@@ -83,23 +82,3 @@ def test_inspect_shows_what_a_package_is(tmp_path, capsys):
         assert expected in shown
     assert main(["inspect", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tiling"]["Z"] == {"step": 4, "min": 4, "halo": 12}
-
-
-@pytest.fixture
-def zoo(tmp_path, monkeypatch):
-    tiny_package(tmp_path / "denoise-2d")
-    monkeypatch.setattr(store, "bundled_folder", lambda name: tmp_path)
-    return tmp_path
-
-
-def test_the_bundled_models(zoo, capsys):
-    assert main(["models", "list"]) == 0
-    assert capsys.readouterr().out == "denoise-2d  A random residual network for tests\n"
-    assert main(["models", "list", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {
-        "denoise-2d": "A random residual network for tests"
-    }
-    assert main(["models", "path", "denoise-2d"]) == 0
-    assert capsys.readouterr().out == f"{zoo / 'denoise-2d'}\n"
-    assert main(["models", "show", "denoise-2d"]) == 0
-    assert "# Tiny network" in capsys.readouterr().out

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from care_bridge.errors import PackageFormatError, PackageIntegrityError, PackageNotFoundError
+from care_bridge.errors import PackageFormatError, PackageIntegrityError
 from care_bridge.normalization import FixedScale, Percentiles, Scale, ScaleRange
-from care_bridge.package import spec_cache, store
+from care_bridge.package import spec_cache
 from care_bridge.package.package import load_package
 from care_bridge.package.procedure import Procedure
 from care_bridge.package.rdf import parse_rdf
@@ -41,42 +41,6 @@ def test_folder_zip_and_rdf_are_the_same_package(folder, zipped):
     expected = np.load(folder / "test_input.npy")
     for package in packages:
         np.testing.assert_array_equal(package.tensor("test_input.npy"), expected)
-
-
-@pytest.fixture
-def zoo(tmp_path, monkeypatch):
-    """Two bundled models, denoise-2d and denoise-3d."""
-    for name in ("denoise-2d", "denoise-3d"):
-        tiny_package(tmp_path / "zoo" / name)
-    (tmp_path / "zoo" / "planned").mkdir()
-    monkeypatch.setattr(store, "bundled_folder", lambda name: tmp_path / "zoo")
-    return tmp_path / "zoo"
-
-
-def test_bundled_models_have_names(zoo):
-    assert list(store.bundled_models()) == ["denoise-2d", "denoise-3d"]
-    assert load_package("denoise-2d").source == zoo / "denoise-2d"
-
-
-def test_a_path_goes_before_a_bundled_name(zoo, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tiny_package(tmp_path / "denoise-2d", name="My own model")
-    assert load_package("denoise-2d").spec.name == "My own model"
-
-
-def test_a_missing_package_names_what_there_is(zoo):
-    with pytest.raises(PackageNotFoundError) as caught:
-        load_package("denois-2d")
-    assert str(caught.value) == (
-        'there is no model package "denois-2d": did you mean "denoise-2d"? give a bundled model '
-        "(denoise-2d, denoise-3d) or a package's folder, .zip or rdf.yaml"
-    )
-    assert isinstance(caught.value, FileNotFoundError)
-
-
-def test_a_user_that_does_not_exist_is_no_package(zoo):
-    with pytest.raises(PackageNotFoundError, match='no model package "~nouser/model"'):
-        load_package("~nouser/model")
 
 
 def test_weights_that_were_changed_are_not_used(folder):

@@ -1,0 +1,160 @@
+"""Adding packages to the models that a PC keeps, and removing them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from care_bridge.atomic import partial_beside
+from care_bridge.errors import ConfigError, PackageError, PackageNotFoundError
+from care_bridge.package.archive import RDF_NAMES, Archive, check_digest, open_archive
+from care_bridge.package.file_names import checked_name, same_file
+from care_bridge.package.package import Package, load_package
+from care_bridge.package.packing import pack
+from care_bridge.package.rdf_files import named_files
+from care_bridge.package.store import (
+    StoredModel,
+    checked_model_name,
+    find_model,
+    find_package,
+    place_folder,
+    stored_models,
+)
+
+WritablePlace = Literal["user", "shared"]
+
+
+@dataclass(frozen=True)
+class Added:
+    """A model in the store, and whether it came there now or was there."""
+
+    model: StoredModel
+    is_new: bool
+
+
+def add_model(source: str | Path, name: str = "", place: WritablePlace = "user") -> Added:
+    """Keep the package at `source` (a folder, a .zip or an rdf.yaml) as one zip in a place.
+
+    name: what it is called then; "" for the name of its file or folder. Nothing is done where the
+    place, the bundled models or the shared folder hold it already. PackageError where it cannot be
+    used, is not whole, or the place cannot be written; ConfigError where another model has the
+    name, or no model can have it.
+    """
+    path = find_package(source)
+    package = load_package(path)
+    name = checked_model_name(name or _usual_name(path))
+    kept = _kept(package, name, place)
+    if kept:
+        return Added(kept, is_new=False)
+    package.weights()
+    for tensor in package.spec.tensors:
+        package.tensor(tensor.test_tensor)
+    out = place_folder(place) / f"{name}.zip"
+    with _writing(place):
+        pack(out, _files(package.archive))
+    return Added(StoredModel(name, out, place), is_new=True)
+
+
+def remove_model(asked: str, place: WritablePlace = "user") -> StoredModel:
+    """Remove the model with this name or hash from a place, and return what it was.
+
+    PackageNotFoundError and ConfigError as `find_model`; ConfigError where it is in another place;
+    PackageError where the place cannot be written.
+    """
+    try:
+        model = find_model(asked, place)
+    except PackageNotFoundError:
+        elsewhere = find_model(asked)
+        raise ConfigError(_why_not_removed(elsewhere)) from None
+    with _writing(place):
+        if model.path.is_dir() and not model.path.is_symlink():
+            leaving = partial_beside(model.path)
+            model.path.rename(leaving)
+            shutil.rmtree(leaving)
+        else:
+            model.path.unlink()
+    return model
+
+
+def _usual_name(path: Path) -> str:
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return path.absolute().parent.name
+    return path.stem if path.is_file() else path.resolve().name
+
+
+def _kept(package: Package, name: str, place: WritablePlace) -> StoredModel | None:
+    """The model, where it is kept already and whole; ConfigError where another has the name."""
+    for model in stored_models():
+        if same_file(model.name) != same_file(name):
+            continue
+        if model.sha256() != package.spec.rdf_sha256:
+            raise ConfigError(
+                f'another model is called "{model.name}" ({model.path}): add this one with a '
+                "--name of its own"
+            )
+        if model.place in (place, "bundled", "shared") and _is_whole(model):
+            return model
+    return None
+
+
+def _is_whole(model: StoredModel) -> bool:
+    try:
+        for _, parts in _files(open_archive(model.path)):
+            for _ in parts:
+                pass
+    except PackageError:
+        return False
+    return True
+
+
+def _files(archive: Archive) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """The description and the files that it names, as they go into a zip; each is compared with
+    its hash when its last part is taken."""
+    description = archive.description()
+    yield RDF_NAMES[0], iter([description])
+    named = {
+        checked_name(name, archive.path): sha256
+        for name, sha256 in named_files(description).items()
+    }
+    for name in sorted(named.keys() - {*RDF_NAMES, archive.rdf_name}):
+        yield name, _hashed(archive, name, named[name])
+
+
+def _hashed(archive: Archive, name: str, sha256: str | None) -> Iterator[bytes]:
+    digest = hashlib.sha256()
+    for part in archive.chunks(name):
+        digest.update(part)
+        yield part
+    if sha256:
+        check_digest(digest.hexdigest(), sha256, name, archive.path)
+
+
+@contextmanager
+def _writing(place: WritablePlace) -> Iterator[None]:
+    try:
+        yield
+    except zipfile.LargeZipFile as error:
+        raise PackageError("the package takes more than 2 GiB, the most that is kept") from error
+    except OSError as error:
+        hint = "ask its owner, or leave out --shared" if place == "shared" else "free or allow it"
+        raise PackageError(
+            f"the models' folder {place_folder(place)} cannot be written "
+            f"({error.strerror or error}): {hint}"
+        ) from error
+
+
+def _why_not_removed(model: StoredModel) -> str:
+    if model.place == "bundled":
+        return f'"{model.name}" came with care_bridge ({model.path}) and cannot be removed'
+    if model.place == "shared":
+        return (
+            f'"{model.name}" is in the folder for all users ({model.path}): add --shared to remove '
+            "it for all of them"
+        )
+    return f'"{model.name}" is a model of your own ({model.path}): leave out --shared'
