@@ -16,28 +16,24 @@ import argparse
 import dataclasses
 from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
 
 import numpy as np
+from bench.paired import difference, print_figures, print_verdict
 from bench.seeds import add_arguments, of_all_seeds
+from bench.training import trained_package
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from care_bridge.axes import Axes
 from care_bridge.evaluation.metrics import care_psnr
 from care_bridge.evaluation.spectra import spectral_isotropy
-from care_bridge.export.about import About
-from care_bridge.export.builder import export_checkpoint
 from care_bridge.images import open_image, write_image
 from care_bridge.images.image import Image
-from care_bridge.package.package import Package, load_package
+from care_bridge.package.package import Package
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.restorer import Restorer
 from care_bridge.simulation.recipe_file import load_recipe
 from care_bridge.simulation.simulated_pair import simulate_pair
-from care_bridge.training.checkpoint import load_checkpoint
-from care_bridge.training.config import load_config
-from care_bridge.training.run import train
 
 APERTURE, WAVELENGTH, INDEX, PIXEL = 1.3, 0.52, 1.515, 0.1
 # Full width at half maximum of a confocal image across Z, over 2.355: a Gaussian's sigma.
@@ -45,6 +41,10 @@ LATERAL = 0.51 * WAVELENGTH / APERTURE / np.sqrt(2) / 2.355 / PIXEL
 VOLUMES = 3
 # Grey levels: about the shot noise of 40 photons, where filaments fade into the background.
 NOISE = 12.0
+INTERPOLATIONS = {"linear": 1, "cubic": 3}
+"""Orders of the splines."""
+LEAST_GAIN = 2.0
+"""dB over each of them."""
 
 
 def volumes(folder: Path, factor: float, seed: int, size: tuple[int, ...]) -> Path:
@@ -114,11 +114,7 @@ def measured(factor: float, steps: int, seed: int, folder: Path) -> dict[str, li
         "training.schedule=cosine",
         "training.precision=bf16",
     )
-    run = folder / "run"
-    train(data / "train", run, load_config(None, settings))
-    about = About("Isotropic benchmark", "For a benchmark")
-    export_checkpoint(load_checkpoint(run), folder / "package", about)
-    package = load_package(folder / "package")
+    package = trained_package(data / "train", folder, settings)
     image, truth = open_image(data / "test.tif"), open_image(data / "truth.tif").pixels
     options = RestoreOptions(device="cpu", dtype="float32")
     found = {
@@ -127,8 +123,7 @@ def measured(factor: float, steps: int, seed: int, folder: Path) -> dict[str, li
     }
     slices = len(found["arithmetic"])
     found |= {
-        name: interpolated(image, slices, factor, order)
-        for name, order in (("linear", 1), ("cubic", 3))
+        name: interpolated(image, slices, factor, order) for name, order in INTERPOLATIONS.items()
     }
     truth = truth[:slices]
     found["truth"] = truth
@@ -146,11 +141,17 @@ def main() -> None:
     for factor in given.factors:
         measure = partial(measured, factor, given.steps)
         results = of_all_seeds(given, f"factor{factor:g}", measure)
-        print(f"factor {factor:g}, {len(results)} seeds: PSNR in dB, isotropy")
-        for name in results[0]:
-            psnr, ratio = zip(*(result[name] for result in results), strict=True)
-            spread = f" +- {stdev(psnr):.2f}" if len(psnr) > 1 else ""
-            print(f"  {name:<12}{mean(psnr):6.2f}{spread}  {mean(ratio):.3f}")
+        psnr, isotropy = (
+            {name: [result[name][figure] for result in results] for name in results[0]}
+            for figure in range(2)
+        )
+        del psnr["truth"]
+        title = f"factor {factor:g}, {given.steps} steps"
+        print_figures(f"{title}: PSNR in dB", given.seeds, psnr)
+        for name in INTERPOLATIONS:
+            gain = difference(psnr["arithmetic"], psnr[name])
+            print_verdict(f"arithmetic - {name}", gain, LEAST_GAIN)
+        print_figures(f"{title}: spectral isotropy", given.seeds, isotropy, digits=3)
 
 
 if __name__ == "__main__":

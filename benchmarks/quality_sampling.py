@@ -15,27 +15,23 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import numpy as np
+from bench.paired import difference, print_figures, print_verdict
 from bench.seeds import add_arguments, of_all_seeds
+from bench.training import trained_package
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 from skimage.restoration import denoise_nl_means
 
 from care_bridge.evaluation.metrics import care_psnr
-from care_bridge.export.about import About
-from care_bridge.export.builder import export_checkpoint
 from care_bridge.images import write_image
 from care_bridge.images.image import Image
-from care_bridge.package.package import load_package
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.restorer import Restorer
 from care_bridge.simulation.recipe_file import load_recipe
 from care_bridge.simulation.simulated_pair import simulate_pair
-from care_bridge.training.checkpoint import load_checkpoint
-from care_bridge.training.config import load_config
-from care_bridge.training.run import train
 
 TRAINED, TESTED = 8, 2
 FACTOR = 4
@@ -121,11 +117,8 @@ def measured(task: str, steps: int, seed: int, folder: Path) -> dict[str, float]
         "training.schedule=cosine",
         "training.precision=bf16",
     )
-    run = folder / "run"
-    train(folder / "data", run, load_config(None, settings))
-    export_checkpoint(load_checkpoint(run), folder / "package", About("Benchmark", "A benchmark"))
-    options = RestoreOptions(device="cpu", dtype="float32")
-    restorer = Restorer(load_package(folder / "package"), options)
+    package = trained_package(folder / "data", folder, settings)
+    restorer = Restorer(package, RestoreOptions(device="cpu", dtype="float32"))
     found: dict[str, list[float]] = {}
     for image, truth in held_out:
         candidates = {"network": [restorer.restore_image(image).pixels]}
@@ -142,11 +135,12 @@ def main() -> None:
     given = parser.parse_args()
     for task in given.tasks:
         results = of_all_seeds(given, task, partial(measured, task, given.steps))
-        print(f"{task}, {len(results)} seeds: PSNR in dB")
-        for name in results[0]:
-            figures = [result[name] for result in results]
-            spread = f" +- {stdev(figures):.2f}" if len(figures) > 1 else ""
-            print(f"  {name:<20}{mean(figures):6.2f}{spread}")
+        figures = {name: [result[name] for result in results] for name in results[0]}
+        print_figures(f"{task}, {given.steps} steps: PSNR in dB", given.seeds, figures)
+        for name, without in figures.items():
+            if name != "network":
+                gain = difference(figures["network"], without)
+                print_verdict(f"network - {name}", gain, 0)
 
 
 if __name__ == "__main__":

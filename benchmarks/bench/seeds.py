@@ -9,29 +9,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from care_bridge.atomic import replacing
 
-def add_arguments(parser: argparse.ArgumentParser, steps: int) -> None:
-    """--out, --seeds and --steps, with a default for the last."""
+Measure = Callable[[int, Path], dict[str, Any]]
+"""Takes the seed and an empty place for its files, of which `data` is removed after."""
+
+
+def add_arguments(parser: argparse.ArgumentParser, steps: int | None) -> None:
+    """--out, --seeds and --steps, with a default for the last (None: one for each measurement)."""
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--steps", type=int, default=steps)
 
 
-def of_all_seeds(
-    given: argparse.Namespace, name: str, measure: Callable[[int, Path], dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """What `measure` gives for each seed, read where an earlier call kept it as JSON.
-
-    measure: takes the seed and an empty place for its files, of which `data` is removed after.
-    """
+def of_seed(
+    given: argparse.Namespace, name: str, steps: int, seed: int, measure: Measure
+) -> dict[str, Any]:
+    """What `measure` gives for a seed, read where an earlier call kept it as JSON."""
     given.out.mkdir(parents=True, exist_ok=True)
-    results = []
-    for seed in given.seeds:
-        kept = given.out / f"{name}-seed{seed}-steps{given.steps}.json"
-        if not kept.is_file():
-            folder = kept.with_suffix("")
-            shutil.rmtree(folder, ignore_errors=True)
-            kept.write_text(json.dumps(measure(seed, folder), indent=1))
-            shutil.rmtree(folder / "data")
-        results.append(json.loads(kept.read_text()))
-    return results
+    kept = given.out / f"{name}-seed{seed}-steps{steps}.json"
+    if not kept.is_file():
+        folder = kept.with_suffix("")
+        shutil.rmtree(folder, ignore_errors=True)
+        found = measure(seed, folder)
+        with replacing(kept) as partial:
+            partial.write_text(json.dumps(found, indent=1))
+        shutil.rmtree(folder / "data")
+    result: dict[str, Any] = json.loads(kept.read_text())
+    return result
+
+
+def of_all_seeds(given: argparse.Namespace, name: str, measure: Measure) -> list[dict[str, Any]]:
+    """What `measure` gives for each seed."""
+    return [of_seed(given, name, given.steps, seed, measure) for seed in given.seeds]
