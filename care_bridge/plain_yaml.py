@@ -9,6 +9,10 @@ import yaml
 
 from care_bridge.errors import ConfigError
 
+MOST_VALUES = 20_000
+_LONGEST_NUMBER = 40
+_LONGEST_REASON = 160
+
 # The loader checks what it reads as it goes, but lets Python's own errors out where a value does
 # not have the form of its type (2024-13-45, !!bool maybe) or values are nested too deep.
 _UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError)
@@ -17,13 +21,15 @@ _UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, Arithmet
 def read_plain_yaml(text: str | bytes, what: str) -> Any:
     """The plain data (dicts, lists, texts, numbers, dates, None) in YAML text.
 
-    ConfigError, whose line begins with `what`, where it is no YAML, cannot be read or holds an
-    alias: a few lines of nested aliases stand for more data than any memory holds.
+    ConfigError, whose line begins with `what`, where it is no YAML, cannot be read, has a key
+    twice, more than MOST_VALUES values, or an alias: a few lines of nested aliases stand for more
+    data than any memory holds.
     """
     try:
         return yaml.load(text, _PlainLoader)
     except _UNREADABLE as error:
-        raise ConfigError(f"{what} is not valid YAML: {' '.join(str(error).split())}") from None
+        reason = " ".join(str(error).split())[:_LONGEST_REASON]
+        raise ConfigError(f"{what} is not valid YAML: {reason}") from None
     except RecursionError:
         raise ConfigError(f"{what} is not valid YAML: its values are nested too deep") from None
 
@@ -52,6 +58,12 @@ def set_key(values: dict[str, Any], setting: str) -> None:
 
 
 class _PlainLoader(yaml.SafeLoader):
+    """What JSON could hold, and dates; each key once, and no more values than anybody writes."""
+
+    def __init__(self, text: str | bytes) -> None:
+        super().__init__(text)
+        self._values = 0
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             alias = self.peek_event()  # type: ignore[no-untyped-call]
@@ -59,4 +71,39 @@ class _PlainLoader(yaml.SafeLoader):
                 f"line {alias.start_mark.line + 1} holds the alias *{alias.anchor}, write the "
                 "values out"
             )
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise yaml.YAMLError(f"it holds more than {MOST_VALUES} values")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in _KEY_TAGS:
+                raise yaml.YAMLError(f"line {line} has a key that is no word or number")
+            if (key.tag, key.value) in seen:
+                raise yaml.YAMLError(f'line {line} has the key "{key.value}" again')
+            seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        value = super().construct_scalar(node)
+        value.encode()  # fails on half a letter ("\\ud800"), which nobody could print
+        return value
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Numbers with colons take the square of their length in time."""
+        if len(node.value) > _LONGEST_NUMBER:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1} has a number too long to read")
+        return super().construct_yaml_int(node)
+
+
+_TAG = "tag:yaml.org,2002:"
+_KEY_TAGS = {_TAG + kind for kind in ("str", "int", "float", "bool", "null")}
+_TAGS = _KEY_TAGS | {_TAG + kind for kind in ("timestamp", "seq", "map")}
+_PlainLoader.yaml_constructors = {
+    tag: construct
+    for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag in _TAGS
+} | {_TAG + "int": _PlainLoader.construct_yaml_int}

@@ -25,7 +25,7 @@ from care_bridge.package.zip_directory import (
 )
 
 RDF_NAMES = ("rdf.yaml", "bioimageio.yaml")
-LARGEST_RDF = 1 << 19
+LARGEST_RDF = 1 << 18
 LARGEST_FILE = LARGEST_PACKAGE  # as an ONNX file
 _CHUNK = 1 << 20
 
