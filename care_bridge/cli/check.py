@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
+
+from care_bridge.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,12 +15,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "package", metavar="PACKAGE", help="a folder, a .zip, or the name of a bundled model"
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--fix", action="store_true", help="mend what can be mended, and say what was changed"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="PACKAGE",
+        help="with --fix: the package to write (default: in place of the one that is checked)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; 1 where it has an error."""
     from care_bridge.runtime.check import check_package
 
+    if arguments.out and not arguments.fix:
+        raise ConfigError("--out is where --fix writes: give both or none")
+    if arguments.fix:
+        return _mend(arguments)
     report = check_package(arguments.package)
     print(report.json() if arguments.json else report.text())
+    return 1 if report.errors else 0
+
+
+def _mend(arguments: argparse.Namespace) -> int:
+    from care_bridge.runtime.mending import mend_package
+
+    mended = mend_package(arguments.package, arguments.out)
+    report = mended.report
+    if arguments.json:
+        print(json.dumps({**json.loads(report.json()), "changes": mended.changes}, indent=2))
+    else:
+        lines = [f"mended  {change}" for change in mended.changes] or ["nothing was mended"]
+        print("\n".join([*lines, report.text()]))
     return 1 if report.errors else 0

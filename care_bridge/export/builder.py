@@ -18,7 +18,6 @@ from care_bridge.export.about import About, make_card, model_card
 from care_bridge.export.example import TestImage, cut_test_image
 from care_bridge.export.graph import compare_with_torch, export_onnx
 from care_bridge.export.memory import measure_memory_per_pixel
-from care_bridge.export.publish import package_target, whole_package
 from care_bridge.export.reach import structural_halo
 from care_bridge.images import Image, write_image
 from care_bridge.images.picture import write_panels
@@ -26,8 +25,10 @@ from care_bridge.normalization import FixedScale, Percentiles, percentiles
 from care_bridge.package.archive import RDF_NAMES
 from care_bridge.package.package import load_package
 from care_bridge.package.procedure import Procedure
+from care_bridge.package.publish import package_target, whole_package
 from care_bridge.package.rdf_content import COVER, DOCUMENTATION, FORMAT_VERSION, rdf_content
 from care_bridge.package.spec import MEMBERS, RESTORED, ModelSpec, TensorSpec, Weights
+from care_bridge.package.steps import Operations
 from care_bridge.runtime.check import check_package
 from care_bridge.runtime.conventions import JDLL_OPSET
 from care_bridge.runtime.options import RestoreOptions
@@ -63,6 +64,7 @@ def export_checkpoint(
     difference = compare_with_torch(weights, checkpoint.network, channels, steps)
     log.info("exported: %.1f MB, differs from torch by %.1e", len(weights) / 1e6, difference)
     spec = _spec(checkpoint, about, weights, step)
+    assert not isinstance(spec.normalization, Operations)  # others' packages have these
     test_image = cut_test_image(checkpoint.example.source, spec.tiling, spec.normalization)
     outputs = predict(spec, Session(weights, "cpu"), test_image.pixels)
     with whole_package(out, overwrite=overwrite) as folder:

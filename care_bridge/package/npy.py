@@ -47,3 +47,10 @@ def _numbers(npy: bytes) -> NDArray[Any]:
         raise ValueError(f"it holds {dtype} of shape {shape}")
     flat = np.frombuffer(npy, dtype, math.prod(shape), stream.tell())
     return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+def npy_bytes(values: NDArray[Any]) -> bytes:
+    """`values` as the bytes of a .npy file."""
+    stream = io.BytesIO()
+    np.save(stream, values, allow_pickle=False)
+    return stream.getvalue()

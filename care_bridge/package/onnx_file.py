@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError, Message
+from numpy.typing import NDArray
+from onnx.numpy_helper import to_array
 
 from care_bridge.errors import PackageFormatError
 
@@ -29,12 +32,7 @@ def read_onnx(data: bytes, name: str) -> OnnxFacts:
     PackageFormatError where it is cut short, no ONNX file, keeps its weights in other files, or
     uses no operators of ONNX itself.
     """
-    try:
-        model = onnx.load_model_from_string(data)
-    except DecodeError as error:
-        raise PackageFormatError(
-            f'"{name}" is cut short or no ONNX file: get the package again'
-        ) from error
+    model = _parsed(data, name)
     if not model.graph.node or not model.opset_import:
         raise PackageFormatError(f'"{name}" is no ONNX file: get the package again')
     if any(_external_tensors(model)):
@@ -57,9 +55,19 @@ def read_onnx(data: bytes, name: str) -> OnnxFacts:
     )
 
 
-def external_files(data: bytes) -> tuple[str, ...]:
-    """Names of the files in which the ONNX file with these bytes keeps weights, each once."""
-    tensors = _external_tensors(onnx.load_model_from_string(data))
+def _parsed(data: bytes, name: str) -> onnx.ModelProto:
+    try:
+        return onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise PackageFormatError(
+            f'"{name}" is cut short or no ONNX file: get the package again'
+        ) from error
+
+
+def external_files(data: bytes, name: str) -> tuple[str, ...]:
+    """Names of the files in which the ONNX file with these bytes keeps weights, each once;
+    PackageFormatError where it is cut short or no ONNX file."""
+    tensors = _external_tensors(_parsed(data, name))
     return tuple(dict.fromkeys(_external(tensor)["location"] for tensor in tensors))
 
 
@@ -105,3 +113,19 @@ def _sizes(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:
         size.dim_value if size.HasField("dim_value") else size.dim_param
         for size in value.type.tensor_type.shape.dim
     )
+
+
+def convolutions(
+    data: bytes, name: str
+) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Kernel and bias of each convolution in the ONNX file with these bytes, by the kernel's name.
+    Errors as of `read_onnx`."""
+    read_onnx(data, name)
+    graph = onnx.load_model_from_string(data).graph
+    kept = {tensor.name: tensor for tensor in graph.initializer}
+    found = {}
+    for node in graph.node:
+        if node.op_type == "Conv" and all(each in kept for each in node.input[1:]):
+            kernel, *bias = (to_array(kept[each]).astype(np.float32) for each in node.input[1:])
+            found[node.input[1]] = (kernel, bias[0] if bias else np.zeros(len(kernel), np.float32))
+    return found

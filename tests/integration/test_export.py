@@ -20,10 +20,10 @@ from care_bridge.export.about import About, default_description, default_name
 from care_bridge.export.builder import export_checkpoint
 from care_bridge.export.graph import compare_with_torch, export_onnx, run_torch
 from care_bridge.export.memory import measure_memory_per_pixel
-from care_bridge.export.publish import package_target, whole_package
 from care_bridge.images import open_image
 from care_bridge.normalization import Percentiles
 from care_bridge.package.onnx_file import read_onnx
+from care_bridge.package.publish import package_target, whole_package
 from care_bridge.runtime.conventions import jdll_levels
 from tests.checkpoints import SOURCE_SCALE, TARGET_SCALE, untrained
 from tests.packages import tiny_package

@@ -70,10 +70,9 @@ def _check_replaceable(out: Path, overwrite: bool) -> None:
     if out.is_dir() != (out.suffix.lower() != ".zip"):
         raise ExportError(f"{out} is not what would be written: choose another name")
     if out.is_dir():
-        rdf = RDF_NAMES[0]
-        is_package = (out / rdf).is_file()
-        known = {rdf, *named_files(Archive(out, rdf).description())} if is_package else set()
-        others = sorted({file.name for file in out.iterdir()} - known)
+        rdf = next((name for name in RDF_NAMES if (out / name).is_file()), None)
+        known = {rdf, *named_files(Archive(out, rdf).description())} if rdf else set()
+        others = sorted(set(_files(out)) - known)
         if others:
             raise ExportError(
                 f"the folder {out} holds {others[0]}, which is no part of a package and would be "
@@ -83,11 +82,18 @@ def _check_replaceable(out: Path, overwrite: bool) -> None:
 
 def _zip(staging: Path, out: Path) -> None:
     with replacing(out) as packed, zipfile.ZipFile(packed, "w") as opened:
-        for file in sorted(staging.iterdir()):
-            entry = zipfile.ZipInfo(file.name, _DATE)
+        for name in _files(staging):
+            entry = zipfile.ZipInfo(name, _DATE)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
-            opened.writestr(entry, file.read_bytes())
+            opened.writestr(entry, (staging / name).read_bytes())
+
+
+def _files(folder: Path) -> list[str]:
+    """The names of all files in a folder, with "/"."""
+    return sorted(
+        file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()
+    )
 
 
 def _rename(staging: Path, out: Path) -> None:

@@ -1,0 +1,192 @@
+"""A package under examination: its description as plain data and its files, read and mended."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from care_bridge.errors import ConfigError, PackageError, PackageFormatError
+from care_bridge.package.archive import Archive
+from care_bridge.package.npy import read_npy
+from care_bridge.package.onnx_file import OnnxFacts, external_files, read_onnx
+from care_bridge.package.rdf_files import named_files
+from care_bridge.plain_yaml import read_plain_yaml
+
+Described = dict[str, Any]
+"""A map of the description: a tensor, an axis, a processing step, …"""
+
+_IDS = {"space": "x"}
+"""What the spec calls an axis without id; those of the other types are called as their type."""
+
+
+@dataclass
+class Draft:
+    """The package in `archive`, with what is changed of it: rules look at it, and mend it.
+
+    content: the description as plain data. rdf_name: its file name. changed: files that are new or
+    other than those of the archive, by name.
+    """
+
+    archive: Archive
+    rdf_name: str
+    content: Described
+    changed: dict[str, bytes] = field(default_factory=dict)
+    _facts: dict[str, OnnxFacts | None] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, archive: Archive) -> Draft:
+        """The package as it is. PackageFormatError where its description is no map in YAML."""
+        try:
+            content = read_plain_yaml(archive.description(), "its description")
+        except ConfigError as error:
+            raise PackageFormatError(f"cannot use the package {archive.path}: {error}") from None
+        if not isinstance(content, dict):
+            raise PackageFormatError(
+                f"cannot use the package {archive.path}: its description holds no keys"
+            )
+        return cls(archive, archive.rdf_name, content)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file; errors as in `Archive.read`."""
+        return self.changed[name] if name in self.changed else self.archive.read(name)
+
+    @property
+    def files(self) -> dict[str, str | None]:
+        """The files that the description names, with their SHA-256 where it is given."""
+        return named_files(self.text())
+
+    def text(self) -> bytes:
+        """The description as YAML."""
+        text: str = yaml.safe_dump(self.content, sort_keys=False, allow_unicode=True, width=100)
+        return text.encode()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replace a file or add one; where the description has its hash, that follows."""
+        self.changed[name] = data
+        self._facts.pop(name, None)
+        sha256 = hashlib.sha256(data).hexdigest()
+        for entry in sources(self.content):
+            if entry["source"] == name and "sha256" in entry:
+                entry["sha256"] = sha256
+
+    def tensors(self, side: str) -> list[Described]:
+        """The "inputs" or "outputs", as far as they are described as in format 0.5."""
+        listed = self.content.get(side)
+        return [
+            tensor
+            for tensor in (listed if isinstance(listed, list) else [])
+            if isinstance(tensor, dict) and _are_maps(tensor.get("axes"))
+        ]
+
+    def test_tensor(self, tensor: Described) -> NDArray[Any] | None:
+        """The numbers of its test tensor; None where it has none that can be read."""
+        name = source_of(tensor.get("test_tensor"))
+        if name is None:
+            return None
+        try:
+            return read_npy(self.read(name), name, self.archive.path)
+        except PackageError:
+            return None
+
+    def weights(self, kind: str) -> Described:
+        """The entry of a weights format, e.g. "onnx"; {} where there is none."""
+        entries = self.content.get("weights")
+        entry = entries.get(kind) if isinstance(entries, dict) else None
+        return entry if isinstance(entry, dict) else {}
+
+    def onnx_bytes(self) -> bytes | None:
+        """The ONNX file; None where there is none that can be read."""
+        name = self.weights("onnx").get("source")
+        try:
+            return self.read(name) if isinstance(name, str) else None
+        except PackageError:
+            return None
+
+    def onnx(self) -> OnnxFacts | None:
+        """The facts of the ONNX file; None where there is none that can be read."""
+        name = str(self.weights("onnx").get("source"))
+        if name not in self._facts:
+            data = self.onnx_bytes()
+            try:
+                self._facts[name] = read_onnx(data, name) if data else None
+            except PackageError:
+                self._facts[name] = None
+        return self._facts[name]
+
+    def onnx_beside(self) -> tuple[str, ...]:
+        """The files in which the ONNX file keeps weights, as far as it can be read."""
+        data = self.onnx_bytes()
+        try:
+            return external_files(data, "") if data else ()
+        except PackageError:
+            return ()
+
+    def config(self, name: str) -> Described:
+        """A section of config, e.g. "bioimageio"; {} where there is none."""
+        config = self.content.get("config")
+        section = config.get(name) if isinstance(config, dict) else None
+        return section if isinstance(section, dict) else {}
+
+    def set_config(self, name: str, key: str, value: object) -> None:
+        """Set a key of a section of config, which is made where there is none."""
+        config = self.content.get("config")
+        self.content["config"] = {
+            **(config if isinstance(config, dict) else {}),
+            name: {**self.config(name), key: value},
+        }
+
+
+def space_axes(tensor: Described) -> list[Described]:
+    """The axes of type space."""
+    return [axis for axis in tensor["axes"] if axis.get("type") == "space"]
+
+
+def axis_of_type(tensor: Described, kind: str) -> Described | None:
+    """The axis of a type that a tensor has once: "batch" or "channel"; None where it has none."""
+    return next((axis for axis in tensor["axes"] if axis.get("type") == kind), None)
+
+
+def axis_id(axis: Described) -> str:
+    """The id of an axis, as the spec fills it in."""
+    kind = str(axis.get("type"))
+    return str(axis.get("id", _IDS.get(kind, kind)))
+
+
+def position(tensor: Described, axis: Described) -> int:
+    """Which dimension of the tensor an axis of it is."""
+    return next(index for index, each in enumerate(tensor["axes"]) if each is axis)
+
+
+def source_of(file: object) -> str | None:
+    """The name of a file, which the description gives by itself or as {source: …}."""
+    name = file.get("source") if isinstance(file, dict) else file
+    return name if isinstance(name, str) else None
+
+
+def sources(content: object) -> Iterator[Described]:
+    """Every {source: …} in nested data, but for config, which is not the spec's."""
+    if isinstance(content, dict):
+        if isinstance(content.get("source"), str):
+            yield content
+        for key, value in content.items():
+            if key != "config":
+                yield from sources(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from sources(value)
+
+
+def as_float32(values: NDArray[Any]) -> NDArray[np.float32] | None:
+    """The same numbers as float32; None where that cannot hold them."""
+    converted = values.astype(np.float32)
+    return converted if np.array_equal(converted, values, equal_nan=True) else None
+
+
+def _are_maps(axes: object) -> bool:
+    return isinstance(axes, list) and all(isinstance(axis, dict) for axis in axes)

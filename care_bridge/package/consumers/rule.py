@@ -1,0 +1,36 @@
+"""A rule that some consumer of packages has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from care_bridge.package.consumers.draft import Draft
+
+CORE = "bioimageio.core"
+OLD_CORE = "bioimageio.core 0.9 to 0.10"
+DEEPIMAGEJ = "deepImageJ"
+ILASTIK = "ilastik"
+ZOO = "bioimage.io's upload"
+CONSUMERS = (CORE, OLD_CORE, DEEPIMAGEJ, ILASTIK, ZOO)
+"""Who has rules, besides care_bridge itself."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What some `consumers` ask of packages.
+
+    severity: "error" where they refuse a package that breaks the rule, or compute something else;
+    "warning" where they are worse off; "note" where they cannot use such a package, which need not
+    be wrong. breaches: what breaks the rule, a line each. remedy: what people are to do. mend:
+    change the draft so that the rule holds, as far as that can be done from the package alone;
+    None: it cannot.
+    """
+
+    id: str
+    consumers: tuple[str, ...]
+    severity: Literal["error", "warning", "note"]
+    breaches: Callable[[Draft], Iterator[str]]
+    remedy: str
+    mend: Callable[[Draft], None] | None = None

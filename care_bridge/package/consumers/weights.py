@@ -1,0 +1,171 @@
+"""Rules on the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from care_bridge.package.consumers.draft import Described, Draft
+from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, ILASTIK, ZOO, Rule
+from care_bridge.package.onnx_file import as_one_file, with_ir_version
+
+JDLL_OPSET = 18
+JDLL_IR_VERSION = 8
+"""The newest that ONNX Runtime 1.13.1 reads, JDLL's newest engine."""
+
+_ROOTS = ("pytorch_state_dict", "onnx", "torchscript")
+"""Which weights the others are taken to be made of, in this order."""
+
+
+def _newer_opset(draft: Draft) -> Iterator[str]:
+    facts = draft.onnx()
+    if facts and facts.opset > JDLL_OPSET:
+        yield f"the ONNX file has opset {facts.opset}, its engine reads up to {JDLL_OPSET}"
+
+
+def _newer_ir(draft: Draft) -> Iterator[str]:
+    facts = draft.onnx()
+    if facts and facts.ir_version > JDLL_IR_VERSION:
+        yield (
+            f"the ONNX file has IR version {facts.ir_version}, its engine reads up to "
+            f"{JDLL_IR_VERSION}"
+        )
+
+
+def _stamp(draft: Draft) -> None:
+    data, facts = draft.onnx_bytes(), draft.onnx()
+    if data and facts and facts.opset <= JDLL_OPSET:
+        draft.write(draft.weights("onnx")["source"], with_ir_version(data, JDLL_IR_VERSION))
+
+
+def _other_opset(draft: Draft) -> Iterator[str]:
+    facts, told = draft.onnx(), draft.weights("onnx").get("opset_version")
+    if facts and facts.opset != told:
+        yield f"the ONNX file has opset {facts.opset}, the description says {told}"
+
+
+def _write_opset(draft: Draft) -> None:
+    facts = draft.onnx()
+    if facts:
+        draft.weights("onnx")["opset_version"] = facts.opset
+
+
+def _several_files(draft: Draft) -> Iterator[str]:
+    for name in draft.onnx_beside():
+        yield f'the ONNX file keeps weights in "{name}", which is not read'
+
+
+def _take_in(draft: Draft) -> None:
+    data, entry = draft.onnx_bytes(), draft.weights("onnx")
+    if data:
+        folder = PurePosixPath(entry["source"]).parent
+        whole = as_one_file(data, lambda name: draft.read(str(folder / name)))
+        draft.write(entry["source"], whole)
+        entry.pop("external_data", None)
+
+
+def _entries(draft: Draft) -> dict[str, Described]:
+    given = draft.content.get("weights")
+    entries = given if isinstance(given, dict) else {}
+    return {kind: entry for kind, entry in entries.items() if isinstance(entry, dict)}
+
+
+def _wrong_parents(draft: Draft) -> Iterator[str]:
+    entries = _entries(draft)
+    roots = [kind for kind, entry in entries.items() if not entry.get("parent")]
+    if entries and len(roots) != 1:
+        told = " and ".join(roots) or "none"
+        yield f"of the weights {', '.join(entries)}, {told} have no parent, expected one"
+    for kind, entry in entries.items():
+        parent = entry.get("parent")
+        if parent and (parent not in entries or parent == kind):
+            yield f"the parent of the weights {kind} is {parent}, which is none of the others"
+
+
+def _set_parents(draft: Draft) -> None:
+    entries = _entries(draft)
+    root = next((kind for kind in _ROOTS if kind in entries), next(iter(entries)))
+    for kind, entry in entries.items():
+        if kind == root:
+            entry.pop("parent", None)
+        else:
+            entry["parent"] = root
+
+
+def _without_architecture(draft: Draft) -> Iterator[str]:
+    entry = draft.weights("pytorch_state_dict")
+    architecture = entry.get("architecture")
+    if entry and not (isinstance(architecture, dict) and architecture.get("callable")):
+        yield "the weights pytorch_state_dict have no architecture with a callable"
+    elif entry and not isinstance(architecture, str) and not _has_source(architecture):
+        yield (
+            "the architecture of pytorch_state_dict is no file of the package, so it works only "
+            "where its library is installed"
+        )
+
+
+def _has_source(architecture: object) -> bool:
+    return isinstance(architecture, dict) and "source" in architecture
+
+
+def _no_torchscript(draft: Draft) -> Iterator[str]:
+    entries = _entries(draft)
+    if entries and not {"torchscript", "pytorch_state_dict"} & set(entries):
+        yield f"it runs torchscript weights, the package has {', '.join(entries)}"
+
+
+WEIGHTS_RULES = (
+    Rule(
+        "onnx-one-file",
+        (DEEPIMAGEJ,),
+        "error",
+        _several_files,
+        "save the ONNX model as one file",
+        _take_in,
+    ),
+    Rule(
+        "onnx-opset",
+        (DEEPIMAGEJ,),
+        "error",
+        _newer_opset,
+        f"export it again with opset {JDLL_OPSET} or less",
+    ),
+    Rule(
+        "onnx-ir",
+        (DEEPIMAGEJ,),
+        "error",
+        _newer_ir,
+        f"stamp it with IR version {JDLL_IR_VERSION}",
+        _stamp,
+    ),
+    Rule(
+        "onnx-opset-told",
+        (CORE,),
+        "error",
+        _other_opset,
+        "write the file's opset into the description",
+        _write_opset,
+    ),
+    Rule(
+        "weights-parents",
+        (CORE, ZOO),
+        "error",
+        _wrong_parents,
+        "give all but the first weights a parent",
+        _set_parents,
+    ),
+    Rule(
+        "architecture",
+        (CORE, ILASTIK),
+        "error",
+        _without_architecture,
+        "add a source file, the callable's name and its kwargs",
+    ),
+    Rule(
+        "torchscript",
+        (ILASTIK,),
+        "note",
+        _no_torchscript,
+        "export with --weights onnx,torchscript",
+    ),
+)

@@ -1,0 +1,164 @@
+"""Checks of what a package's network makes of its test tensors."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.errors import ImageError, PackageError
+from care_bridge.images import open_image
+from care_bridge.normalization import Percentiles
+from care_bridge.package.consumers.rule import DEEPIMAGEJ
+from care_bridge.package.npy import read_npy
+from care_bridge.package.package import Package
+from care_bridge.package.spec import TensorSpec
+from care_bridge.runtime.checked import EXPORT_AGAIN, GET_AGAIN, Checked, relative
+from care_bridge.runtime.conventions import jdll_levels
+from care_bridge.runtime.prediction import predict
+from care_bridge.runtime.report import Finding
+
+# Of the output's range: another build of the engine may sum in another order.
+REPRODUCED_WITHIN = 1e-4
+PERCENTILES_WITHIN = 1e-4
+
+
+def _check_test_tensors(checked: Checked) -> Iterator[Finding]:
+    package = checked.package
+    source = checked.test_tensor(package.spec.input)
+    outputs = predict(package.spec, checked.session, source)
+    for tensor, output in zip(package.spec.tensors[1:], outputs, strict=True):
+        expected = checked.test_tensor(tensor)
+        which = "the test output" + (f" {tensor.id}" if len(outputs) > 1 else "")
+        if output.shape != expected.shape:
+            yield Finding(
+                "error",
+                f"the test input gives an output of shape {output.shape}, {which} has "
+                f"{expected.shape}",
+                EXPORT_AGAIN,
+                "test-tensors",
+            )
+            continue
+        difference = relative(output, expected)
+        what = f"{which} is reproduced to {difference:.1e} of its range"
+        if not difference <= REPRODUCED_WITHIN:
+            allowed = f"at most {REPRODUCED_WITHIN:.0e} is allowed"
+            yield Finding("error", f"{what}, {allowed}", GET_AGAIN, "test-tensors")
+        else:
+            yield Finding("ok", what)
+
+
+def _check_members(checked: Checked) -> Iterator[Finding]:
+    """Are the predicted distributions such, and is the output their mean?"""
+    spec = checked.package.spec
+    if spec.members is None:
+        return
+    restored, members = predict(spec, checked.session, checked.test_tensor(spec.input))
+    channel = spec.output.axes.index("C")
+    pixels = np.moveaxis(members, channel, 0)
+    shape = spec.member_count, 2, spec.channels_out, *pixels.shape[1:]
+    means, scales = np.moveaxis(pixels.reshape(shape), 1, 0)
+    if not scales.min() > 0:
+        yield Finding(
+            "error",
+            f"a predicted scale is {scales.min():g}, expected more than 0",
+            EXPORT_AGAIN,
+            "members",
+        )
+    difference = relative(np.moveaxis(restored, channel, 0), means.mean(axis=0))
+    what = (
+        f"{spec.output.id} is the mean of {spec.member_count} predicted means to "
+        f"{difference:.1e} of its range"
+    )
+    if not difference <= REPRODUCED_WITHIN:
+        allowed = f"at most {REPRODUCED_WITHIN:.0e} is allowed"
+        yield Finding("error", f"{what}, {allowed}", EXPORT_AGAIN, "members")
+    else:
+        yield Finding("ok", what)
+
+
+def _check_samples(checked: Checked) -> Iterator[Finding]:
+    """deepImageJ's check runs the sample and compares with the test output."""
+    same = True
+    for tensor in checked.package.spec.tensors:
+        if tensor.sample_tensor is None:
+            continue
+        try:
+            sample = _sample(checked.package, tensor)
+        except (ImageError, PackageError) as error:
+            sample, why = None, str(error)
+        else:
+            why = f'the sample "{tensor.sample_tensor}" does not hold the pixels of its test tensor'
+        expected = checked.test_tensor(tensor)
+        if sample is None or not np.array_equal(sample, _by_channel(expected, tensor.axes)):
+            same = False
+            yield Finding(
+                "error",
+                why,
+                "save the test tensor's pixels as the sample",
+                "same-samples",
+                (DEEPIMAGEJ,),
+                mendable=True,
+            )
+    if same:
+        yield Finding("ok", "the samples hold the pixels of the test tensors")
+
+
+def _sample(package: Package, tensor: TensorSpec) -> NDArray[np.generic]:
+    """The pixels of a sample, as `_by_channel` gives them."""
+    name = str(tensor.sample_tensor)
+    data = package.read(name)
+    if name.endswith(".npy"):
+        return _by_channel(read_npy(data, name, package.source), tensor.axes)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / PurePosixPath(name).name
+        file.write_bytes(data)
+        image = open_image(file)
+    return image.axes.to(image.pixels, "CZYX").squeeze()
+
+
+def _by_channel(values: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
+    """A tensor's pixels in the order CZYX, without axes of one pixel."""
+    order = sorted(range(len(axes)), key=lambda dimension: "BCZYX".index(axes[dimension]))
+    return values.transpose(order).squeeze()
+
+
+def _check_percentiles(checked: Checked) -> Iterator[Finding]:
+    spec = checked.package.spec
+    normalization = spec.normalization
+    if not isinstance(normalization, Percentiles):
+        return
+    tensor = np.moveaxis(
+        checked.test_tensor(spec.input),
+        [spec.input.axes.index(axis) for axis in "BC"],
+        (0, 1),
+    )
+    worst = 0.0
+    for channel in tensor.reshape(-1, *tensor.shape[2:]):
+        ours = normalization.fit(channel)
+        levels = jdll_levels(channel, normalization)
+        shifts = np.abs(np.subtract(levels, (ours.lo, ours.hi)))
+        worst = max(worst, float(shifts.max()) / ours.gain)
+    what = f"numpy's and JDLL's percentiles of the test input differ by {worst:.1e} of its span"
+    if worst > PERCENTILES_WITHIN:
+        yield Finding(
+            "error",
+            f"{what}, so the test output is not reproduced",
+            "take a test image on which both agree",
+            "percentiles",
+            (DEEPIMAGEJ,),
+            mendable=True,
+        )
+    else:
+        yield Finding("ok", what)
+
+
+OUTPUT_CHECKS: tuple[Callable[[Checked], Iterator[Finding]], ...] = (
+    _check_test_tensors,
+    _check_members,
+    _check_samples,
+    _check_percentiles,
+)

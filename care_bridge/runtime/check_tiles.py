@@ -1,0 +1,123 @@
+"""Checks of how a package's network may be run in tiles."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.axes import Axes
+from care_bridge.errors import TilingError
+from care_bridge.images.image import Image
+from care_bridge.package.consumers import Draft
+from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ
+from care_bridge.package.consumers.tensors import declared_halo
+from care_bridge.resampling import fewest_pixels
+from care_bridge.runtime.checked import EXPORT_AGAIN, Checked, relative
+from care_bridge.runtime.halo import measure_halo
+from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.report import Finding
+from care_bridge.runtime.restorer import Restorer
+from care_bridge.tiling import round_up
+
+TILED_WITHIN = 1e-5
+_PROJECTED = 5
+
+
+def measured_halo(checked: Checked) -> dict[str, int]:
+    """The reach of the network in pixels, by axis; TilingError where it has no end."""
+    spec = checked.package.spec
+    channel = spec.output.axes.index("C")
+
+    def run(tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.concatenate(checked.session.run_all(tile), axis=channel)
+
+    return measure_halo(run, spec.input.axes, spec.channels_in, spec.tiling)
+
+
+def _check_halo(checked: Checked) -> Iterator[Finding]:
+    spec = checked.package.spec
+    if spec.procedure.tile:
+        yield Finding(
+            "ok",
+            "the output depends on the whole tile, so tiles of "
+            f"{' x '.join(map(str, spec.procedure.tile.values()))} are blended: the halo and seams "
+            "are not applicable",
+        )
+        return
+    try:
+        measured = measured_halo(checked)
+    except TilingError as error:
+        yield Finding("error", str(error), "do not use this model in tiles", "halo")
+        return
+    declared = declared_halo(Draft.of(checked.package.archive))
+    for axis, limits in spec.tiling.items():
+        what = (
+            f"along {axis} the network reaches {measured[axis]} pixels, the package says "
+            f"{limits.halo}"
+        )
+        needed = round_up(measured[axis], limits.step)
+        told = declared.get(axis.lower(), needed)
+        if measured[axis] > limits.aligned_halo:
+            yield Finding(
+                "error", f"{what}: tiles would show seams", EXPORT_AGAIN, "halo", mendable=True
+            )
+        elif told < needed:
+            yield Finding(
+                "error",
+                f"along {axis} the network reaches {measured[axis]} pixels, the description tells "
+                f"others a halo of {told}: their tiles would show seams",
+                f"write halo: {needed}",
+                "halo",
+                (CORE, DEEPIMAGEJ),
+                mendable=True,
+            )
+        else:
+            yield Finding("ok", what)
+
+
+def _check_tiles(checked: Checked) -> Iterator[Finding]:
+    spec = checked.package.spec
+    if spec.procedure.tile:
+        return
+    told = "scale" if spec.members else "none"
+    options = RestoreOptions(device="cpu", dtype="float32", uncertainty=told)
+    restorer = Restorer(checked.package, options)
+    restorer.tell_device()  # once, not for each of its copies
+    tiling, zoom = spec.image_tiling, spec.procedure.zoom
+    for axis, limits in tiling.items():
+        # Two tiles and a rest along this axis, little along the others.
+        sizes = {other: other_limits.step + 1 for other, other_limits in tiling.items()}
+        sizes[axis] = limits.smallest_tile + limits.step + 1
+        sizes |= {
+            other: fewest_pixels(other, sizes[other], factor) for other, factor in zoom.items()
+        }
+        depth = {"Z": _PROJECTED} if spec.projects else {}
+        image = _noise({"C": spec.channels_in, **depth, **sizes})
+        whole = _restored(restorer, image, {})
+        tiled = _restored(restorer, image, {axis: limits.smallest_tile})
+        difference = max(map(relative, tiled, whole))
+        what = f"along {axis} tiles differ from the whole by {difference:.1e} of its range"
+        if not difference <= TILED_WITHIN:
+            allowed = f"at most {TILED_WITHIN:.0e} is allowed"
+            yield Finding("error", f"{what}, {allowed}", EXPORT_AGAIN, "tiles")
+        else:
+            yield Finding("ok", what)
+
+
+def _noise(sizes: dict[str, int]) -> Image:
+    pixels = np.random.default_rng(0).uniform(0, 1000, tuple(sizes.values()))
+    return Image(pixels.astype(np.float32), Axes("".join(sizes)))
+
+
+def _restored(restorer: Restorer, image: Image, tile: dict[str, int]) -> list[NDArray[np.generic]]:
+    """The restored image and, of a probabilistic model, what it tells of its uncertainty."""
+    tiled = restorer.with_options(dataclasses.replace(restorer.options, tile=tile))
+    if restorer.options.uncertainty == "none":
+        return [tiled.restore_image(image).pixels]
+    return [each.pixels for each in tiled.restore_with_uncertainty(image)]
+
+
+TILE_CHECKS: tuple[Callable[[Checked], Iterator[Finding]], ...] = (_check_halo, _check_tiles)

@@ -1,0 +1,41 @@
+"""What the parts of a check look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from care_bridge.errors import PackageFormatError
+from care_bridge.package.package import Package
+from care_bridge.package.spec import TensorSpec
+from care_bridge.runtime.session import Session
+
+GET_AGAIN = "get the package again"
+EXPORT_AGAIN = "export the model again"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A package and its network, loaded."""
+
+    package: Package
+    session: Session
+
+    def test_tensor(self, spec: TensorSpec) -> NDArray[np.generic]:
+        """The test tensor of an input or output; PackageFormatError where it is not of its axes."""
+        tensor = self.package.tensor(spec.test_tensor)
+        channels = len(spec.channel_names)
+        if tensor.ndim != len(spec.axes) or tensor.shape[spec.axes.index("C")] != channels:
+            raise PackageFormatError(
+                f'"{spec.test_tensor}" has the shape {tensor.shape}, the description says the axes '
+                f"{spec.axes} with C of size {channels}: {GET_AGAIN}"
+            )
+        return tensor
+
+
+def relative(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
+    """The largest difference, in parts of the range of `other`; NaN where either holds one."""
+    reference = other.astype(np.float64)
+    return float(np.abs(one.astype(np.float64) - reference).max() / (np.ptp(reference) or 1.0))

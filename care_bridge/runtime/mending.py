@@ -1,0 +1,180 @@
+"""Packages mended: what can be put right from the package alone, written as a new package."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from care_bridge.axes import Axes, rdf_id
+from care_bridge.errors import ExportError
+from care_bridge.images import Image, write_image
+from care_bridge.images.picture import write_panels
+from care_bridge.normalization import Percentiles
+from care_bridge.package.archive import Archive, check_hash, open_archive
+from care_bridge.package.consumers import RULES, Draft
+from care_bridge.package.consumers.tensors import declare_halo
+from care_bridge.package.npy import npy_bytes
+from care_bridge.package.package import load_package
+from care_bridge.package.publish import package_target, whole_package
+from care_bridge.package.store import bundled_models, find_package
+from care_bridge.runtime.check import check_package
+from care_bridge.runtime.check_tiles import measured_halo
+from care_bridge.runtime.checked import Checked
+from care_bridge.runtime.conventions import with_agreeing_percentiles
+from care_bridge.runtime.prediction import predict
+from care_bridge.runtime.report import CheckReport
+from care_bridge.runtime.session import Session
+from care_bridge.tiling import round_up
+
+_COVER = "cover.png"
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What was changed, a line each, and the check of the package as it is now."""
+
+    changes: tuple[str, ...]
+    report: CheckReport
+
+
+def mend_package(source: str | Path, out: Path | None = None) -> Mended:
+    """Mend the package at `source` (as `load_package` takes it) as far as that can be done.
+
+    out: the package to write, a folder or a zip; None: in place of the one at `source`. It appears
+    whole or not at all; where there is nothing to mend, nothing is written. PackageError where the
+    package cannot be read or a file is not the one that it was made with, ExportError where `out`
+    cannot be written.
+    """
+    path = find_package(source)
+    draft = Draft.of(open_archive(path))
+    for name, sha256 in draft.files.items():
+        if sha256:
+            check_hash(draft.read(name), sha256, name, path)
+    target = package_target(out or _in_place(draft.archive), overwrite=out is None)
+    changes = list(_mended_by_rules(draft))
+    with tempfile.TemporaryDirectory() as folder:
+        changes += _mended_by_running(draft, Path(folder))
+        if not changes:
+            return Mended((), check_package(source))
+        with whole_package(target, overwrite=out is None) as staging:
+            _write(draft, staging)
+            report = check_package(staging)
+    return Mended(tuple(changes), dataclasses.replace(report, source=str(target)))
+
+
+def _in_place(archive: Archive) -> Path:
+    if archive.path in bundled_models().values():
+        raise ExportError(f"{archive.path} came with care_bridge: give another package to write")
+    return archive.path
+
+
+def _mended_by_rules(draft: Draft) -> Iterator[str]:
+    for rule in RULES:
+        broken = list(rule.breaches(draft))
+        if broken and rule.mend:
+            rule.mend(draft)
+            left = set(rule.breaches(draft))
+            yield from (f"{rule.id}: {breach}" for breach in broken if breach not in left)
+
+
+def _mended_by_running(draft: Draft, scratch: Path) -> list[str]:
+    """What needs the network, where the package can be run and does what it says."""
+    changes: list[str] = []
+    folder, report = scratch, None
+    for rule, mend in _MENDS:
+        if report is None:
+            folder = scratch / rule
+            _write(draft, folder)
+            report = check_package(folder)
+        if not any(finding.rule == rule for finding in report.findings):
+            continue
+        if any(finding.rule == "test-tensors" for finding in report.errors):
+            break
+        package = load_package(folder)
+        mend(draft, Checked(package, Session(package.weights(), "cpu")))
+        changes += [f"{rule}: {each.what}" for each in report.findings if each.rule == rule]
+        report = None
+    return changes
+
+
+def _write(draft: Draft, folder: Path) -> None:
+    """The whole package into `folder`, which is made where it is not there."""
+    folder.mkdir(exist_ok=True)
+    for name in draft.files:
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(draft.read(name))
+    (folder / draft.rdf_name).write_bytes(draft.text())
+
+
+def _widen_halo(draft: Draft, checked: Checked) -> None:
+    spec = checked.package.spec
+    measured = measured_halo(checked)
+    needed = {
+        rdf_id(axis): round_up(measured[axis], limits.step) for axis, limits in spec.tiling.items()
+    }
+    declare_halo(draft, needed)
+    if draft.config("care_bridge"):
+        reach = {rdf_id(axis): pixels for axis, pixels in measured.items()}
+        draft.set_config("care_bridge", "halo", reach)
+
+
+def _make_percentiles_agree(draft: Draft, checked: Checked) -> None:
+    spec = checked.package.spec
+    normalization = spec.normalization
+    assert isinstance(normalization, Percentiles)
+    order = [spec.input.axes.index(axis) for axis in "BC"]
+    source = np.moveaxis(checked.test_tensor(spec.input).astype(np.float32), order, (0, 1))
+    agreeing = np.stack(
+        [
+            np.stack([with_agreeing_percentiles(channel, normalization) for channel in sample])
+            for sample in source
+        ]
+    )
+    changed = np.ascontiguousarray(np.moveaxis(agreeing, (0, 1), order))
+    outputs = predict(spec, checked.session, changed)
+    for tensor, values in zip(spec.tensors, (changed, *outputs), strict=True):
+        draft.write(tensor.test_tensor, npy_bytes(values))
+
+
+def _save_samples(draft: Draft, checked: Checked) -> None:
+    described = [*draft.tensors("inputs"), *draft.tensors("outputs")]
+    for tensor, spec in zip(described, checked.package.spec.tensors, strict=False):
+        axes = "".join(axis for axis in spec.axes if axis != "B")
+        pixels = checked.test_tensor(spec)[(0,) if "B" in spec.axes else ()]
+        name = str(Path(spec.sample_tensor or f"sample_{spec.id}").with_suffix(".tif"))
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "sample.tif"
+            write_image(Image(pixels.astype(np.float32), Axes(axes)), file)
+            data = file.read_bytes()
+        tensor["sample_tensor"] = {"source": name, "sha256": hashlib.sha256(data).hexdigest()}
+        draft.write(name, data)
+
+
+def _make_cover(draft: Draft, checked: Checked) -> None:
+    spec = checked.package.spec
+    panels = []
+    for label, tensor in (("input", spec.input), ("output", spec.output)):
+        axes = "".join(axis for axis in tensor.axes if axis != "B")
+        pixels = checked.test_tensor(tensor)[(0,) if "B" in tensor.axes else ()]
+        volume = Axes(axes).to(pixels, "CZYX")[0]
+        panels.append((label, volume[len(volume) // 2]))
+    with tempfile.TemporaryDirectory() as folder:
+        write_panels(Path(folder) / _COVER, panels)
+        draft.content["covers"] = [_COVER]
+        draft.write(_COVER, (Path(folder) / _COVER).read_bytes())
+
+
+_MENDS: tuple[tuple[str, Callable[[Draft, Checked], None]], ...] = (
+    ("halo", _widen_halo),
+    ("percentiles", _make_percentiles_agree),
+    ("sample-tensors", _save_samples),
+    ("same-samples", _save_samples),
+    ("cover", _make_cover),
+)

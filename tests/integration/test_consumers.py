@@ -1,0 +1,316 @@
+"""What other consumers of packages ask for: each rule broken, caught, and mended where it can be."""
+
+import json
+import shutil
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import yaml
+
+from care_bridge import check_package
+from care_bridge.cli.main import main
+from care_bridge.errors import ExportError, PackageIntegrityError
+from care_bridge.export.about import About
+from care_bridge.export.builder import export_checkpoint
+from care_bridge.package.consumers import RULES
+from care_bridge.runtime.check import MENDED_BY_RUNNING
+from care_bridge.runtime.mending import mend_package
+from tests.broken_packages import edit, put, with_model, with_test_input
+from tests.checkpoints import untrained
+from tests.packages import npy
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    checkpoint = untrained()
+    wide = np.tile(checkpoint.example.source, (1, 2, 2))
+    checkpoint = replace(checkpoint, example=replace(checkpoint.example, source=wide))
+    out = tmp_path_factory.mktemp("export") / "model"
+    assert export_checkpoint(checkpoint, out, About("Exported model", "For a test")).is_clean
+    return out
+
+
+@pytest.fixture
+def package(exported, tmp_path):
+    return shutil.copytree(exported, tmp_path / "model")
+
+
+def edited(change):
+    return lambda folder: edit(folder, change)
+
+
+def without(key):
+    return edited(lambda rdf: rdf.pop(key))
+
+
+def input_axis(index, **values):
+    return edited(lambda rdf: rdf["inputs"][0]["axes"][index].update(values))
+
+
+def output_axis(index, **values):
+    return edited(lambda rdf: rdf["outputs"][0]["axes"][index].update(values))
+
+
+def preprocessing(change):
+    return edited(lambda rdf: change(rdf["inputs"][0]["preprocessing"]))
+
+
+def scale_range(**values):
+    return preprocessing(lambda steps: steps[1]["kwargs"].update(values))
+
+
+def zoo_file_name(folder):
+    (folder / "rdf.yaml").rename(folder / "bioimageio.yaml")
+
+
+def no_cover(folder):
+    edit(folder, lambda rdf: rdf.pop("covers"))
+    (folder / "cover.png").unlink()
+
+
+def no_sample(folder):
+    edit(folder, lambda rdf: rdf["inputs"][0].pop("sample_tensor"))
+    (folder / "sample_input.tif").unlink()
+
+
+def no_validation(folder):
+    (folder / "README.md").write_text("# A model\n")
+
+
+def unnamed_space(folder):
+    def change(rdf):
+        for side in ("inputs", "outputs"):
+            del rdf[side][0]["axes"][3]["id"]
+
+    edit(folder, change)
+
+
+def integers(folder):
+    edit(folder, lambda rdf: rdf["inputs"][0]["data"].update(type="uint16"))
+    values = np.load(folder / "test_input.npy")
+    put(folder, "test_input.npy", npy(values.astype(np.uint16)))
+
+
+def batch_of_one(folder):
+    def change(model):
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = 1
+
+    with_model(folder, change)
+
+
+def newer_opset(folder):
+    def change(model):
+        model.opset_import[0].version = 19
+
+    with_model(folder, change)
+    edit(folder, lambda rdf: rdf["weights"]["onnx"].update(opset_version=19))
+
+
+def newer_ir(folder):
+    with_model(folder, lambda model: setattr(model, "ir_version", 10))
+
+
+def two_files(folder):
+    def change(model):
+        tensor = model.graph.initializer[0]
+        (folder / "weights.onnx.data").write_bytes(b"before" + tensor.raw_data)
+        length = str(len(tensor.raw_data))
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        entries = {"location": "weights.onnx.data", "offset": "6", "length": length}
+        for key, value in entries.items():
+            tensor.external_data.add(key=key, value=value)
+
+    with_model(folder, change)
+    edit(
+        folder,
+        lambda rdf: rdf["weights"]["onnx"].update(external_data={"source": "weights.onnx.data"}),
+    )
+
+
+def other_sample(folder):
+    shutil.copy(folder / "sample_output.tif", folder / "other.tif")
+    put(folder, "sample_input.tif", (folder / "other.tif").read_bytes())
+    (folder / "other.tif").unlink()
+
+
+def percentiles_that_disagree(folder):
+    noise = np.random.default_rng(0).gamma(1, 100, (1, 1, 52, 52)).astype(np.float32)
+    with_test_input(folder, noise)
+
+
+def second_input(folder):
+    edit(folder, lambda rdf: rdf["inputs"].append({**deepcopy(rdf["inputs"][0]), "id": "other"}))
+
+
+def no_architecture(folder):
+    (folder / "weights.pt").write_bytes(b"weights")
+    weights = {"source": "weights.pt", "pytorch_version": "2.5"}
+    edit(folder, lambda rdf: rdf["weights"].update(pytorch_state_dict=weights))
+
+
+MENDABLE = {
+    "rdf-name": zoo_file_name,
+    "format-version": edited(lambda rdf: rdf.update(format_version="0.5.6")),
+    "file-maps": edited(lambda rdf: rdf.update(documentation={"source": "README.md"})),
+    "empty-keys": edited(lambda rdf: rdf.update(git_repo=None)),
+    "hashes-given": edited(lambda rdf: rdf["weights"]["onnx"].pop("sha256")),
+    "name": edited(lambda rdf: rdf.update(name="Denoise: 2D/3D (naïve)")),
+    "nickname": edited(lambda rdf: rdf["config"].pop("bioimageio")),
+    "deepimagej-tiling": edited(lambda rdf: rdf["config"].update(deepimagej={"pyramid": False})),
+    "cover": no_cover,
+    "timestamp": without("timestamp"),
+    "documentation": no_validation,
+    "space-ids": unnamed_space,
+    "channel-names": edited(lambda rdf: rdf["inputs"][0]["axes"][1].pop("channel_names")),
+    "size-min-step": input_axis(2, size={"min": 54, "step": 4}),
+    "size-min-halo": input_axis(2, size={"min": 4, "step": 4}),
+    "concatenable": input_axis(2, concatenable=False),
+    "batch-size": batch_of_one,
+    "output-size": output_axis(2, size=96),
+    "float32": integers,
+    "sample-tensors": no_sample,
+    "same-samples": other_sample,
+    "ensure-dtype": preprocessing(lambda steps: steps.pop(0)),
+    "scale-range-axes": preprocessing(lambda steps: steps[1]["kwargs"].pop("axes")),
+    "scale-range-batch": scale_range(axes=["batch", "y", "x"]),
+    "numbers-as-text": scale_range(eps="1e-06"),
+    "percentiles": percentiles_that_disagree,
+    "halo": output_axis(2, halo=4),
+    "onnx-ir": newer_ir,
+    "onnx-one-file": two_files,
+    "onnx-opset-told": edited(lambda rdf: rdf["weights"]["onnx"].update(opset_version=16)),
+    "weights-parents": edited(lambda rdf: rdf["weights"]["onnx"].update(parent="torchscript")),
+}
+
+FOR_PEOPLE = {
+    "license-id": edited(lambda rdf: rdf.update(license="my own")),
+    "description": without("description"),
+    "authors": without("authors"),
+    "cite": without("cite"),
+    "license": without("license"),
+    "tags": without("tags"),
+    "github-user": edited(lambda rdf: rdf.update(authors=[{"name": "A", "github_user": "a"}])),
+    "batch-and-channel": edited(lambda rdf: rdf["outputs"][0]["axes"].pop(0)),
+    "one-input": second_input,
+    "scale-mean-variance": edited(
+        lambda rdf: rdf["outputs"][0].update(
+            postprocessing=[{"id": "scale_mean_variance", "kwargs": {"reference_tensor": "input"}}]
+        )
+    ),
+    "onnx-opset": newer_opset,
+    "architecture": no_architecture,
+}
+
+OF_EVERY_EXPORT = {"maintainers", "torchscript"}
+"""Notes on what the exported package has not."""
+
+
+def rules_broken(report):
+    return {finding.rule for finding in report.findings if finding.rule} - OF_EVERY_EXPORT
+
+
+def test_every_rule_is_here():
+    known = {rule.id for rule in RULES} | set(MENDED_BY_RUNNING)
+    assert known == MENDABLE.keys() | FOR_PEOPLE.keys() | OF_EVERY_EXPORT
+
+
+def test_notes_of_every_export(package):
+    report = check_package(package)
+    assert {finding.rule for finding in report.findings if finding.rule} == OF_EVERY_EXPORT
+
+
+@pytest.mark.parametrize("rule", [*MENDABLE, *FOR_PEOPLE])
+def test_a_broken_rule_is_caught(package, rule):
+    (MENDABLE | FOR_PEOPLE)[rule](package)
+    report = check_package(package)
+    (first, *_) = [finding for finding in report.findings if finding.rule == rule]
+    assert first.remedy
+    assert first.mendable == (rule in MENDABLE)
+    assert first.consumers
+
+
+@pytest.mark.parametrize("rule", MENDABLE)
+def test_what_is_mended_is_clean(package, rule):
+    MENDABLE[rule](package)
+    mended = mend_package(package)
+    assert any(change.startswith(f"{rule}: ") for change in mended.changes), mended.changes
+    assert rules_broken(check_package(package)) == set()
+    assert mended.report.is_clean
+
+
+@pytest.mark.parametrize("rule", FOR_PEOPLE)
+def test_what_people_must_mend_stays_said(package, rule):
+    FOR_PEOPLE[rule](package)
+    mended = mend_package(package)
+    assert rule in rules_broken(mended.report)
+    assert not any(change.startswith(f"{rule}: ") for change in mended.changes)
+
+
+def listing(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_mending_changes_nothing_but_what_it_says(package):
+    """Of a package with one breach all other keys stay, and files are those of before."""
+    before = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))
+    files = listing(package)
+    edit(package, lambda rdf: rdf["config"].pop("bioimageio"))
+    mend_package(package)
+    after = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))
+    assert after["config"].pop("bioimageio") == {"nickname": "exported-model"}
+    before["config"].pop("bioimageio")
+    assert after == before
+    assert {**listing(package), "rdf.yaml": b""} == {**files, "rdf.yaml": b""}
+
+
+def test_a_good_package_is_left_alone(package):
+    before = listing(package)
+    assert mend_package(package).changes == ()
+    assert listing(package) == before
+
+
+def test_mended_into_another_package(package, tmp_path, capsys):
+    MENDABLE["nickname"](package)
+    before = listing(package)
+    out = tmp_path / "mended.zip"
+    assert main(["check", str(package), "--fix", "--out", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["passed"], said["source"], len(said["changes"])) == (True, str(out), 1)
+    assert listing(package) == before
+    assert check_package(out).is_clean
+
+
+def test_the_command_line_says_what_was_changed(package, capsys):
+    MENDABLE["nickname"](package)
+    assert main(["check", str(package)]) == 1
+    assert "--fix may mend 1" in capsys.readouterr().out
+    assert main(["check", str(package), "--fix"]) == 0
+    assert "mended  nickname: config.bioimageio.nickname is missing" in capsys.readouterr().out
+
+
+def test_a_file_that_was_changed_is_not_mended(package):
+    """Another hash would hide that it is not the file that the package was made with."""
+    (package / "test_input.npy").write_bytes(npy(np.zeros((1, 1, 52, 52), np.float32)))
+    before = listing(package)
+    with pytest.raises(PackageIntegrityError, match="is not the file"):
+        mend_package(package)
+    assert listing(package) == before
+
+
+def test_what_lies_beside_a_package_is_not_lost(package):
+    MENDABLE["nickname"](package)
+    (package / "thesis.docx").write_bytes(b"years of work")
+    before = listing(package)
+    with pytest.raises(ExportError, match="thesis.docx"):
+        mend_package(package)
+    assert listing(package) == before
+
+
+def test_bundled_models_are_not_written(tmp_path):
+    with pytest.raises(ExportError, match="came with care_bridge"):
+        mend_package("denoise-2d")
