@@ -1,4 +1,4 @@
-"""What other consumers of packages ask for: each rule broken, caught, and mended where it can be."""
+"""The rules of other consumers: each is broken, caught, and mended where it can be."""
 
 import json
 import shutil
