@@ -8,6 +8,10 @@ import numpy as np
 import tifffile
 from scipy.ndimage import gaussian_filter
 
+from care_bridge.training.config import load_config
+from care_bridge.training.dataset import open_fields
+from care_bridge.training.stacks import Stack
+
 
 def write_image(path: Path, pixels: np.ndarray, axes: str | None = None) -> Path:
     """An ImageJ TIFF; axes by default the last of CZYX."""
@@ -31,3 +35,13 @@ def write_pairs(folder: Path, count: int, shape: tuple[int, ...], seed: int = 0)
         write_image(folder / "GT" / f"im{index}.tif", truth.astype(np.uint16))
         write_image(folder / "source" / f"im{index}.tif", noisy.clip(0).astype(np.uint16))
     return folder
+
+
+def opened_stacks(
+    data: Path, axes: str, patch: tuple[int, ...], settings: tuple[str, ...] = ()
+) -> list[Stack]:
+    """All stacks of DATA, their pixels kept beside it."""
+    sizes = f"patches.size={list(patch)}"
+    config = load_config(None, [sizes, "network.depth=1", f"network.axes={axes}", *settings])
+    opened = open_fields(data, config, data.with_name(f"{data.name}-scratch"))
+    return opened.of(opened.pairing.fields)

@@ -18,6 +18,7 @@ from care_bridge.errors import ConfigError, OutOfMemoryError
 from care_bridge.images.image import Image, ImageInfo
 from care_bridge.images.pixels import PIXEL_TYPES, check_pixel_type, to_pixel_type
 from care_bridge.images.source import ImageInMemory, ImageSink, ImageSource
+from care_bridge.images.zoomed import zoomed
 from care_bridge.package.package import Package, load_package
 from care_bridge.resampling import zoomed_part
 from care_bridge.runtime.options import RestoreOptions
@@ -38,7 +39,6 @@ from care_bridge.runtime.scaling import ImageScales, fit_scales
 from care_bridge.runtime.session import Session
 from care_bridge.runtime.tiles import TileRunner
 from care_bridge.runtime.uncertainty import Uncertainty
-from care_bridge.runtime.zoomed import zoomed
 from care_bridge.tiling import TileGrid
 
 _WASTEFUL_SHARE = 5

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from care_bridge.errors import ConfigError
 from care_bridge.plain_yaml import read_yaml_file, set_key
+from care_bridge.training.data_config import DataConfig
 from care_bridge.training.defaults import (
     ALONE_PATCHES,
     PAIR_TASKS,
@@ -41,20 +42,6 @@ def _odd(pixels: int) -> int:
     if pixels % 2 == 0:
         raise ValueError("an odd number is needed, so that there is a middle")
     return pixels
-
-
-class DataConfig(Section):
-    """Where the pairs lie.
-
-    source, target: folders inside DATA (or absolute paths) whose files carry the same names;
-    target None: noisy images alone. axes: of plain TIFF files that do not say their own.
-    validation: share of the images kept for validation, at least one.
-    """
-
-    source: str = "source"
-    target: str | None = "GT"
-    axes: str | None = None
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
 
 class NormalizationConfig(Section):
@@ -312,6 +299,9 @@ def _check_task(config: TrainConfig) -> None:
         "preset": not config.preset or learns_from_pairs,
         "probabilistic": not config.probabilistic or (learns_from_pairs and config.task != "rcan"),
         "data.target": (config.data.target is not None) == learns_from_pairs,
+        "data.target_axes": config.data.target_axes is None or learns_from_pairs,
+        "data.target_channels": config.data.target_channels is None or learns_from_pairs,
+        "data.target_frames": config.data.target_frames == "each" or learns_from_pairs,
         "training.loss": config.training.loss != "mae+ssim" or learns_from_pairs,
     }
     for key, fits in keys.items():

@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.errors import TrainingError
-from care_bridge.images import open_source
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.dataset import Dataset, open_dataset
 from care_bridge.training.losses import LOSSES
+from care_bridge.training.pixels import saved
 from care_bridge.training.slices import degraded, slice_kernel, zoom_factor
 from care_bridge.training.stacks import Stack
 from care_bridge.training.task import Task, make_task
+from care_bridge.training.views import open_view
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,9 @@ def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
     cannot be trained on."""
     volumes = open_dataset(data, config, scratch)
     config = _with_factor(volumes)
-    with open_source(volumes.pairs[0].source, config.data.axes) as first:
-        kernel = slice_kernel(config.isotropic, first.info.calibration, volumes.pairs[0].name)
+    view = volumes.pairing.fields[0].sources[0]
+    with open_view(view) as first:
+        kernel = slice_kernel(config.isotropic, first.info.calibration, view.name)
     if kernel is None:
         log.warning(
             "no point spread function was given: the restored planes keep the blur along Z, and "
@@ -69,20 +71,21 @@ def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
 def _with_factor(volumes: Dataset) -> TrainConfig:
     """The configuration with the factor of all volumes; TrainingError where they differ."""
     config = volumes.config
+    views = [view for field in volumes.pairing.fields for view in field.sources]
     factors = []
-    for pair in volumes.pairs:
-        with open_source(pair.source, config.data.axes) as source:
+    for view in views:
+        with open_view(view) as source:
             if source.info.sizes.get("Z", 1) == 1:
                 raise TrainingError(
-                    f"{pair.source} has axes {source.info.axes} and no slices: the task isotropic "
+                    f"{view.path} has axes {source.info.axes} and no slices: the task isotropic "
                     "learns from volumes (data.axes names the axes of plain TIFF files)"
                 )
-            factors.append(zoom_factor(config.isotropic, source.info.calibration, pair.name))
-    for pair, factor in zip(volumes.pairs, factors, strict=True):
+            factors.append(zoom_factor(config.isotropic, source.info.calibration, view.name))
+    for view, factor in zip(views, factors, strict=True):
         if abs(factor / factors[0] - 1) > _SAME_FACTOR:
             raise TrainingError(
-                f"the z step of {pair.name} is {factor:.4g} pixels, that of "
-                f"{volumes.pairs[0].name} {factors[0]:.4g}: train on volumes of one sampling, or "
+                f"the z step of {view.name} is {factor:.4g} pixels, that of "
+                f"{views[0].name} {factors[0]:.4g}: train on volumes of one sampling, or "
                 "set isotropic.factor"
             )
     log.info("slices are degraded by a factor of %.4g", factors[0])
@@ -99,11 +102,10 @@ def _as_planes(
     factor = config.isotropic.factor or 1.0
     for number, stack in enumerate(stacks):
         for turned in (False, True):
-            target = stack.target.swapaxes(1, 2) if turned else stack.target
+            target = stack.target.turned() if turned else stack.target
             if any(size < pixels for size, pixels in zip(target.shape[1:], patch, strict=True)):
                 continue
             generator = np.random.default_rng([config.seed, _NOISE, number, turned])
-            source = degraded(target, kernel, factor, config.isotropic.noise, generator)
-            file = folder / f"{number}{'-turned' * turned}.npy"
-            np.save(file, source)
-            yield dataclasses.replace(stack, source=np.load(file, mmap_mode="r"), target=target)
+            source = degraded(target.whole(), kernel, factor, config.isotropic.noise, generator)
+            kept = saved(source, "CYX", folder / f"{number}{'-turned' * turned}.npy")
+            yield dataclasses.replace(stack, source=kept, target=target)

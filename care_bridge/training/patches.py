@@ -6,17 +6,20 @@ exactly what it would have seen without it. No torch here: whoever prepares data
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, maximum_filter1d
+from scipy.ndimage import maximum_filter1d
 
 from care_bridge.errors import TrainingError
+from care_bridge.training.image_statistics import FOREGROUND_PERCENTILE
 from care_bridge.training.scales import Scaling
-from care_bridge.training.stacks import FOREGROUND_PERCENTILE, Stack, part_of
+from care_bridge.training.stacks import Stack
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Source (B, C_in, [Z,] Y, X) and target (B, C_out, [Z,] Y, X), normalised."""
@@ -24,6 +27,8 @@ Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 Augment = bool | Literal["flips"]
 """Flips and quarter turns of the YX plane, or flips alone (in Y, in X, in both), or neither."""
 
+# Pixels that are looked at together when the foreground is found.
+_AT_ONCE = 1 << 23
 _MOVES = tuple(range(8))
 _FLIPS = (0, 2, 4, 6)
 
@@ -46,14 +51,12 @@ class Foreground:
     def find(cls, stack: Stack, patch: tuple[int, ...], share: float) -> Foreground:
         """The foreground of `stack` for patches of [Z,] Y, X pixels; `share` in [0, 1)."""
         threshold = share * stack.target_statistics.level(FOREGROUND_PERCENTILE)
-        window = (1, *map(_window, patch))
-        bright = maximum_filter(stack.target, window) > _column(threshold, stack.target.ndim)
-        inside = tuple(
-            slice(pixels // 2, pixels // 2 + size - pixels + 1)
-            for size, pixels in zip(stack.shape, patch, strict=True)
-        )
-        counts = np.count_nonzero(bright.any(axis=0)[inside], axis=-1)
-        return cls(stack, patch, threshold, np.cumsum(counts, dtype=np.int64))
+        starts = [size - pixels + 1 for size, pixels in zip(stack.shape, patch, strict=True)]
+        counts = np.zeros(starts[:-1], np.int64)
+        found = cls(stack, patch, threshold, counts)
+        for block in _blocks(starts, patch, len(threshold)):
+            counts[block[:-1]] = np.count_nonzero(found._bright(block), axis=-1)
+        return replace(found, ends=np.cumsum(counts, dtype=np.int64))
 
     @property
     def count(self) -> int:
@@ -69,28 +72,25 @@ class Foreground:
         ]
         start = [int(index) for index in np.unravel_index(row, rows[:-1])]
         before = rank - (int(self.ends[row - 1]) if row else 0)
-        start.append(int(np.flatnonzero(self._row(start))[before]))
+        there = self._bright((*(slice(each, each + 1) for each in start), slice(0, rows[-1])))
+        start.append(int(np.flatnonzero(there)[before]))
         return tuple(
             slice(first, first + pixels) for first, pixels in zip(start, self.patch, strict=True)
         )
 
-    def _row(self, start: list[int]) -> NDArray[np.bool_]:
-        """For each patch start along X in the row of patch starts [Z,] Y: is it foreground?"""
-        *outer, across = self.patch
-        first = [
-            begin + pixels // 2 - _window(pixels) // 2
-            for begin, pixels in zip(start, outer, strict=True)
-        ]
+    def _bright(self, starts: tuple[slice, ...]) -> NDArray[np.bool_]:
+        """For each patch start in the box `starts`: is there foreground around its centre?"""
+        windows = [(_window(pixels), pixels // 2 - _window(pixels) // 2) for pixels in self.patch]
         area = tuple(
-            slice(begin, begin + _window(pixels))
-            for begin, pixels in zip(first, outer, strict=True)
+            slice(part.start + first, part.stop - 1 + first + window)
+            for part, (window, first) in zip(starts, windows, strict=True)
         )
-        slab = self.stack.target[(slice(None), *area)]
-        highest = slab.max(axis=tuple(range(1, slab.ndim - 1)))
-        bright = maximum_filter1d(highest, _window(across)) > self.threshold[:, None]
-        starts = self.stack.shape[-1] - across + 1
-        row: NDArray[np.bool_] = bright.any(axis=0)[across // 2 : across // 2 + starts]
-        return row
+        highest: NDArray[Any] = self.stack.target[(slice(None), *area)]
+        for axis, (window, _) in enumerate(windows, 1):
+            highest = maximum_filter1d(highest, window, axis=axis)
+            valid = slice(window // 2, window // 2 + highest.shape[axis] - window + 1)
+            highest = highest[(slice(None),) * axis + (valid,)]
+        return np.any(highest > _column(self.threshold, highest.ndim), axis=0)
 
 
 @dataclass(frozen=True)
@@ -110,35 +110,42 @@ class PatchSource:
         patch: tuple[int, ...],
         share: float,
         *,
+        part: str,
         scaling: Scaling,
         batch_size: int,
         augment: Augment,
         seed: tuple[int, ...],
     ) -> PatchSource:
-        """The source over the stacks that have foreground; TrainingError where none has."""
+        """The source over the stacks that have foreground; TrainingError where none has. part: what
+        they are for, as it is told then."""
         found = [Foreground.find(stack, patch, share) for stack in stacks]
         kept = tuple(foreground for foreground in found if foreground.count)
         if not kept:
             raise TrainingError(
-                f"none of the {len(stacks)} images has anything brighter than the background to "
-                "draw patches from: check the targets, or set a lower patches.background"
+                f"none of the {len(stacks)} {part} images has anything brighter than the "
+                f"background to draw patches from (patches.background={share:g}): check the "
+                "targets, or set it lower"
             )
         return cls(kept, scaling, batch_size, augment, seed)
 
     def batch(self, k: int) -> Batch:
-        """Batch number `k`, always the same for the same k."""
-        generator = np.random.default_rng([*self.seed, k])
-        drawn = [self._patch(generator) for _ in range(self.batch_size)]
+        """Batch number `k`, always the same for the same k: the patches of `numbers`."""
+        drawn = [self._patch(np.random.default_rng([*self.seed, n])) for n in self.numbers(k)]
         sources, targets = zip(*drawn, strict=True)
         return np.stack(sources), np.stack(targets)
+
+    def numbers(self, k: int) -> range:
+        """The patches in batch `k`. Each is a pure function of the seed and its number, so two
+        batches after each other are one of twice the size."""
+        return range(k * self.batch_size, (k + 1) * self.batch_size)
 
     def _patch(self, generator: np.random.Generator) -> Batch:
         foreground = self.foregrounds[int(generator.integers(len(self.foregrounds)))]
         area = foreground.draw(generator)
         stack = foreground.stack
         before, after = self.scaling.draw(stack, generator)
-        source = before.apply(part_of(stack.source, area))
-        target = after.apply(part_of(stack.target, area))
+        source = before.apply(stack.source[area])
+        target = after.apply(stack.target[area])
         if self.augment:
             moves = _FLIPS if self.augment == "flips" else _MOVES
             move = moves[int(generator.integers(len(moves)))]
@@ -157,6 +164,27 @@ def turned(patch: NDArray[np.float32], move: int) -> NDArray[np.float32]:
         turns = turns // 2 * 2
     moved = np.rot90(patch, turns, axes=(-2, -1))
     return moved[..., ::-1] if flip else moved
+
+
+def _blocks(
+    starts: Sequence[int], patch: tuple[int, ...], channels: int
+) -> Iterator[tuple[slice, ...]]:
+    """Boxes that cover all patch starts, whole along X, for each of which few pixels are read."""
+    shape = list(starts)
+
+    def read(axis: int) -> int:
+        return shape[axis] + _window(patch[axis])
+
+    while channels * prod(map(read, range(len(shape)))) > _AT_ONCE and max(shape[:-1]) > 1:
+        longest = max(range(len(shape) - 1), key=lambda axis: shape[axis] / _window(patch[axis]))
+        if shape[longest] == 1:
+            break
+        shape[longest] = -(-shape[longest] // 2)
+    cuts = [
+        [slice(first, min(first + step, stop)) for first in range(0, stop, step)]
+        for step, stop in zip(shape, starts, strict=True)
+    ]
+    yield from product(*cuts)
 
 
 def _window(pixels: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from care_bridge.training.stacks import Stack, as_target
+from care_bridge.training.stacks import Stack, projected
 
 _LARGEST = {3: (32, 256, 256), 2: (1024, 1024)}
 _FINE, _COARSE = 1.0, 8.0
@@ -49,7 +49,9 @@ def find_shift(stack: Stack) -> Shift:
     decides) and windowed; the peak is placed between pixels by a parabola along each axis. Of
     large frames the middle is taken. A stack whose target is a plane is projected (maximum).
     """
-    source, target = (_middle(side) for side in (as_target(stack), stack.target))
+    area = _middle(stack.target.shape[1:])
+    target = _one_channel(stack.target[area])
+    source = _one_channel(projected(stack.source[area], stack.target.ndim))
     pixels, clear = _displacement(source, target)
     halves = [(slice(0, size // 2), slice(size // 2, size)) for size in source.shape[-2:]]
     quarters = [
@@ -60,13 +62,17 @@ def find_shift(stack: Stack) -> Shift:
     return Shift(pixels, tuple(spread.round(2).tolist()), clear)
 
 
-def _middle(pixels: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Channels averaged, the middle cut out."""
-    area = tuple(
-        slice((size - min(size, most)) // 2, (size + min(size, most)) // 2)
-        for size, most in zip(pixels.shape[1:], _LARGEST[pixels.ndim - 1], strict=True)
+def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """What is looked at of a frame: the middle, or all where it is small."""
+    sizes = zip(shape, _LARGEST[len(shape)], strict=True)
+    return tuple(
+        slice((size - min(size, most)) // 2, (size + min(size, most)) // 2) for size, most in sizes
     )
-    return np.asarray(pixels[(slice(None), *area)].mean(axis=0, dtype=np.float64))
+
+
+def _one_channel(pixels: NDArray[np.generic]) -> NDArray[np.float64]:
+    """The mean of the channels."""
+    return np.asarray(pixels.mean(axis=0, dtype=np.float64))
 
 
 def _displacement(

@@ -1,47 +1,23 @@
-"""Training images on disk: checked once, then read patch by patch.
-
-Each file is decoded once into a scratch folder and mapped from there, so that memory does not grow
-with the data.
-"""
+"""Training images on disk: checked once, then read patch by patch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.errors import ImageError, TrainingError
-from care_bridge.images import open_image
-from care_bridge.images.image import Image
-from care_bridge.normalization import percentiles
-from care_bridge.training.config import NormalizationConfig
-from care_bridge.training.pairs import Pair
-from care_bridge.training.sampling import cut_to, zoomed_image
-
-FOREGROUND_PERCENTILE = 99.9
-_TABLE_STEPS = 16
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What is known of an image's intensities, one entry a channel, over all its frames.
-
-    percents: ascending, in percent. levels: (channels, percents) grey levels of these percentiles.
-    mean, square: means of the pixels and of their squares. pixels: their number.
-    """
-
-    percents: NDArray[np.float64]
-    levels: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    square: NDArray[np.float64]
-    pixels: int
-
-    def level(self, percent: float) -> NDArray[np.float64]:
-        """The percentile of each channel; between tabulated percents by linear interpolation."""
-        return np.array([np.interp(percent, self.percents, row) for row in self.levels])
+from care_bridge.errors import TrainingError
+from care_bridge.images.image import ImageInfo
+from care_bridge.images.source import ImageSource
+from care_bridge.images.zoomed import zoomed, zoomed_info
+from care_bridge.training.config import TrainConfig
+from care_bridge.training.image_statistics import Statistics, check_contrast, statistics_of
+from care_bridge.training.layouts.fields import View
+from care_bridge.training.pixels import Index, OpenFiles, Pixels, kept, where_it_lies
+from care_bridge.training.views import open_view
 
 
 @dataclass(frozen=True)
@@ -49,14 +25,14 @@ class Stack:
     """One frame of a pair, channels first: source (C_in, [Z,] Y, X), target (C_out, [Z,] Y, X); or
     source (C_in, Z, Y, X) and target (C_out, Y, X), its projection.
 
-    The arrays are mapped from disk, in their file's type. The statistics are those of the whole
-    file, or of its whole sample where it has several: restoring scales each sample by itself.
-    Samples are images of their own, and named so.
+    The pixels stay on disk, in their file's type. The statistics are those of the whole file, or of
+    its whole sample where it has several: restoring scales each sample by itself. Samples are
+    images of their own, and named so.
     """
 
     name: str
-    source: NDArray[np.generic]
-    target: NDArray[np.generic]
+    source: Pixels
+    target: Pixels
     source_statistics: Statistics
     target_statistics: Statistics
 
@@ -65,176 +41,162 @@ class Stack:
         """Pixels of the target along [Z,] Y, X."""
         return self.target.shape[1:]
 
-    def crop(self, area: tuple[slice, ...]) -> Stack:
+    def crop(self, area: Index) -> Stack:
         """The part of this stack in `area` (a slice for each of [Z,] Y, X)."""
-        return replace(self, source=part_of(self.source, area), target=part_of(self.target, area))
+        return replace(self, source=self.source.part(area), target=self.target.part(area))
 
 
-def part_of(pixels: NDArray[np.generic], area: tuple[slice, ...]) -> NDArray[np.generic]:
-    """What lies in `area`, of the last axes; the axes before them whole."""
-    whole = (slice(None),) * (pixels.ndim - len(area))
-    return np.asarray(pixels[(*whole, *area)])
+def projected(pixels: NDArray[np.generic], dimensions: int) -> NDArray[np.generic]:
+    """A stack (C, Z, Y, X), as its maximum projection where a target has fewer `dimensions`."""
+    return np.asarray(pixels.max(axis=1)) if pixels.ndim > dimensions else pixels
 
 
-def as_target(stack: Stack) -> NDArray[np.generic]:
-    """The source with the target's axes: its maximum projection where that is a plane."""
-    flat = stack.source.ndim > stack.target.ndim
-    return np.asarray(stack.source.max(axis=1)) if flat else stack.source
+@dataclass(frozen=True)
+class Opened:
+    """An image ready to be read, all of STCZYX: what it is, its pixels, and their statistics by
+    sample."""
+
+    view: View
+    info: ImageInfo
+    pixels: Pixels
+    statistics: list[Statistics]
 
 
-def network_axes(pairs: tuple[Pair, ...], wanted: str, file_axes: str | None) -> str:
-    """ "YX" or "ZYX": as `wanted` says, or for "auto" ZYX where the first source has slices."""
+@dataclass(frozen=True)
+class Opener:
+    """Opens images for a network with these axes. config: resolved. scratch: a folder for pixels
+    that cannot be read where they lie."""
+
+    config: TrainConfig
+    axes: str
+    scratch: Path
+    files: OpenFiles
+
+    def open(self, view: View, name: str, *, target: bool) -> Opened:
+        """The image, its pixels in scratch under `name` where they are kept there.
+
+        TrainingError where it does not suit the network's axes, holds NaN or has no contrast.
+        """
+        normalization = self.config.normalization
+        flat = target and self.target_axes != self.axes
+        with open_view(view) as source:
+            if "Z" in self.axes and not flat and source.info.sizes.get("Z", 1) == 1:
+                raise TrainingError(
+                    f"{view.path} has axes {source.info.axes} and no slices, the network expects "
+                    "ZYX: give stacks (data.axes names the axes of plain TIFF files), or set "
+                    "network.axes=YX"
+                )
+            pixels = self._pixels(view, source, name)
+        statistics = statistics_of(pixels, view.path, normalization)
+        if normalization.mode == "percentile" and not (target and normalization.target == "source"):
+            check_contrast(statistics, view.path, normalization)
+        return Opened(view, source.info, pixels, statistics)
+
+    def stacks(self, source: Opened, target: Opened, name: str) -> list[Stack]:
+        """A stack for each frame of each sample of the pair (in 2D: each slice). A target with one
+        frame is that of all.
+
+        The source is zoomed before by the configuration's factors, into scratch under `name`; its
+        statistics stay those of before. TrainingError where the two do not fit together, or are
+        smaller than the patch.
+        """
+        zoom = self.config.upsampling.zoom
+        finer = zoomed_info(source.info, zoom) if zoom else source.info
+        fitting = _cut_to(target.info, finer, zoom)
+        self._check_shapes(source, finer, target, fitting)
+        pixels = source.pixels
+        if zoom:
+            with open_view(source.view) as coarse:
+                pixels = kept(zoomed(coarse, zoom), self.scratch / f"{name}-zoomed.npy")
+        whole = tuple(slice(0, size) for size in fitting.canonical_shape)
+        several = len(source.statistics) > 1
+        view = source.view
+        return [
+            Stack(
+                f"{view.name}, sample {sample}" if several else view.name,
+                before,
+                after,
+                source.statistics[sample],
+                target.statistics[sample],
+            )
+            for sample, before, after in self._frames(pixels, target.pixels.part(whole))
+        ]
+
+    @property
+    def target_axes(self) -> str:
+        """The network's axes, without Z where it projects."""
+        return self.axes[-len(self.config.patches.size or ()) :]
+
+    def _pixels(self, view: View, source: ImageSource, name: str) -> Pixels:
+        if source.info.container.startswith("zarr") and view.frames != "mean":
+            return where_it_lies(view, source, self.files)
+        return kept(source, self.scratch / f"{name}.npy")
+
+    def _frames(self, source: Pixels, target: Pixels) -> Iterator[tuple[int, Pixels, Pixels]]:
+        """Of each sample, frame and, in 2D, slice: the sample's number, source and target."""
+        samples, frames, _, slices, *_ = source.shape
+        planes = range(slices) if "Z" not in self.axes else [None]
+        for sample in range(samples):
+            for frame in range(frames):
+                shown = frame if target.shape[1] == frames else 0
+                for plane in planes:
+                    yield (
+                        sample,
+                        _frame(source, sample, frame, plane, self.axes),
+                        _frame(target, sample, shown, plane, self.target_axes),
+                    )
+
+    def _check_shapes(
+        self, source: Opened, finer: ImageInfo, target: Opened, fitting: ImageInfo
+    ) -> None:
+        patch = self.config.patches.size or ()
+        ours = {key: finer.sizes.get(key, 1) for key in "STZYX"}
+        theirs = {key: fitting.sizes.get(key, 1) for key in "STZYX"}
+        if self.target_axes != self.axes:
+            ours["Z"] = 1  # the target is a projection
+        if theirs["T"] == 1:
+            theirs["T"] = ours["T"]  # one target for all frames
+        if ours != theirs:
+            raise TrainingError(
+                f"{source.view.path} has {_describe(finer)}, its partner {target.view.path} has "
+                f"{_describe(target.info)}: both must show the same pixels"
+            )
+        for axis, pixels in zip(self.target_axes, patch, strict=True):
+            if ours[axis] < pixels:
+                raise TrainingError(
+                    f"{source.view.path} has {_describe(finer)}, smaller than the training patch "
+                    f"({' x '.join(map(str, patch))}): leave it out, or set a smaller patches.size"
+                )
+
+
+def network_axes(view: View, wanted: str) -> str:
+    """ "YX" or "ZYX": as `wanted` says, or for "auto" ZYX where the image has slices."""
     if wanted != "auto":
         return wanted
-    return "ZYX" if open_image(pairs[0].source, file_axes).sizes.get("Z", 1) > 1 else "YX"
+    with open_view(view) as source:
+        return "ZYX" if source.info.sizes.get("Z", 1) > 1 else "YX"
 
 
-def open_stacks(
-    pair: Pair,
-    axes: str,
-    patch: tuple[int, ...],
-    normalization: NormalizationConfig,
-    file_axes: str | None,
-    scratch: Path,
-    zoom: Mapping[str, float] | None = None,
-) -> list[Stack]:
-    """A stack for each frame of each sample of `pair` (in 2D: each slice), mapped from disk.
-
-    axes: of the network. patch: along [Z,] Y, X; along Y, X alone where stacks are projected. zoom:
-    factors by which the source is made finer, whose statistics are those of before.
-
-    TrainingError where the two do not fit together or to the network's axes, hold NaN, have no
-    contrast, or are smaller than the patch.
-    """
-    source = open_image(pair.source, file_axes)
-    target = source if pair.alone else open_image(pair.target, file_axes)
-    target_axes = axes[-len(patch) :]
-    stacked = ((source, pair.source), (target, pair.target))[: 2 if target_axes == axes else 1]
-    for image, path in stacked:
-        if "Z" in axes and image.sizes.get("Z", 1) == 1:
-            raise TrainingError(
-                f"{path} has axes {image.axes} and no slices, the network expects ZYX: give "
-                "stacks (data.axes names the axes of plain TIFF files), or set network.axes=YX"
-            )
-    percents = _percents(normalization)
-    source_statistics = _statistics(source, pair.source, percents)
-    if zoom:
-        source = zoomed_image(source, zoom)
-        target = cut_to(target, source, zoom)
-    _check_shapes(pair, source, target, target_axes, patch, flat=target_axes != axes)
-    target_statistics = source_statistics
-    if not pair.alone:
-        target_statistics = _statistics(target, pair.target, percents)
-    if normalization.mode == "percentile":
-        _check_contrast(source_statistics, pair.source, normalization)
-        if normalization.target == "own":
-            _check_contrast(target_statistics, pair.target, normalization)
-    several = len(source_statistics) > 1
-    sources = _mapped(source, scratch / f"source-{pair.name}.npy")
-    targets = sources if pair.alone else _mapped(target, scratch / f"target-{pair.name}.npy")
-    frames = zip(_frames(sources, axes), _frames(targets, target_axes), strict=True)
-    return [
-        Stack(
-            f"{pair.name}, sample {sample}" if several else pair.name,
-            before,
-            after,
-            source_statistics[sample],
-            target_statistics[sample],
-        )
-        for (sample, before), (_, after) in frames
-    ]
+def _frame(pixels: Pixels, sample: int, frame: int, plane: int | None, axes: str) -> Pixels:
+    """One frame (or slice) with the dimensions C + `axes`."""
+    one = [slice(None)] * pixels.ndim
+    one[0], one[1] = slice(sample, sample + 1), slice(frame, frame + 1)
+    if plane is not None:
+        one[3] = slice(plane, plane + 1)
+    dimensions = (2, 4, 5) if axes == "YX" else (2, 3, 4, 5)
+    return replace(pixels.part(tuple(one)), dimensions=dimensions)
 
 
-def _check_shapes(
-    pair: Pair, source: Image, target: Image, axes: str, patch: tuple[int, ...], *, flat: bool
-) -> None:
-    shapes = [{key: image.sizes.get(key, 1) for key in "STZYX"} for image in (source, target)]
-    if flat:
-        shapes[0]["Z"] = 1  # the target is a projection
-    if shapes[0] != shapes[1]:
-        raise TrainingError(
-            f"{pair.source} has {_describe(source)}, its partner {pair.target} has "
-            f"{_describe(target)}: both must show the same pixels"
-        )
-    for axis, pixels in zip(axes, patch, strict=True):
-        if shapes[0][axis] < pixels:
-            raise TrainingError(
-                f"{pair.source} has {_describe(source)}, smaller than the training patch "
-                f"({' x '.join(map(str, patch))}): leave it out, or set a smaller patches.size"
-            )
+def _cut_to(info: ImageInfo, other: ImageInfo, factors: Mapping[str, float]) -> ImageInfo:
+    """`info` without the pixels at its far ends that are beyond `other`, a zoomed one: fewer than a
+    factor of them along each axis. Itself where it has no such surplus."""
+    sizes = dict(info.sizes)
+    for axis, factor in factors.items():
+        surplus = sizes.get(axis, 1) - other.sizes.get(axis, 1)
+        if 0 < surplus < factor:
+            sizes[axis] -= surplus
+    return info.replace(shape=tuple(sizes.values()))
 
 
-def _describe(image: Image) -> str:
-    return " ".join(f"{axis}={size}" for axis, size in image.sizes.items())
-
-
-def _percents(normalization: NormalizationConfig) -> NDArray[np.float64]:
-    """The percents worth knowing: those of prediction and of the background, and a fine table of
-    the ranges from which training draws."""
-    return np.unique(
-        [
-            normalization.low,
-            normalization.high,
-            FOREGROUND_PERCENTILE,
-            *np.linspace(*normalization.train_low, _TABLE_STEPS + 1),
-            *np.linspace(*normalization.train_high, _TABLE_STEPS + 1),
-        ]
-    )
-
-
-def _statistics(image: Image, path: Path, percents: NDArray[np.float64]) -> list[Statistics]:
-    """Of each sample."""
-    try:
-        return [
-            Statistics(
-                percents,
-                np.array([percentiles(channel, tuple(percents)) for channel in sample]),
-                np.array([channel.mean(dtype=np.float64) for channel in sample]),
-                np.array([_mean_square(channel) for channel in sample]),
-                sample[0].size,
-            )
-            for sample in image.axes.to(image.pixels, "SCTZYX")
-        ]
-    except ImageError as error:
-        raise TrainingError(f"{path}: {error}") from None
-
-
-def _check_contrast(
-    samples: Sequence[Statistics], path: Path, normalization: NormalizationConfig
-) -> None:
-    low = max(normalization.low, normalization.train_low[1])
-    high = min(normalization.high, normalization.train_high[0])
-    for statistics in samples:
-        flat = statistics.level(low) >= statistics.level(high)
-        if flat.any():
-            raise TrainingError(
-                f"{path} has no contrast: its percentiles {low:g} and {high:g} are both "
-                f"{statistics.level(low)[flat][0]:g}; leave it out, or set normalization.mode=fixed"
-            )
-
-
-def _mean_square(pixels: NDArray[np.generic]) -> float:
-    """Mean of the squares in float64, a plane at a time."""
-    planes = pixels.reshape(-1, pixels.shape[-1])
-    total = 0.0
-    for start in range(0, len(planes), 1024):
-        values = planes[start : start + 1024].astype(np.float64)
-        total += float(np.vdot(values, values))
-    return total / pixels.size
-
-
-def _mapped(image: Image, path: Path) -> Image:
-    """The image with its pixels mapped from `path`, which is written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, image.pixels)
-    return image.replace(pixels=np.load(path, mmap_mode="r"))
-
-
-def _frames(image: Image, axes: str) -> Iterator[tuple[int, NDArray[np.generic]]]:
-    """Views with axes C + `axes`, one for each index of the other axes, each with the number of its
-    sample."""
-    inner = "C" + axes
-    outer = "".join(letter for letter in "STZ" if letter not in inner)
-    pixels = image.axes.to(np.asarray(image.pixels), outer + inner)
-    for index in np.ndindex(pixels.shape[: len(outer)]):
-        yield index[0], pixels[index]
+def _describe(info: ImageInfo) -> str:
+    return " ".join(f"{axis}={size}" for axis, size in info.sizes.items())

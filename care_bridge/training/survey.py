@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.training.dataset import Dataset
+from care_bridge.training.image_statistics import Statistics
 from care_bridge.training.patches import Foreground
+from care_bridge.training.pixels import Pixels
 from care_bridge.training.registration import Shift, find_shift
-from care_bridge.training.stacks import Stack, Statistics
+from care_bridge.training.stacks import Stack
 
 SHIFT_LIMIT = 0.75
 SATURATION_LIMIT = 0.001
@@ -65,10 +67,12 @@ class Histogram:
 class Survey:
     """Everything that is found out about a data set before training.
 
-    patches: pairs (source, target) as training draws them, (C, [Z,] Y, X), normalised. before,
-    after: normalisation. warnings: a line each, empty for data without fault.
+    said: the layout and the split. patches: pairs (source, target) as training draws them,
+    (C, [Z,] Y, X), normalised. before, after: normalisation. warnings: a line each, empty for data
+    without fault.
     """
 
+    said: str
     files: tuple[FileSurvey, ...]
     patch: tuple[int, ...]
     patches: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
@@ -91,6 +95,7 @@ def survey(dataset: Dataset) -> Survey:
         pair for sources, targets in drawn for pair in zip(sources, targets, strict=True)
     )
     return Survey(
+        said=dataset.said,
         files=files,
         patch=patch,
         patches=patches,
@@ -136,7 +141,7 @@ def _file(name: str, part: str, stacks: Sequence[Stack], dataset: Dataset) -> Fi
     )
 
 
-def _side(frames: Sequence[NDArray[np.generic]], statistics: Statistics, dataset: Dataset) -> Side:
+def _side(frames: Sequence[Pixels], statistics: Statistics, dataset: Dataset) -> Side:
     normalization = dataset.config.normalization
     return Side(
         dtype=str(frames[0].dtype),
@@ -147,24 +152,32 @@ def _side(frames: Sequence[NDArray[np.generic]], statistics: Statistics, dataset
     )
 
 
-def _flat(frame: NDArray[np.generic]) -> bool:
-    return bool(frame.min() == frame.max())
+def _flat(frame: Pixels) -> bool:
+    lowest, highest = zip(*((block.min(), block.max()) for block in frame.blocks()), strict=True)
+    return bool(min(lowest) == max(highest))
 
 
-def _saturated(frames: Sequence[NDArray[np.generic]]) -> float:
+def _saturated(frames: Sequence[Pixels]) -> float:
     """Share of pixels at the highest grey level of all frames: cameras of 12 bits saturate below
     the file's limit. One pixel has to be the brightest, so it is not counted. Levels between whole
     numbers were computed, and may be flat at the top."""
-    highest = max(frame.max() for frame in frames)
+    highest = max(block.max() for frame in frames for block in frame.blocks())
     if highest != round(float(highest)):
         return 0.0
-    count = sum(int(np.count_nonzero(frame == highest)) for frame in frames)
+    count = sum(
+        int(np.count_nonzero(block == highest)) for frame in frames for block in frame.blocks()
+    )
     return (count - 1) / sum(frame.size for frame in frames)
 
 
-def _sampled(pixels: NDArray[np.generic]) -> NDArray[np.float64]:
-    flat = pixels.reshape(-1)
-    return flat[:: max(1, flat.size // _SAMPLED)].astype(np.float64)
+def _sampled(pixels: Pixels) -> NDArray[np.float64]:
+    """About _SAMPLED of the pixels, evenly spread over the parts in which they are read."""
+    step = max(1, pixels.size // _SAMPLED)
+    read, found = 0, []
+    for block in pixels.blocks():
+        found.append(block.reshape(-1)[-read % step :: step].astype(np.float64))
+        read += block.size
+    return np.concatenate(found)
 
 
 def _histogram(

@@ -22,7 +22,7 @@ Panel = tuple[str, NDArray[np.generic]]
 
 def as_text(survey: Survey) -> str:
     """Counts, the split and the warnings, for a terminal."""
-    lines = []
+    lines = [survey.said]
     for part in ("training", "validation"):
         files = [file for file in survey.files if file.part == part]
         frames = sum(file.frames for file in files)
@@ -42,6 +42,7 @@ def as_text(survey: Survey) -> str:
 def as_data(survey: Survey) -> dict[str, Any]:
     """Everything but the pixels, as data for JSON."""
     return {
+        "said": survey.said,
         "patch": list(survey.patch),
         "files": [asdict(file) for file in survey.files],
         "histograms": {
@@ -62,7 +63,7 @@ def panels(survey: Survey) -> list[Panel]:
 
 def as_html(survey: Survey, title: str) -> str:
     """One page that holds its pictures itself."""
-    parts = ["<h2>Warnings</h2>"]
+    parts = [f"<p>{escape(survey.said)}</p>", "<h2>Warnings</h2>"]
     parts += [f"<p>{escape(warning)}</p>" for warning in survey.warnings or ("none",)]
     parts += [
         "<h2>Images</h2>",

@@ -11,6 +11,7 @@ from torch import nn
 from care_bridge.training.checkpoint import Example, build_network
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.dataset import EXAMPLE, Dataset
+from care_bridge.training.layouts.fields import fingerprints
 from care_bridge.training.losses import Loss
 from care_bridge.training.patches import Batch, Foreground
 from care_bridge.training.scales import Intensities
@@ -89,7 +90,7 @@ def make_task(
             "training": sorted({stack.name for stack in dataset.training}),
             "validation": sorted({stack.name for stack in dataset.validation}),
         },
-        files={key: value for pair in dataset.pairs for key, value in pair.fingerprints().items()},
+        files=fingerprints(dataset.pairing),
     )
 
 
@@ -104,4 +105,4 @@ def _example(foreground: Foreground, axes: str, seed: int) -> Example:
         start = min(max(middle - extent // 2, 0), size - extent)
         area.append(slice(start, start + extent))
     part_of_it = stack.crop(tuple(area))
-    return Example(np.array(part_of_it.source), np.array(part_of_it.target))
+    return Example(part_of_it.source.whole(), part_of_it.target.whole())

@@ -12,23 +12,11 @@ from PIL import Image as Picture
 
 from care_bridge.cli.main import main
 from care_bridge.images import open_image
-from care_bridge.training.config import parse_config
-from care_bridge.training.pairs import find_pairs
-from care_bridge.training.stacks import Stack, network_axes, open_stacks
+from tests.training_pairs import opened_stacks
 
 
 def simulate(*arguments: object) -> int:
     return main(["simulate", *map(str, arguments)])
-
-
-def stacks_of(folder: Path, patch: tuple[int, ...]) -> tuple[str, list[Stack]]:
-    """What training makes of the folder."""
-    config = parse_config({})
-    pairs = find_pairs(folder, config.data)
-    axes = network_axes(pairs, "auto", None)
-    scratch = folder / "scratch"
-    opened = [open_stacks(pair, axes, patch, config.normalization, None, scratch) for pair in pairs]
-    return axes, [stack for stacks in opened for stack in stacks]
 
 
 @pytest.mark.parametrize(
@@ -67,13 +55,15 @@ def test_training_reads_what_was_simulated(
     out = tmp_path / "pairs"
     extra = ["--set", *settings] if settings else []
     assert simulate(kind, "--out", out, "--count", 2, "--size", size, "--seed", 1, *extra) == 0
-    found_axes, stacks = stacks_of(out, tuple(32 if length > 32 else 4 for length in shape))
-    assert found_axes == axes
+    patch = tuple(32 if length > 32 else 4 for length in shape)
+    assert len(patch) == len(axes)
+    stacks = opened_stacks(out, "auto", patch)  # refuses a patch that does not suit the axes
     assert len(stacks) == count
     for stack in stacks:
-        assert stack.source.shape == (channels, *shape)
-        assert stack.target.shape == (1, *shape)
-        assert np.corrcoef(stack.source[0].ravel(), stack.target[0].ravel())[0, 1] > 0.3
+        source, target = stack.source.whole(), stack.target.whole()
+        assert source.shape == (channels, *shape)
+        assert target.shape == (1, *shape)
+        assert np.corrcoef(source[0].ravel(), target[0].ravel())[0, 1] > 0.3
     assert Picture.open(out / "preview.png").mode == "L"
 
 

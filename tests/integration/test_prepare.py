@@ -97,22 +97,23 @@ def test_the_histogram_of_whole_numbers_has_no_comb(tmp_path: Path) -> None:
 
 def test_the_split_is_that_of_training(data: Path) -> None:
     from care_bridge.training.config import DataConfig
-    from care_bridge.training.pairs import find_pairs, split_pairs
+    from care_bridge.training.layouts.fields import split_fields
+    from care_bridge.training.layouts.found import find_fields
 
     done = prepare(
         data, "--set", "patches.size=[32, 32]", "seed=3", "data.validation=0.5", "--json"
     )
     said = json.loads(done.stdout)
-    _, validation = split_pairs(find_pairs(data, DataConfig()), 0.5, 3)
+    _, validation = split_fields(find_fields(data, DataConfig()).fields, 0.5, 3)
     told = [file["name"] for file in said["files"] if file["part"] == "validation"]
-    assert told == [pair.name for pair in validation]
+    assert told == [field.sources[0].name for field in validation]
     assert said["patch"] == [32, 32]
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        pytest.param(lambda root: None, "no folder", id="no-data"),
+        pytest.param(lambda root: None, "does not exist", id="no-data"),
         pytest.param(
             lambda root: write_image(root / "source" / "lonely.tif", np.ones((64, 80), np.uint16)),
             "lonely.tif has no partner",
@@ -130,7 +131,7 @@ def test_the_split_is_that_of_training(data: Path) -> None:
     ],
 )
 def test_bad_data_is_one_line(tmp_path: Path, make: object, message: str) -> None:
-    if message != "no folder":
+    if message != "does not exist":
         write_pairs(tmp_path / "data", 2, (64, 80))
     make(tmp_path / "data")
     done = prepare(tmp_path / "data", "--set", "patches.size=[32, 32]")

@@ -15,7 +15,7 @@ from care_bridge.errors import ConfigError, TrainingError
 from care_bridge.images import open_image
 from care_bridge.package.package import load_package
 from care_bridge.training.config import load_config
-from care_bridge.training.pairs import find_pairs
+from care_bridge.training.layouts.found import find_fields
 from care_bridge.training.run import train
 from care_bridge.training.sampling import with_zoom
 from tests.integration.test_tasks import PATCHES, SMALL
@@ -106,8 +106,8 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 def test_factors_that_are_given_win_over_the_files(tmp_path: Path) -> None:
     data = write_pairs(tmp_path / "data", "plane", 1)
     config = load_config(None, ["task=upsampling", "upsampling.x=1.5"])
-    (pair,) = find_pairs(data, config.data)
-    assert with_zoom(config.resolved("YX"), pair, "YX").upsampling.zoom == {"X": 1.5}
+    (field,) = find_fields(data, config.data).fields
+    assert with_zoom(config.resolved("YX"), field, "YX").upsampling.zoom == {"X": 1.5}
 
 
 def test_pairs_of_one_sampling_are_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.ndimage import convolve1d, maximum_filter
 
-from care_bridge.errors import ConfigError, ImageError, TrainingError
+from care_bridge.errors import ConfigError, TrainingError
 from care_bridge.training.checkpoint import build_network, load_checkpoint
 from care_bridge.training.config import load_config
 from care_bridge.training.n2v import prepare
@@ -120,10 +120,10 @@ def test_noise_along_an_axis_that_is_not_there_is_refused() -> None:
 
 def test_folders_without_images_are_named(tmp_path: Path) -> None:
     config = load_config(None, ["task=n2v"])
-    with pytest.raises(ImageError, match="holds no images"):
+    with pytest.raises(TrainingError, match="holds nothing: expected a folder of images"):
         prepare(tmp_path, config, tmp_path / "scratch")
     config = load_config(None, ["task=n2v", "data.source=raw"])
-    with pytest.raises(TrainingError, match=r"no folder .*raw: .* needs raw with images"):
+    with pytest.raises(TrainingError, match="holds nothing: expected .*data.source names another"):
         prepare(tmp_path, config, tmp_path / "scratch")
 
 

@@ -10,24 +10,14 @@ import numpy as np
 import pytest
 
 from care_bridge.errors import TrainingError
-from care_bridge.training.config import DataConfig, NormalizationConfig
-from care_bridge.training.pairs import find_pairs
+from care_bridge.training.config import NormalizationConfig
 from care_bridge.training.patches import Foreground, PatchSource, turned
 from care_bridge.training.scales import Scaling, measure_intensities
-from care_bridge.training.stacks import Stack, open_stacks
+from care_bridge.training.stacks import Stack
 from care_bridge.training.stream import stream
-from tests.training_pairs import blobs, write_image, write_pairs
+from tests.training_pairs import blobs, opened_stacks, write_image, write_pairs
 
 RNG = np.random.default_rng(5)
-
-
-def stacks_of(folder: Path, axes: str, patch: tuple[int, ...]) -> list[Stack]:
-    scratch = folder / "scratch"
-    return [
-        stack
-        for pair in find_pairs(folder, DataConfig())
-        for stack in open_stacks(pair, axes, patch, NormalizationConfig(), None, scratch)
-    ]
 
 
 def patch_source(
@@ -38,6 +28,7 @@ def patch_source(
         stacks,
         patch,
         share,
+        part="training",
         scaling=Scaling(normalization, measure_intensities(stacks), vary=True),
         batch_size=4,
         augment=True,
@@ -81,7 +72,7 @@ def test_patches_lie_where_the_target_is_bright(
     target[tuple(n // 2 for n in shape)] = 1000
     for side in ("source", "GT"):
         write_image(tmp_path / side / "im.tif", target)
-    foreground = Foreground.find(stacks_of(tmp_path, axes, patch)[0], patch, 0.4)
+    foreground = Foreground.find(opened_stacks(tmp_path, axes, patch)[0], patch, 0.4)
     allowed = allowed_starts(target, patch, 0.4)
     assert foreground.count == len(allowed)
     generator = np.random.default_rng(0)
@@ -96,7 +87,7 @@ def test_any_bright_channel_counts(tmp_path: Path) -> None:
     target[1, 14:18, 46:50] = 100
     for side in ("source", "GT"):
         write_image(tmp_path / side / "im.tif", target, "CYX")
-    foreground = Foreground.find(stacks_of(tmp_path, "YX", (16, 16))[0], (16, 16), 0.4)
+    foreground = Foreground.find(opened_stacks(tmp_path, "YX", (16, 16))[0], (16, 16), 0.4)
     generator = np.random.default_rng(0)
     centres = {foreground.draw(generator)[1].start + 8 for _ in range(200)}
     assert min(centres) < 18
@@ -110,15 +101,15 @@ def test_images_without_anything_bright_are_left_out(tmp_path: Path) -> None:
     dark[0] = range(32)  # bright only where no patch's centre can be
     write_image(tmp_path / "source" / "dark.tif", blobs((32, 32), RNG))
     write_image(tmp_path / "GT" / "dark.tif", dark)
-    dark_stack, bright_stack = stacks_of(tmp_path, "YX", (16, 16))
+    dark_stack, bright_stack = opened_stacks(tmp_path, "YX", (16, 16))
     source = patch_source([dark_stack, bright_stack], (16, 16))
     assert [foreground.stack.name for foreground in source.foregrounds] == ["im0.tif"]
-    with pytest.raises(TrainingError, match="none of the 1 images has anything brighter"):
+    with pytest.raises(TrainingError, match="none of the 1 training images has anything brighter"):
         patch_source([dark_stack], (16, 16))
 
 
 def test_batch_k_depends_on_the_seed_and_k_alone(tmp_path: Path) -> None:
-    stacks = stacks_of(write_pairs(tmp_path, 3, (48, 48)), "YX", (16, 16))
+    stacks = opened_stacks(write_pairs(tmp_path, 3, (48, 48)), "YX", (16, 16))
     source, again = (patch_source(stacks, (16, 16)) for _ in range(2))
     in_order = [source.batch(k) for k in range(6)]
     backwards = [again.batch(k) for k in reversed(range(6))][::-1]
@@ -133,7 +124,7 @@ def test_source_and_target_show_the_same_place_the_same_way_round(tmp_path: Path
     scene = blobs((64, 64), RNG)
     write_image(tmp_path / "source" / "im.tif", (3 * scene + 40).astype(np.float32))
     write_image(tmp_path / "GT" / "im.tif", scene)
-    source = patch_source(stacks_of(tmp_path, "YX", (16, 16)), (16, 16))
+    source = patch_source(opened_stacks(tmp_path, "YX", (16, 16)), (16, 16))
     for k in range(8):
         before, after = source.batch(k)
         # Percentile scaling takes any gain and offset out, if both get the same percents.
@@ -144,7 +135,7 @@ def test_each_patch_draws_its_own_percentiles_within_the_ranges(tmp_path: Path) 
     pixels = RNG.integers(0, 60_000, (64, 64)).astype(np.uint16)
     for side in ("source", "GT"):
         write_image(tmp_path / side / "im.tif", pixels)
-    (stack,) = stacks_of(tmp_path, "YX", (16, 16))
+    (stack,) = opened_stacks(tmp_path, "YX", (16, 16))
     scaling = Scaling(NormalizationConfig(), measure_intensities([stack]), vary=True)
     generator = np.random.default_rng(0)
     drawn = [scaling.draw(stack, generator)[0].scales[0] for _ in range(300)]
@@ -181,7 +172,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:
         for side in ("source", "GT"):
             write_image(tmp_path / side / f"im{index}.tif", pixels)
     tracemalloc.start()
-    source = patch_source(stacks_of(tmp_path, "YX", (32, 32)), (32, 32))
+    source = patch_source(opened_stacks(tmp_path, "YX", (32, 32)), (32, 32))
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.reset_peak()
     for k in range(8):

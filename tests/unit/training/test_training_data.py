@@ -9,72 +9,19 @@ import pytest
 import tifffile
 
 from care_bridge.axes import Axes
-from care_bridge.errors import ImageError, TrainingError
+from care_bridge.errors import TrainingError
 from care_bridge.images import Image
 from care_bridge.images.source import ImageInMemory
 from care_bridge.normalization import Percentiles
 from care_bridge.package.package import load_package
 from care_bridge.runtime.restorer import Restorer
 from care_bridge.training.care import prepare
-from care_bridge.training.config import DataConfig, NormalizationConfig, load_config
-from care_bridge.training.pairs import Pair, find_pairs, split_pairs
+from care_bridge.training.config import load_config
 from care_bridge.training.scales import measure_intensities
-from care_bridge.training.stacks import Stack, open_stacks
 from tests.packages import tiny_package
-from tests.training_pairs import blobs, write_image, write_pairs
+from tests.training_pairs import blobs, opened_stacks, write_image, write_pairs
 
 RNG = np.random.default_rng(4)
-
-
-def stacks_of(folder: Path, axes: str = "YX", patch: tuple[int, ...] = (16, 16)) -> list[Stack]:
-    scratch = folder / "scratch"
-    return [
-        stack
-        for pair in find_pairs(folder, DataConfig())
-        for stack in open_stacks(pair, axes, patch, NormalizationConfig(), None, scratch)
-    ]
-
-
-def test_pairs_are_matched_by_name_in_folders_of_any_name(tmp_path: Path) -> None:
-    for name in ("b.tif", "a.tif"):
-        write_image(tmp_path / "noisy" / name, blobs((32, 32), RNG))
-        write_image(tmp_path / "elsewhere" / name, blobs((32, 32), RNG))
-    (tmp_path / "noisy" / "notes.txt").write_text("no image")
-    config = DataConfig(source="noisy", target=str(tmp_path / "elsewhere"))
-    assert find_pairs(tmp_path, config) == (
-        Pair(tmp_path / "noisy/a.tif", tmp_path / "elsewhere/a.tif"),
-        Pair(tmp_path / "noisy/b.tif", tmp_path / "elsewhere/b.tif"),
-    )
-
-
-@pytest.mark.parametrize("side", ["source", "GT"])
-def test_an_image_without_partner_is_named(tmp_path: Path, side: str) -> None:
-    write_pairs(tmp_path, 2, (32, 32))
-    write_image(tmp_path / side / "alone.tif", blobs((32, 32), RNG))
-    other = {"source": "GT", "GT": "source"}[side]
-    with pytest.raises(TrainingError, match=rf"{side}/alone.tif has no partner.*{other}"):
-        find_pairs(tmp_path, DataConfig())
-
-
-def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"no folder .*source.*data\.source"):
-        find_pairs(tmp_path, DataConfig())
-    (tmp_path / "source").mkdir()
-    with pytest.raises(ImageError, match="source holds no images"):
-        find_pairs(tmp_path, DataConfig())
-
-
-@pytest.mark.parametrize(
-    ("count", "share", "validated"), [(2, 0.1, 1), (10, 0.1, 1), (30, 0.1, 3), (3, 0.9, 2)]
-)
-def test_validation_takes_whole_images_and_leaves_some(
-    count: int, share: float, validated: int
-) -> None:
-    pairs = [Pair(Path(f"s/{n}.tif"), Path(f"t/{n}.tif")) for n in range(count)]
-    training, validation = split_pairs(pairs, share, seed=0)
-    assert len(validation) == validated
-    assert sorted(pair.name for pair in training + validation) == sorted(p.name for p in pairs)
-    assert split_pairs(pairs, share, seed=0) == (training, validation)
 
 
 def test_a_single_pair_is_split_by_area(tmp_path: Path) -> None:
@@ -126,7 +73,7 @@ def test_a_bad_pair_is_named(
 ) -> None:
     _bad_pair(tmp_path, source, target)
     with pytest.raises(TrainingError, match=expected) as caught:
-        stacks_of(tmp_path, axes, (16, 16, 16)[-len(axes) :])
+        opened_stacks(tmp_path, axes, (16, 16, 16)[-len(axes) :])
     assert "\n" not in str(caught.value)
 
 
@@ -139,15 +86,13 @@ def test_all_images_need_the_same_channels(tmp_path: Path) -> None:
         prepare(tmp_path, load_config(None, ["patches.size=[16,16]"]), tmp_path / "scratch")
 
 
-def test_pixels_are_mapped_from_disk_frame_by_frame(tmp_path: Path) -> None:
+def test_frames_are_images_of_their_own(tmp_path: Path) -> None:
     movie = RNG.integers(0, 60000, (3, 2, 40, 48)).astype(np.uint16)
     _write_movie(tmp_path, movie)
-    stacks = stacks_of(tmp_path)
+    stacks = opened_stacks(tmp_path, "YX", (16, 16))
     assert [stack.shape for stack in stacks] == [(40, 48)] * 3
     for frame, stack in zip(movie, stacks, strict=True):
-        np.testing.assert_array_equal(stack.source, frame)
-        assert not stack.source.flags.owndata
-        assert not stack.source.flags.writeable
+        np.testing.assert_array_equal(stack.source.whole(), frame)
 
 
 def _write_movie(folder: Path, movie: np.ndarray) -> None:
@@ -158,7 +103,7 @@ def _write_movie(folder: Path, movie: np.ndarray) -> None:
 def test_percentiles_are_those_of_the_whole_file_channel_by_channel(tmp_path: Path) -> None:
     movie = RNG.gamma(2, [[[900]], [[2500]]], (3, 2, 40, 48)).astype(np.uint16)
     _write_movie(tmp_path, movie)
-    statistics = stacks_of(tmp_path)[0].source_statistics
+    statistics = opened_stacks(tmp_path, "YX", (16, 16))[0].source_statistics
     for percent, exact in ((2, True), (99.8, True), (1.333, False), (99.71, False)):
         expected = np.percentile(movie, percent, axis=(0, 2, 3))
         # Between the tabulated percents the line is straight, which the image's are nearly.
@@ -171,13 +116,7 @@ def test_samples_are_images_of_their_own_scaled_as_restoring_scales_them(tmp_pat
     for side in ("source", "GT"):
         (tmp_path / side).mkdir()
         tifffile.imwrite(tmp_path / side / "two.tif", samples, photometric="minisblack")
-    stacks = [
-        stack
-        for pair in find_pairs(tmp_path, DataConfig())
-        for stack in open_stacks(
-            pair, "YX", (16, 16), NormalizationConfig(), "STYX", tmp_path / "scratch"
-        )
-    ]
+    stacks = opened_stacks(tmp_path, "YX", (16, 16), ("data.axes=STYX",))
     assert [stack.name for stack in stacks] == [
         f"two.tif, sample {sample}" for sample in (0, 0, 0, 1, 1, 1)
     ]
@@ -198,7 +137,7 @@ def test_dataset_statistics_count_every_pixel_once(tmp_path: Path) -> None:
     for name, pixels in (("a.tif", small), ("b.tif", large)):
         write_image(tmp_path / "source" / name, pixels)
         write_image(tmp_path / "GT" / name, 2 * pixels + 10)
-    intensities = measure_intensities(stacks_of(tmp_path))
+    intensities = measure_intensities(opened_stacks(tmp_path, "YX", (16, 16)))
     pixels = np.concatenate([small.ravel(), large.ravel()]).astype(np.float64)
     assert intensities.source[0].offset == pytest.approx(pixels.mean())
     assert intensities.source[0].gain == pytest.approx(pixels.std())
