@@ -11,10 +11,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from care_bridge.package.archive import Archive, check_hash, open_archive
+from care_bridge.package.checked_weights import check_once
 from care_bridge.package.npy import read_npy
 from care_bridge.package.spec import ModelSpec
 from care_bridge.package.spec_cache import load_spec, save_spec
 from care_bridge.package.store import find_package
+
+LARGEST_TENSOR = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,16 @@ class Package:
 
     def weights(self) -> bytes:
         """The ONNX file. PackageIntegrityError where it is not the one the RDF was written for,
-        PackageFormatError where it keeps its weights in other files, which may be anybody's."""
+        and errors as of `check_network` where it is not to be run."""
         source, sha256 = self.spec.weights.source, self.spec.weights.sha256
         data = check_hash(self.read(source), sha256, source, self.source)
-        # The key before every name of a file. Where it is not, onnx need not be imported, which
-        # takes longer than restoring a small image.
-        if b"location" in data:
-            from care_bridge.package.onnx_file import read_onnx
-
-            read_onnx(data, source)
+        check_once(data, sha256, source)
         return data
 
     def tensor(self, name: str) -> NDArray[Any]:
         """The numbers in the .npy file `name`, not to be written to. PackageFormatError where it
         holds none."""
-        return read_npy(self.read(name), name, self.source)
+        return read_npy(self.archive.read(name, LARGEST_TENSOR), name, self.source)
 
 
 def load_package(source: str | Path) -> Package:

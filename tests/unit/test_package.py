@@ -18,7 +18,8 @@ from care_bridge.package import spec_cache
 from care_bridge.package.package import load_package
 from care_bridge.package.procedure import Procedure
 from care_bridge.package.rdf import parse_rdf
-from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
+from care_bridge.package.spec import ModelSpec, OutputSpec, Placement, TensorSpec, Weights
+from care_bridge.package.steps import Operations, Step
 from care_bridge.tiling import AxisLimits
 from tests.packages import npy, tiny_package
 
@@ -171,7 +172,7 @@ def test_no_partial_files_stay_in_the_cache(cache, folder):
 
 
 def test_a_known_package_needs_no_spec_library(folder):
-    load_package(folder)
+    load_package(folder).weights()
     code = (
         "import sys; from care_bridge import load_package; "
         f"load_package({str(folder)!r}).weights(); "
@@ -195,6 +196,10 @@ def test_the_caches_version_goes_with_the_fields_it_keeps():
     """A cache of another shape must have another version: change both together."""
     kept = (
         ModelSpec,
+        OutputSpec,
+        Placement,
+        Operations,
+        Step,
         Procedure,
         TensorSpec,
         Weights,
@@ -206,7 +211,7 @@ def test_the_caches_version_goes_with_the_fields_it_keeps():
     )
     shape = {cls.__name__: [field.name for field in dataclasses.fields(cls)] for cls in kept}
     assert (spec_cache.VERSION, shape) == (
-        3,
+        4,
         {
             "ModelSpec": [
                 "name",
@@ -225,11 +230,27 @@ def test_the_caches_version_goes_with_the_fields_it_keeps():
                 "config",
                 "procedure",
                 "members",
+                "more_inputs",
+                "position",
+                "placement",
+                "depth",
+                "outputs",
             ],
+            "OutputSpec": [
+                "tensor",
+                "position",
+                "tiling",
+                "placement",
+                "depth",
+                "normalization",
+            ],
+            "Placement": ["up", "down", "offset"],
+            "Operations": ["inputs", "output"],
+            "Step": ["id", "kwargs"],
             "Procedure": ["zoom", "combination", "tile", "blend"],
             "TensorSpec": ["id", "axes", "channel_names", "test_tensor", "sample_tensor"],
             "Weights": ["source", "sha256", "opset"],
-            "AxisLimits": ["step", "min", "halo"],
+            "AxisLimits": ["step", "min", "halo", "most"],
             "Percentiles": ["low", "high", "eps", "inverted"],
             "FixedScale": ["before", "after"],
             "Scale": ["gain", "offset"],
