@@ -183,12 +183,15 @@ def _start_plain(mode: str) -> None:
     from jpype import JClass, JException, JVMNotFoundException, JVMNotSupportedException
     from requests import RequestException
 
+    from care_bridge.fiji.headless import make_headless, use_kept_classes
+
     # Maven Central needs no listing, and SciJava's repository is not needed.
     scyjava.config.get_repositories().clear()
     scyjava.config.endpoints[:] = _IMAGEJ
     scyjava.config.add_option(_OPEN_FOR_PATCHER)
     if mode == "headless":
         scyjava.config.enable_headless_mode()
+        use_kept_classes(_IMAGEJ)
     try:
         scyjava.start_jvm()
     except RequestException as error:
@@ -199,8 +202,7 @@ def _start_plain(mode: str) -> None:
     except (JVMNotFoundException, JVMNotSupportedException) as error:
         raise FijiError(_unusable_java(error)) from error
     if mode == "headless":
-        # Before any class of ImageJ is touched.
-        JClass("net.imagej.patcher.LegacyInjector").preinit()
+        make_headless(_IMAGEJ)
         return
     try:
         JClass("java.awt.Toolkit").getDefaultToolkit()
