@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = actions.add_parser("add", help="check a package and keep it under a name")
     add.add_argument("package", metavar="PACKAGE", help="a folder, a .zip or an rdf.yaml")
     add.add_argument("--name", default="", help="default: that of the file or folder")
+    add.add_argument(
+        "--allow-download",
+        action="store_true",
+        help="fetch weights and test images that it names by https addresses with hashes",
+    )
     remove = actions.add_parser("remove", help="remove a model that was added")
     remove.add_argument("name", metavar="NAME", help=name_or_hash)
     for action in (add, remove):
@@ -96,7 +101,12 @@ def _show(arguments: argparse.Namespace) -> None:
 def _add(arguments: argparse.Namespace) -> None:
     from care_bridge.package.collecting import add_model
 
-    added = add_model(arguments.package, arguments.name, _place(arguments))
+    added = add_model(
+        arguments.package,
+        arguments.name,
+        _place(arguments),
+        allow_download=arguments.allow_download,
+    )
     done = "is kept as" if added.is_new else "was there already as"
     print(f'{arguments.package} {done} "{added.model.name}": {added.model.path}')
 

@@ -8,9 +8,9 @@ files of this machine or fill its memory.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -29,13 +29,20 @@ LARGEST_RDF = 1 << 18
 LARGEST_FILE = LARGEST_PACKAGE  # as an ONNX file
 _CHUNK = 1 << 20
 
+_OpenFile = tuple[IO[bytes], int]  # and its size
+
 
 @dataclass(frozen=True)
 class Archive:
-    """The files of one package: `path` is its folder or zip, `rdf_name` its description."""
+    """The files of one package: `path` is its folder or zip, `rdf_name` its description.
+
+    fetched: files of the web that the description names by their addresses, where they lie here.
+    A package that was added with them has them in itself.
+    """
 
     path: Path
     rdf_name: str
+    fetched: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def is_zip(self) -> bool:
@@ -52,6 +59,14 @@ class Archive:
             # The size in a zip may be a lie: without it all is unpacked before it is cut.
             return file.read(size)
 
+    def check(self, name: str, sha256: str) -> None:
+        """Raise PackageIntegrityError where the SHA-256 of the file `name` is not this one (hex),
+        found without holding the file; other errors as in `read`."""
+        digest = hashlib.sha256()
+        for part in self.chunks(name):
+            digest.update(part)
+        check_digest(digest.hexdigest(), sha256, name, self.path)
+
     def chunks(self, name: str) -> Iterator[bytes]:
         """The bytes of the file `name` in parts of a bounded size; errors as in `read`."""
         with self._opened(name, LARGEST_FILE) as (file, size):
@@ -64,37 +79,57 @@ class Archive:
         return self.read(self.rdf_name, LARGEST_RDF)
 
     @contextmanager
-    def _opened(self, name: str, most: int) -> Iterator[tuple[IO[bytes], int]]:
+    def _opened(self, name: str, most: int) -> Iterator[_OpenFile]:
         """The file `name`, open to read, and its size."""
-        plain = checked_name(name, self.path)
-        opened = self._opened_in_zip if self.is_zip else self._opened_in_folder
-        with opened(plain) as (file, size):
-            if size > most:
+        with self._found(name) as opened:
+            if opened is None and is_address(name):
+                raise PackageFormatError(
+                    f'the package {self.path} has not "{shown(name)}" in it: care-bridge models '
+                    "add PACKAGE --allow-download fetches such files and keeps the whole"
+                )
+            if opened is None:
+                raise PackageFormatError(
+                    f'the package {self.path} has no file "{shown(name)}": get the package again'
+                )
+            if opened[1] > most:
                 raise PackageIntegrityError(
-                    f'"{shown(plain)}" in {self.path} has {size} bytes, it may have at most '
+                    f'"{shown(name)}" in {self.path} has {opened[1]} bytes, it may have at most '
                     f"{most}: do not use this package"
                 )
-            yield file, size
+            yield opened
+
+    def _found(self, name: str) -> AbstractContextManager[_OpenFile | None]:
+        if name in self.fetched:
+            return self._opened_elsewhere(name)
+        plain = checked_name(name_in_package(name), self.path)
+        return self._opened_in_zip(plain) if self.is_zip else self._opened_in_folder(plain)
 
     @contextmanager
-    def _opened_in_folder(self, name: str) -> Iterator[tuple[IO[bytes], int]]:
-        file = self.path
+    def _opened_elsewhere(self, address: str) -> Iterator[_OpenFile | None]:
+        with self.fetched[address].open("rb") as file:
+            yield file, self.fetched[address].stat().st_size
+
+    @contextmanager
+    def _opened_in_folder(self, name: str) -> Iterator[_OpenFile | None]:
+        path = self.path
         for part in PurePosixPath(name).parts:
-            file = file / part
-            if file.is_symlink():
+            path = path / part
+            if path.is_symlink():
                 raise PackageIntegrityError(
                     f'"{name}" in the package {self.path} is a link: put the file itself there'
                 )
-        if not file.is_file():  # a pipe would never end
-            raise self._missing(name)
-        with file.open("rb") as opened:
-            yield opened, file.stat().st_size
+        if not path.is_file():  # a pipe would never end
+            yield None
+            return
+        with path.open("rb") as file:
+            yield file, path.stat().st_size
 
     @contextmanager
-    def _opened_in_zip(self, name: str) -> Iterator[tuple[IO[bytes], int]]:
+    def _opened_in_zip(self, name: str) -> Iterator[_OpenFile | None]:
         with opened_zip(self.path) as opened:
             if name not in opened.namelist():
-                raise self._missing(name)
+                yield None
+                return
             entry = opened.getinfo(name)
             try:
                 with opened.open(entry) as file:
@@ -104,11 +139,6 @@ class Archive:
                     f'"{shown(name)}" in {self.path} is damaged ({shown(str(error))}): get the '
                     "package again"
                 ) from error
-
-    def _missing(self, name: str) -> PackageFormatError:
-        return PackageFormatError(
-            f'the package {self.path} has no file "{shown(name)}": get the package again'
-        )
 
 
 def open_archive(path: Path) -> Archive:
@@ -128,6 +158,19 @@ def open_archive(path: Path) -> Archive:
     with opened_zip(path) as opened:
         check_entries(opened, path)
         return Archive(path, _rdf_name_in_zip(opened.namelist(), path))
+
+
+def is_address(name: str) -> bool:
+    """Whether a name in a description is a web address."""
+    return "://" in name
+
+
+def name_in_package(name: str) -> str:
+    """Where a package has the file that its description calls `name`; of a web address, where it
+    was put when the package was added."""
+    if not is_address(name):
+        return name
+    return f"downloaded/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def check_hash(data: bytes, sha256: str, name: str, package: Path) -> bytes:

@@ -7,17 +7,25 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from care_bridge.atomic import partial_beside
 from care_bridge.errors import ConfigError, PackageError, PackageNotFoundError
-from care_bridge.package.archive import RDF_NAMES, Archive, check_digest, open_archive
+from care_bridge.package.archive import (
+    RDF_NAMES,
+    Archive,
+    check_digest,
+    is_address,
+    name_in_package,
+    open_archive,
+)
+from care_bridge.package.downloading import fetched_file
 from care_bridge.package.file_names import checked_name, same_file
 from care_bridge.package.package import Package, load_package
 from care_bridge.package.packing import pack
-from care_bridge.package.rdf_files import named_files
+from care_bridge.package.rdf_files import named_addresses, named_files
 from care_bridge.package.store import (
     StoredModel,
     checked_model_name,
@@ -38,13 +46,20 @@ class Added:
     is_new: bool
 
 
-def add_model(source: str | Path, name: str = "", place: WritablePlace = "user") -> Added:
+def add_model(
+    source: str | Path,
+    name: str = "",
+    place: WritablePlace = "user",
+    *,
+    allow_download: bool = False,
+) -> Added:
     """Keep the package at `source` (a folder, a .zip or an rdf.yaml) as one zip in a place.
 
-    name: what it is called then; "" for the name of its file or folder. Nothing is done where the
-    place, the bundled models or the shared folder hold it already. PackageError where it cannot be
-    used, is not whole, or the place cannot be written; ConfigError where another model has the
-    name, or no model can have it.
+    name: what it is called then; "" for the name of its file or folder. allow_download: whether
+    the weights and test tensors that it names by web addresses are fetched and kept with it.
+    Nothing is done where the place, the bundled models or the shared folder hold it already.
+    PackageError where it cannot be used, is not whole, or the place cannot be written; ConfigError
+    where another model has the name, or no model can have it.
     """
     path = find_package(source)
     package = load_package(path)
@@ -52,6 +67,8 @@ def add_model(source: str | Path, name: str = "", place: WritablePlace = "user")
     kept = _kept(package, name, place)
     if kept:
         return Added(kept, is_new=False)
+    if allow_download:
+        package = replace(package, archive=_with_fetched(package))
     package.weights()
     for tensor in package.spec.tensors:
         package.tensor(tensor.test_tensor)
@@ -113,17 +130,26 @@ def _is_whole(model: StoredModel) -> bool:
     return True
 
 
+def _with_fetched(package: Package) -> Archive:
+    """The package's archive with the files that its model needs and that lie in the web."""
+    archive = package.archive
+    hashes = named_addresses(archive.description())
+    tensors = [tensor.test_tensor for tensor in package.spec.tensors]
+    needed = [name for name in (package.spec.weights.source, *tensors) if is_address(name)]
+    fetched = {each: fetched_file(each, hashes.get(each), archive.path) for each in needed}
+    return replace(archive, fetched=fetched)
+
+
 def _files(archive: Archive) -> Iterator[tuple[str, Iterator[bytes]]]:
     """The description and the files that it names, as they go into a zip; each is compared with
     its hash when its last part is taken."""
     description = archive.description()
     yield RDF_NAMES[0], iter([description])
-    named = {
-        checked_name(name, archive.path): sha256
-        for name, sha256 in named_files(description).items()
-    }
-    for name in sorted(named.keys() - {*RDF_NAMES, archive.rdf_name}):
-        yield name, _hashed(archive, name, named[name])
+    addresses = named_addresses(description)
+    named = named_files(description) | {each: addresses[each] for each in archive.fetched}
+    places = {checked_name(name_in_package(name), archive.path): name for name in named}
+    for place in sorted(places.keys() - {*RDF_NAMES, archive.rdf_name}):
+        yield place, _hashed(archive, places[place], named[places[place]])
 
 
 def _hashed(archive: Archive, name: str, sha256: str | None) -> Iterator[bytes]:

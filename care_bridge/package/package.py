@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from care_bridge.package.archive import Archive, check_hash, open_archive
+from care_bridge.package.archive import Archive, open_archive
 from care_bridge.package.checked_weights import check_once
 from care_bridge.package.npy import read_npy
 from care_bridge.package.spec import ModelSpec
@@ -43,7 +43,8 @@ class Package:
         """The ONNX file. PackageIntegrityError where it is not the one the RDF was written for,
         and errors as of `check_network` where it is not to be run."""
         source, sha256 = self.spec.weights.source, self.spec.weights.sha256
-        data = check_hash(self.read(source), sha256, source, self.source)
+        self.archive.check(source, sha256)  # before it takes memory
+        data = self.read(source)
         check_once(data, sha256, source)
         return data
 
