@@ -79,10 +79,7 @@ def stop_worker() -> bool:
     one does that nobody can ask."""
     connection = _connected()
     if connection is None and is_held():
-        raise WorkerError(
-            f"the key file of the worker, {key_file()}, is gone: it ends when it has done what it "
-            "does"
-        )
+        raise WorkerError(_without_key())
     if connection is None:
         return False
     with Line(connection) as line:
@@ -110,16 +107,21 @@ def _connected_or_started() -> socket.socket:
             **_DETACHED,
         )
     end = time.monotonic() + _STARTING
-    while time.monotonic() < end:
+    while (now := time.monotonic()) < end:
         # One that another client has started in the meantime is as good.
         if _is_ours(read_address()):
             connection = _connected()
             if connection is not None:
                 return connection
-        if process.poll() is not None and not is_held():
-            break
+        if process.poll() is not None:
+            if not is_held():
+                break
+            # Another one lives: it has a key soon, or has lost it and does what it was asked for.
+            end = min(end, now + _PATIENCE)
         time.sleep(_LOOK_SECONDS)
     process.kill()
+    if process.poll() is not None and is_held():
+        raise WorkerError(_without_key())
     lines = log.read_text("utf-8", errors="replace").strip().splitlines()
     reason = lines[-1] if lines else "it did not answer"
     raise WorkerError(f"the worker could not be started: {reason}")
@@ -152,6 +154,13 @@ def _greeted(connection: socket.socket, address: Address) -> bool:
         except TimeoutError:
             if read_address() != address or not is_held():
                 return False
+
+
+def _without_key() -> str:
+    return (
+        f"the key file of the worker, {key_file()}, is gone: it ends when it has done what it "
+        "does; try again then"
+    )
 
 
 def _log() -> Path:

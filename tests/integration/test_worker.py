@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from care_bridge.runtime.lock import lock_file
 from care_bridge.runtime.worker_address import Address, Line, _proof
 from tests.packages import tiny_package
 
@@ -145,6 +146,19 @@ def test_a_worker_that_nobody_can_ask_is_followed_by_another(place, damage):
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - begun < PATIENCE / 2
     assert json.loads(key.read_text())["process"] != before
+
+
+def test_a_busy_worker_that_has_lost_its_key_is_not_waited_for(place, tmp_path):
+    folder, _ = place
+    (tmp_path / "care_bridge").mkdir()
+    with (tmp_path / "care_bridge" / "worker.lock").open("ab") as held_by_the_busy_one:
+        assert lock_file(held_by_the_busy_one)
+        begun = time.monotonic()
+        done = restored((folder, tmp_path), "8.tif", "--worker", "--overwrite")
+    assert done.returncode == 1
+    assert "is gone: it ends when it has done what it does; try again then" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert time.monotonic() - begun < PATIENCE / 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the folder that one is in")
