@@ -3,27 +3,25 @@
 // Both panels are shown with one contrast. The line is the one that is selected, or else goes
 // through the middle from left to right.
 //
-// Parameters (key=value; a value with blanks in brackets):
+// Parameters (key=value; a value with blanks in brackets; a flag alone):
 //   model    name of a bundled model, or a package's folder or .zip
 //   input    image file of one plane; without it, the active image
 //   output   PNG file for the panels; without it, they stay open
 //   profile  CSV file for the grey levels along the line; without it, they are plotted
-//   options  more options of CARE Restore (docs/fiji.md)
+//   all others of CARE Restore (docs/fiji.md) but result
 //
 // Example, from a terminal:
 //   care-bridge fiji run Compare_Before_After input=/data/cell.tif model=denoise-2d output=/data/panels.png profile=/data/line.csv
 
 arguments = getArgument();
-model = call("ij.Macro.getValue", arguments, "model", "");
 input = call("ij.Macro.getValue", arguments, "input", "");
 output = call("ij.Macro.getValue", arguments, "output", "");
 profile = call("ij.Macro.getValue", arguments, "profile", "");
-options = call("ij.Macro.getValue", arguments, "options", "");
 
 if (input != "") open(input);
 if (selectionType() != 5) makeLine(0, getHeight() / 2, getWidth() - 1, getHeight() / 2);
 getLine(x1, y1, x2, y2, lineWidth);
-run("CARE Restore", "model=[" + model + "] result=composite " + options);
+run("CARE Restore", arguments + " result=composite macro_keys=[input output profile]");
 both = getImageID();
 Stack.setDisplayMode("grayscale");
 Stack.setChannel(2);

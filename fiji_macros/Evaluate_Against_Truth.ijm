@@ -1,11 +1,11 @@
 // Restores an image and compares it, before and after, with a good image of the same scene.
 //
-// Parameters (key=value; a value with blanks in brackets):
+// Parameters (key=value; a value with blanks in brackets; a flag alone):
 //   input    the noisy image
 //   truth    the good image, of the same size
 //   model    name of a bundled model, or a package's folder or .zip
 //   output   CSV file for the figures; without it, they are in the Results table
-//   options  more options of CARE Restore (docs/fiji.md)
+//   all others of CARE Restore (docs/fiji.md) but result
 //
 // Example, from a terminal:
 //   care-bridge fiji run Evaluate_Against_Truth input=/data/noisy.tif truth=/data/good.tif model=denoise-2d output=/data/figures.csv
@@ -13,13 +13,11 @@
 arguments = getArgument();
 input = call("ij.Macro.getValue", arguments, "input", "");
 truth = call("ij.Macro.getValue", arguments, "truth", "");
-model = call("ij.Macro.getValue", arguments, "model", "");
 output = call("ij.Macro.getValue", arguments, "output", "");
-options = call("ij.Macro.getValue", arguments, "options", "");
 
 open(input);
 noisy = getTitle();
-run("CARE Restore", "model=[" + model + "] " + options);
+run("CARE Restore", arguments + " result=new macro_keys=[input truth output]");
 restored = getTitle();
 before = nResults;
 run("CARE Evaluate", "truth=[" + truth + "] restored=[" + noisy + "]");

@@ -1,9 +1,10 @@
 // Opens an image, restores it and saves the result.
 //
-// Parameters (key=value; a value with blanks in brackets):
+// Parameters (key=value; a value with blanks in brackets; a flag alone):
 //   input   image file
 //   output  TIFF file to write
 //   model   name of a bundled model, or a package's folder or .zip
+//   all others of CARE Restore (docs/fiji.md)
 //
 // Example, from a terminal:
 //   care-bridge fiji run Restore_Image input=/data/cell.tif output=/data/cell_restored.tif model=denoise-2d
@@ -11,9 +12,8 @@
 arguments = getArgument();
 input = call("ij.Macro.getValue", arguments, "input", "");
 output = call("ij.Macro.getValue", arguments, "output", "");
-model = call("ij.Macro.getValue", arguments, "model", "");
 
 open(input);
-run("CARE Restore", "model=[" + model + "]");
+run("CARE Restore", arguments + " macro_keys=[input output]");
 saveAs("Tiff", output);
 close("*");

@@ -35,7 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "install", help="put the commands into a Fiji that is started by itself, and the macros"
     )
     add_install_arguments(install_action)
-    for name, work in (("shim", _answer_shim), ("shim-work", _work_for_shim)):
+    for name, work in (
+        ("shim", _answer_shim),
+        ("shim-check", _check_for_shim),
+        ("shim-work", _work_for_shim),
+    ):
         internal = actions.add_parser(name)  # of the commands that are installed
         internal.add_argument("words", nargs="+")
         internal.set_defaults(action=work)
@@ -70,6 +74,12 @@ def _answer_shim(arguments: argparse.Namespace) -> int:
     from care_bridge.fiji.shim_client import answer_shim
 
     return answer_shim(arguments.words)
+
+
+def _check_for_shim(arguments: argparse.Namespace) -> None:
+    from care_bridge.fiji.shim_commands import wrong_options
+
+    print(wrong_options(*arguments.words))
 
 
 def _work_for_shim(arguments: argparse.Namespace) -> None:

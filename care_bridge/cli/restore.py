@@ -20,10 +20,12 @@ from care_bridge.cli.restore_way import way_of
 from care_bridge.errors import BatchError, CareBridgeError, ConfigError
 
 if TYPE_CHECKING:
+    from care_bridge.package.package import Package
     from care_bridge.runtime.batch import BatchWork
     from care_bridge.runtime.jobs import Job
     from care_bridge.runtime.one_file import Restored
     from care_bridge.runtime.options import RestoreOptions
+    from care_bridge.runtime.restorer import Restorer
 
 _EMPTY = {"model": "package or a bundled model", "out": "folder or a file for the results"}
 
@@ -122,6 +124,11 @@ def _restore(arguments: argparse.Namespace, options: RestoreOptions) -> None:
             if not arguments.json:
                 shown.write(lines.restored_line(result))
 
+        def load(package: Package, options: RestoreOptions) -> Restorer:
+            restorer = loaded_restorer(package, options)
+            restorer.tell_device_again()  # a worker may have told another call
+            return restorer
+
         try:
             restore_files(
                 arguments.images,
@@ -129,7 +136,7 @@ def _restore(arguments: argparse.Namespace, options: RestoreOptions) -> None:
                 arguments.out,
                 options,
                 way=way,
-                load=loaded_restorer,
+                load=load,
                 on_planned=planned,
                 on_progress=shown.update,
                 on_restored=tell,

@@ -31,11 +31,10 @@ from care_bridge.fiji.parameters import Command, restore_options
 from care_bridge.fiji.previewing import preview
 from care_bridge.fiji.progress import status_bar, stoppable
 from care_bridge.fiji.restoring import restore_imageplus
-from care_bridge.package.package import load_package
-from care_bridge.package.store import bundled_models
+from care_bridge.fiji.sessions import model_lines
 from care_bridge.runtime.batch import restore_files
-from care_bridge.runtime.check import check_package
 from care_bridge.runtime.file_restoring import FileTask, Outcome, restore_in_this_process
+from care_bridge.runtime.loaded import loaded_restorer
 from care_bridge.runtime.progress import Progress
 from care_bridge.runtime.restorer import Restorer
 
@@ -55,27 +54,30 @@ def restore_folder(given: Mapping[str, str]) -> None:
     """
     log = JClass("ij.IJ").log
     with status_bar(BATCH) as bar:
+
+        def way(
+            restorer: Restorer, task: FileTask, begin: Callable[[], None], progress: Progress
+        ) -> Outcome:
+            with stoppable(restorer.session.cancel):
+                return restore_in_this_process(restorer, task, begin, progress, bar.reading)
+
         restore_files(
             [Path(given["input"]).expanduser()],
             given["model"],
             Path(given["output"]).expanduser(),
             restore_options(given),
-            way=_stoppable_way,
+            load=loaded_restorer,
+            way=way,
             on_progress=lambda _job, done, tiles: bar.tiles(done, tiles),
             on_restored=lambda result: log(f"{result.job.target}  {result.dtype}"),
         )
 
 
-def _stoppable_way(
-    restorer: Restorer, task: FileTask, begin: Callable[[], None], progress: Progress
-) -> Outcome:
-    with stoppable(restorer.session.cancel):
-        return restore_in_this_process(restorer, task, begin, progress)
-
-
 def check_model(given: Mapping[str, str]) -> None:
     """CARE Check Model: write the report on a package into the Log; FijiError where it has
     errors."""
+    from care_bridge.runtime.check import check_package  # takes longer than all else of a start
+
     imagej = JClass("ij.IJ")
     imagej.showStatus(f"{CHECK}…")
     report = check_package(given["model"])
@@ -89,10 +91,11 @@ def check_model(given: Mapping[str, str]) -> None:
         )
 
 
-def list_models(_given: Mapping[str, str]) -> None:
-    """CARE Models: write the bundled models and what they are into the Log."""
-    for name, folder in bundled_models().items():
-        JClass("ij.IJ").log(f"{name}  {load_package(folder).spec.description}")
+def list_models(given: Mapping[str, str]) -> None:
+    """CARE Models: write the models that are kept here and what they are into the Log, after adding
+    a package to them; add_model's errors."""
+    for line in model_lines(given):
+        JClass("ij.IJ").log(line)
 
 
 COMMANDS: Mapping[str, Command] = {

@@ -41,7 +41,7 @@ ABOUT: Mapping[str, str] = {
     PREVIEW: "Shows the selected rectangle under several models or percentiles, side by side.",
     EVALUATE: "Compares an image with the truth: the figures go into the Results table.",
     CHECK: "Checks a model package: its files, its test images, its tiles.",
-    MODELS: "Lists the models that came with care_bridge.",
+    MODELS: "Lists the models that are kept here; a package may be added to them before.",
     EXTENSIONS: "Makes a macro know the functions Ext.CARE_….",
 }
 
@@ -115,7 +115,10 @@ PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
         ),
     ),
     CHECK: (model_parameter(),),
-    MODELS: (),
+    MODELS: (
+        Parameter("add", "package to add: its folder, .zip or rdf.yaml", "", "file"),
+        Parameter("name", "name of the added model; empty: that of its file or folder", ""),
+    ),
     EXTENSIONS: (),
 }
 
@@ -134,6 +137,11 @@ def _check_model(given: Mapping[str, str]) -> None:
     find_package(given["model"])
 
 
+def _check_addition(given: Mapping[str, str]) -> None:
+    if given.get("add"):
+        find_package(given["add"])
+
+
 def described(name: str, run: Run) -> Command:
     """The command `name`, which does its work by `run`."""
     return Command(name, ABOUT[name], run, PARAMETERS[name], _CHECKS.get(name))
@@ -145,6 +153,7 @@ _CHECKS: Mapping[str, Check] = {
     BATCH: _check_restoration,
     PREVIEW: _check_preview,
     CHECK: _check_model,
+    MODELS: _check_addition,
 }
 
 

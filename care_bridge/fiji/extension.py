@@ -20,7 +20,7 @@ from care_bridge.fiji.restoring import restore_imageplus
 from care_bridge.fiji.sessions import one_at_a_time, restorer_for
 from care_bridge.fiji.source import ImagePlusSource
 from care_bridge.images.source import ImageInMemory
-from care_bridge.package.store import bundled_models
+from care_bridge.package.store import stored_models
 from care_bridge.runtime.restorer import Restorer
 
 _CALLED_LIKE = described(RESTORE, lambda _given: None)
@@ -45,8 +45,8 @@ def _restore(image: str, options: str) -> str:
 
 
 def _models() -> str:
-    """Names of the bundled models, with commas between them."""
-    return ",".join(bundled_models())
+    """Names of the models that are kept here, with commas between them."""
+    return ",".join(dict.fromkeys(model.name for model in stored_models()))
 
 
 def _device(options: str) -> str:

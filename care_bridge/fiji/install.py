@@ -31,7 +31,7 @@ MACROS_FOLDER = Path("macros") / "CARE Bridge"
 
 _MARK = 'care_bridge wrote this ("care-bridge fiji install"); sha256 '
 # As shim_text writes it; a file that the user has changed may hold anything.
-_PYTHON = re.compile(r'python = ((?:"(?:[^"\\]|\\.)*"|fromCharCode\([0-9, ]+\)| \+ )+);')
+_PYTHON = re.compile(r'var python = ((?:"(?:[^"\\]|\\.)*"|fromCharCode\([0-9, ]+\)| \+ )+);')
 _COMMENTS = {".ijm": "// ", ".py": "# "}
 
 

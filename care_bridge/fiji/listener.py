@@ -55,7 +55,9 @@ def _run_called(command: Command) -> None:
     options = JClass("ij.Macro").getOptions()
     text = "" if options is None else str(options).strip()
     try:
-        given = parse_arguments(text) if text else _asked(command)
+        given: dict[str, str] | None = parse_arguments(text)
+        if not text and command.must_ask:
+            given = _asked(command)
         if given is not None:
             _run(command, given)
     except (CareBridgeError, OSError, KeyboardInterrupt) as error:

@@ -14,6 +14,8 @@ Kind = Literal["text", "choice", "flag", "file", "folder"]
 Run = Callable[[Mapping[str, str]], None]
 Check = Callable[[Mapping[str, str]], None]
 
+# Given to any command, and in no dialog.
+MACRO_KEYS = "macro_keys"
 # Alternatives that stand for themselves; capitals stand for something to be filled in.
 _LITERAL = re.compile(r"[a-z0-9-]+")
 
@@ -45,10 +47,22 @@ class Command:
     parameters: tuple[Parameter, ...] = ()
     check: Check | None = None
 
+    @property
+    def must_ask(self) -> bool:
+        """Whether it can do nothing without options."""
+        return any(each.default is None for each in self.parameters)
+
     def checked(self, given: Mapping[str, str]) -> dict[str, str]:
         """`given`, where all keys are known and none is missing; ConfigError otherwise, which
-        names the nearest key."""
-        check_names(given, [each.name for each in self.parameters])
+        names the nearest key.
+
+        A macro that hands on all that it was given names its own keys in MACRO_KEYS: these are
+        known, and left out.
+        """
+        own = given.get(MACRO_KEYS, "").replace(",", " ").split()
+        names = [each.name for each in self.parameters]
+        check_names((name for name in given if name != MACRO_KEYS), [*own, *names])
+        given = {name: given[name] for name in given if name in names}
         for each in self.parameters:
             if each.default is None and not given.get(each.name):
                 raise ConfigError(f'the option "{each.name}" is missing: add {each.name}=[…]')
@@ -59,7 +73,7 @@ class Command:
                 )
         if self.check:
             self.check(given)
-        return dict(given)
+        return given
 
     def told(self, values: Mapping[str, str]) -> dict[str, str]:
         """Those of `values` that are not the default, as a recorded macro needs them."""

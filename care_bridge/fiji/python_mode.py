@@ -24,12 +24,11 @@ def run_script(name: str) -> None:
     that are filled into its dialog; an error ends the macro, or is shown."""
     command, imagej = COMMANDS[name], JClass("ij.IJ")
     caller, text = _caller()
+    in_macro = JClass("ij.macro.Interpreter").getInstance() is not None
     try:
-        if text:
-            given: dict[str, str] | None = parse_arguments(text)
-        elif not command.parameters or imagej.getInstance() is None:
-            given = {}
-        else:
+        given: dict[str, str] | None = parse_arguments(text)
+        asks = command.must_ask or (command.parameters and not in_macro)
+        if not text and asks and imagej.getInstance() is not None:
             given = ask(command)
             _record(given or {})
         if given is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from care_bridge.errors import FijiError, MissingExtraError
+from care_bridge.errors import CareBridgeError, FijiError, MissingExtraError
 from care_bridge.fiji.arguments import parse_arguments
 from care_bridge.fiji.described import (
     BATCH,
@@ -32,14 +32,12 @@ from care_bridge.fiji.described import (
 )
 from care_bridge.fiji.macro_text import number, of_codes, quoted
 from care_bridge.fiji.parameters import restore_options
-from care_bridge.fiji.sessions import restorer_for
+from care_bridge.fiji.sessions import model_lines, restorer_for
 from care_bridge.fiji.shim_client import PREPARED
 from care_bridge.fiji.shim_request import Request
 from care_bridge.images import open_image
 from care_bridge.images.image import Image
 from care_bridge.images.source import ImageInMemory
-from care_bridge.package.package import load_package
-from care_bridge.package.store import bundled_models
 
 _SIDE = 256
 _LABEL_PLACE = 4
@@ -104,6 +102,16 @@ for (c = 0; c < channels; c++) {{
 if (nSlices > 1) Stack.setPosition(channel, slice, frame);
 if (selected) run("Restore Selection");
 setOption("Changes", true);"""
+
+
+def wrong_options(name: str, codes: str = "") -> str:
+    """Macro code that returns why the command `name` cannot use the options of a dialog, which come
+    as numbers of their characters; "" where it can."""
+    try:
+        described(name, lambda _given: None).checked(parse_arguments(of_codes(codes)))
+    except (CareBridgeError, OSError) as error:
+        return f"return {quoted(str(error))};"
+    return ""
 
 
 def work_for_shim(name: str, folder: Path, words: Sequence[str]) -> None:
@@ -272,9 +280,8 @@ def _check(request: Request) -> _Code:
         )
 
 
-def _models(_request: Request) -> _Code:
-    for name, folder in bundled_models().items():
-        yield _print(f"{name}  {load_package(folder).spec.description}")
+def _models(request: Request) -> _Code:
+    yield from map(_print, model_lines(request.given))
 
 
 def _print(text: str) -> str:

@@ -23,6 +23,8 @@ from care_bridge.fiji.parameters import Parameter
 
 _WIDE_COLUMNS = 28
 _COLUMNS = 12
+_RECORD_NOTHING = 'call("ij.plugin.frame.Recorder.resetCommandOptions");'
+_GET = {"flag": "Checkbox", "choice": "Choice"}
 
 _ACTIVE_IMAGE = """
 if (source != 0) {
@@ -57,9 +59,9 @@ _TEMPLATE = """\
 // {name}: {about}
 // A command of ImageJ that calls care_bridge outside of it (docs/fiji.md, "A Fiji without Python").
 
-python = {python};
+var python = {python};
 var command = {quoted_name};
-var folder, batch;
+var folder, batch, options;
 source = 0;
 options = "" + call("ij.Macro.getOptions");
 if (options == "null") {{
@@ -134,6 +136,27 @@ shown = getImageIDIfAny();
 if (!batch) setBatchMode("exit and display");
 if (shown != 0) selectImage(shown);
 
+// Takes an option that is not the default, and has it recorded.
+function option(name, value, usual) {{
+    if (value == usual) return;
+    options = options + name + "=[" + value + "] ";
+    call("ij.plugin.frame.Recorder.recordOption", name,
+        call("ij.plugin.frame.Recorder.fixString", value));
+}}
+
+function flag(name) {{
+    options = options + name + " ";
+    call("ij.plugin.frame.Recorder.recordOption", name);
+}}
+
+// What cannot be used of the options, if anything.
+function whatIsWrong() {{
+    said = "" + exec(python, "-P", "-m", "care_bridge", "fiji", "shim-check", command,
+        codes(options));
+    if (startsWith(said, "return")) return "" + eval(said);
+    return "";
+}}
+
 // Keeps a copy of the active image as a file; its own file and title stay what they are.
 function keep(name) {{
     run("Duplicate...", "title=care_bridge duplicate");
@@ -200,37 +223,58 @@ def shim(name: str, python: Path) -> str:
 
 
 def _dialog(name: str, parameters: Sequence[Parameter]) -> str:
-    """Code that asks for the options, and adds those that are not the default to `options`."""
+    """Code that asks for the options until they can be used, and puts those that are not the
+    default into `options` and into the Recorder."""
     if not parameters:
         return ""
-    lines = ['if (call("java.awt.GraphicsEnvironment.isHeadless") == "false") {']
-    lines += [
+    kept = ", ".join(_first(each) for each in parameters)
+    asks = 'call("java.awt.GraphicsEnvironment.isHeadless") == "false"'
+    if all(each.default is not None for each in parameters):
+        # IJ.run, and with it every macro, gives its thread a name that begins so.
+        asks += ' && indexOf(call("java.lang.Thread.currentThread"), "Run$_") < 0'
+    lines = [
+        f"if ({asks}) {{",
         "    source = getImageIDIfAny();  // another may be the active one when it is closed",
-        f"    Dialog.create({quoted(name)});",
-        f"    Dialog.addMessage({quoted(ABOUT[name])});",
+        f"    kept = newArray({kept});",
+        "    do {",
+        f"        {_RECORD_NOTHING}",
+        f"        Dialog.create({quoted(name)});",
+        f"        Dialog.addMessage({quoted(ABOUT[name])});",
     ]
-    lines += [f"    {_field(each)}" for each in parameters]
-    lines += [f"    Dialog.addHelp({quoted(_help(parameters))});", "    Dialog.show();"]
-    for each in parameters:
+    lines += [f"        {_field(each, place)}" for place, each in enumerate(parameters)]
+    lines += [f"        Dialog.addHelp({quoted(_help(parameters))});", "        Dialog.show();"]
+    for place, each in enumerate(parameters):
+        get = _GET.get(each.kind, "String")
+        lines.append(f"        kept[{place}] = Dialog.get{get}();")
+    # ImageJ has recorded every field.
+    lines += [
+        '        call("ij.plugin.frame.Recorder.resetCommandOptions");',
+        '        options = "";',
+    ]
+    for place, each in enumerate(parameters):
         if each.kind == "flag":
-            lines.append(
-                f"    if (Dialog.getCheckbox()) options = options + {quoted(each.name + ' ')};"
-            )
-            continue
-        get = "Choice" if each.kind == "choice" else "String"
-        lines += [
-            f"    value = Dialog.get{get}();",
-            f"    if (value != {quoted(each.default or '')}) "
-            f'options = options + {quoted(each.name + "=[")} + value + "] ";',
-        ]
-    lines.append("}")
+            lines.append(f"        if (kept[{place}]) flag({quoted(each.name)});")
+        else:
+            default = quoted(each.default or "")
+            lines.append(f"        option({quoted(each.name)}, kept[{place}], {default});")
+    lines += [
+        "        wrong = whatIsWrong();",
+        '        if (wrong != "") showMessage(command, wrong);',
+        '    } while (wrong != "");',
+        "}",
+    ]
     return "".join(f"    {line}\n" for line in lines)
 
 
-def _field(parameter: Parameter) -> str:
-    label, value = quoted(parameter.name), quoted(parameter.default or parameter.suggested)
+def _first(parameter: Parameter) -> str:
+    """What a field of the dialog begins with."""
+    return "0" if parameter.kind == "flag" else quoted(parameter.default or parameter.suggested)
+
+
+def _field(parameter: Parameter, place: int) -> str:
+    label, value = quoted(parameter.name), f"kept[{place}]"
     if parameter.kind == "flag":
-        return f"Dialog.addCheckbox({label}, false);"
+        return f"Dialog.addCheckbox({label}, {value});"
     if parameter.kind == "choice":
         return f"Dialog.addChoice({label}, {array(parameter.choices)}, {value});"
     if parameter.kind == "file":

@@ -48,15 +48,21 @@ Way = Callable[[Restorer, FileTask, Callable[[], None], Progress], Outcome]
 
 
 def restore_in_this_process(
-    restorer: Restorer, task: FileTask, begin: Callable[[], None], progress: Progress
+    restorer: Restorer,
+    task: FileTask,
+    begin: Callable[[], None],
+    progress: Progress,
+    reading: Progress | None = None,
 ) -> Outcome:
     """Restore a file; the result appears whole or not at all, and after what tells its
-    uncertainty."""
+    uncertainty. reading: called while the image's grey levels are read, before `begin`."""
     try:
         with open_source(task.source, restorer.options.axes) as source:
             if task.rescale_to is not None:
-                return _restore_rescaled(restorer, task, source, task.rescale_to, begin, progress)
-            plan = plan_file(restorer, task, source)
+                return _restore_rescaled(
+                    restorer, task, source, task.rescale_to, begin, progress, reading
+                )
+            plan = plan_file(restorer, task, source, reading)
             begin()
             with (
                 create_image(plan.info, task.target, task.storage) as sink,
@@ -72,14 +78,17 @@ def restore_in_this_process(
         ) from error
 
 
-def plan_file(restorer: Restorer, task: FileTask, source: ImageSource) -> Plan:
-    """What will be done to the image of `source`, the file of `task`; errors of `Restorer.plan`."""
+def plan_file(
+    restorer: Restorer, task: FileTask, source: ImageSource, reading: Progress | None = None
+) -> Plan:
+    """What will be done to the image of `source`, the file of `task`; errors of `Restorer.plan`,
+    whose progress `reading` is."""
     if task.rescale_to is not None:
         exact = dataclasses.replace(restorer.options, dtype="float32")
         restorer = restorer.with_options(exact)
     files = [(task.target, task.storage)] + ([task.uncertainty] if task.uncertainty else [])
     held = sum(sink_memory(source.info.container, *file) for file in files)
-    return restorer.plan(source, sink=held)
+    return restorer.plan(source, progress=reading, sink=held)
 
 
 def _restore_rescaled(
@@ -89,10 +98,11 @@ def _restore_rescaled(
     truth_file: Path,
     begin: Callable[[], None],
     progress: Progress,
+    reading: Progress | None,
 ) -> Outcome:
     """Restore in float32 into a hidden folder, then write that in the other image's levels."""
     options = restorer.options
-    plan = plan_file(restorer, task, source)
+    plan = plan_file(restorer, task, source, reading)
     staging = partial_beside(task.target)
     restored_file = staging / task.target.name
     exactly = Storage(task.storage.format)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -65,7 +66,7 @@ class Restorer:
             self.package.weights(), self.options.device, self.options.precision, self.options.memory
         )
         self.device = self.session.device
-        self._device_told = False
+        self._device_told = threading.Event()  # by this or by a copy with other options
         self._before = Before.now(self.device, self.session.memory_factor)
 
     def with_options(self, options: RestoreOptions) -> Restorer:
@@ -208,14 +209,18 @@ class Restorer:
 
     def tell_device(self) -> None:
         """Say once what was taken, when there is something to compute on it."""
-        if not self._device_told:
+        if not self._device_told.is_set():
             _device_log.info("device: %s (%s)", self.device, self.session.engine)
             if self.session.advice:
                 _device_log.info("%s", self.session.advice)
             if self.options.precision != RestoreOptions.precision:
                 line = precision_line(self.package, self.session, self.options.precision)
                 _device_log.info("%s", line)
-        self._device_told = True
+        self._device_told.set()
+
+    def tell_device_again(self) -> None:
+        """Say it once more at the next restoration: who asks for that has not been told."""
+        self._device_told.clear()
 
     def _grid(
         self, source: ImageSource, result: ImageInfo, kept: Mapping[str, slice], sink: int | None

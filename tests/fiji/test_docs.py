@@ -29,7 +29,8 @@ def test_every_macro_tells_its_parameters_and_an_example(name):
 @pytest.mark.parametrize("name", MACROS)
 def test_the_header_names_what_the_code_reads(name):
     macro = bundled_folder("fiji_macros") / f"{name}.ijm"
-    read = re.findall(r'getValue", arguments, "(\w+)"', macro.read_text("utf-8"))
-    assert set(parameter_names(macro)) >= {"model", *read}
-    if read:
-        assert set(parameter_names(macro)) == set(read)
+    code = macro.read_text("utf-8")
+    read = re.findall(r'getValue", arguments, "(\w+)"', code)
+    assert set(parameter_names(macro)) >= {"model", "tile", *read}
+    handed_on = re.findall(r"macro_keys=\[([\w ]+)\]", code)
+    assert handed_on == [" ".join(read)] * bool(read)

@@ -47,7 +47,7 @@ def ended(installation, package, tmp_path_factory):
     macros["parameters"] = "#@ File input\nprint(input);"
     macros = {name: code.replace("{model}", str(package)) for name, code in macros.items()}
     (folder / "macros.json").write_text(json.dumps(macros))
-    child = run_child("run_macros.py", installation, folder)
+    child = run_child("run_macros.py", installation, "headless", folder)
     assert child.returncode == 0, child.stderr
     return json.loads((folder / "ended.json").read_text())
 
@@ -104,7 +104,7 @@ def test_the_bundled_macros_are_listed_with_their_purpose():
         "misspelt-macro": (["Bach_Restore"], 'did you mean "Batch_Restore"'),
         "twice": (["Batch_Restore", "input=a", "input=b"], '"input" is given twice'),
         "misspelt-key": (["Maximum_Project_And_Restore", "outptu=x.tif"], 'did you mean "output"'),
-        "unknown-key": (["Restore_Image", "device=cuda"], "use one of input, output, model"),
+        "unknown-key": (["Restore_Image", "gauss=3"], "use one of input, output, model"),
         "key-of-a-command": (["Batch_Restore", "percentile_lo=4"], 'did you mean "percentile_low"'),
         "key-that-is-set": (["Batch_Restore_Timelapse", "axes=TYX"], 'no option "axes"'),
         "no-key": (["Restore_Image", "=a"], 'there is no option ""'),

@@ -26,7 +26,7 @@ def headless(installation, package, tmp_path_factory):
     folder = tmp_path_factory.mktemp("misuse")
     told = macros(package, materials(folder / "materials"))
     (folder / "macros.json").write_text(json.dumps(told))
-    child = run_child("run_macros.py", installation, folder)
+    child = run_child("run_macros.py", installation, "headless", folder)
     assert child.returncode == 0, child.stderr
     return child, json.loads((folder / "ended.json").read_text())
 

@@ -1,5 +1,5 @@
-"""What the bundled macros and CARE Restore's results are, in the real ImageJ without a window:
-pixel for pixel those of `care-bridge restore`."""
+"""What the bundled macros and CARE Restore's results are, in the real ImageJ without a window and
+in its window: pixel for pixel those of `care-bridge restore`."""
 
 import csv
 import json
@@ -28,11 +28,19 @@ def noisy(shape, dtype, seed):
 MACROS = {
     "active": 'open("{cell}"); runMacro("{Restore_Active_Image}", "model=[{m}]");'
     'saveAs("Tiff", "{out}/active.tif"); return getTitle();',
+    "opened": 'runMacro("{Restore_Image}", "input=[{cell}] output=[{out}/opened.tif] model=[{m}] '
+    'percentile_low=5");',
+    "folder": 'runMacro("{Batch_Restore}", "input=[{movies}] output=[{out}/folder] model=[{m}] '
+    'axes=TYX");',
     "movies": 'runMacro("{Batch_Restore_Timelapse}", '
     '"input=[{movies}] output=[{out}/movies] model=[{m}]");',
     "selection": 'runMacro("{Restore_Selection}", "input=[{cell}] x=30 y=20 width=48 height=32 '
     'model=[{m}] output=[{out}/selection.tif]");',
     "no-selection": 'runMacro("{Restore_Selection}", "input=[{cell}] model=[{m}]");',
+    "misspelt": 'return runMacro("{Restore_Image}", '
+    '"input=[{cell}] outptu=[{out}/misspelt.tif] model=[{m}]");',
+    "of-the-command": 'return runMacro("{Restore_Selection}", '
+    '"input=[{cell}] x=1 y=1 width=9 height=9 percentil_low=3 model=[{m}]");',
     "projection": 'runMacro("{Maximum_Project_And_Restore}", '
     '"input=[{stack}] model=[{m}] output=[{out}/projection.tif]");',
     "comparison": 'runMacro("{Compare_Before_After}", "input=[{cell}] model=[{m}] '
@@ -57,6 +65,8 @@ MACROS = {
     "preview": 'open("{cell}"); makeRectangle(30, 20, 48, 32);'
     'run("CARE Preview", "model=[{m}] percentiles=[; 5,99]");'
     'saveAs("Tiff", "{out}/preview.tif"); return "" + Overlay.size;',
+    "models": 'run("CARE Models"); run("CARE Models", "add=[{m}] name=mine");'
+    'run("CARE Macro Extensions"); return Ext.CARE_models();',
     "functions": 'run("CARE Macro Extensions"); psnr = 0; ssim = 0; nrmse = 0; low = 0; high = 0;'
     'title = Ext.CARE_restore("{cell}", "model=[{m}]");'
     'Ext.CARE_compare(title, "{good}", psnr, ssim, nrmse);'
@@ -104,10 +114,13 @@ def images(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def ended(images, installation, package, tmp_path_factory):
+@pytest.fixture(scope="module", params=["headless", "gui"])
+def ended(images, installation, package, request, tmp_path_factory):
     """How each macro ended, and the folder of what they saved."""
     folder = tmp_path_factory.mktemp("macros")
+    environment = {"XDG_DATA_HOME": str(folder / "data")}
+    if request.param == "gui":
+        environment["DISPLAY"] = request.getfixturevalue("display")
     places = {path.stem: path for path in bundled_folder("fiji_macros").glob("*.ijm")}
     places |= {path.stem: path for path in images.iterdir()}
     places |= {"out": folder, "m": package}
@@ -117,9 +130,10 @@ def ended(images, installation, package, tmp_path_factory):
             code = code.replace(f"{{{key}}}", str(place))
         macros[name] = code + '\nclose("*");' if "return" not in code else code
     (folder / "macros.json").write_text(json.dumps(macros))
-    child = run_child("run_macros.py", installation, folder)
+    child = run_child("run_macros.py", installation, request.param, folder, **environment)
     assert child.returncode == 0, child.stderr
-    return folder, json.loads((folder / "ended.json").read_text())
+    told = child.stderr.splitlines() + json.loads((folder / "shown.json").read_text())
+    return folder, json.loads((folder / "ended.json").read_text()) | {"told": told}
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +170,27 @@ def same(one, other):
 
 def test_the_active_image(ended, restored):
     same(saved(ended, "active.tif"), restored("cell.tif"))
+
+
+def test_an_image_that_is_opened(ended, restored):
+    same(saved(ended, "opened.tif"), restored("cell.tif", "--percentile-low", "5"))
+
+
+def test_a_folder(ended, restored):
+    expected = restored("movies/a.tif", "--axes", "TYX")
+    np.testing.assert_array_equal(open_image(ended[0] / "folder/a.tif").pixels, expected.pixels)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "nearest"),
+    [("misspelt", "outptu", "output"), ("of-the-command", "percentil_low", "percentile_low")],
+)
+def test_a_misspelt_key_of_a_bundled_macro_is_told(ended, name, key, nearest):
+    folder, ends = ended
+    assert ends[name]["returned"] == "[aborted]"
+    words = f'there is no option "{key}": did you mean "{nearest}"?'
+    assert sum(words in line for line in ends["told"]) == 1
+    assert not (folder / f"{name}.tif").exists()
 
 
 def test_movies_by_frame(ended, restored):
@@ -270,6 +305,18 @@ def test_functions_return_values(ended, images, restored):
     assert list(map(float, numbers)) == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
+def test_a_package_is_added_to_the_models(ended):
+    folder, ends = ended
+    assert {"mine", "denoise-2d"} <= set(ends["models"]["returned"].split(","))
+    (kept,) = (folder / "data").rglob("*.zip")
+    assert kept.name == "mine.zip"
+
+
+def test_the_device_is_told_once_for_all_options(ended):
+    _, ends = ended
+    assert sum(line.startswith("device: cpu") for line in ends["told"]) == 1
+
+
 def test_a_virtual_stack(ended, restored):
     same(saved(ended, "virtual.tif"), restored("stack.tif"))
 
@@ -286,7 +333,7 @@ def test_a_virtual_stack_may_be_larger_than_javas_memory(package, tmp_path):
         "whole": virtual + restore,
     }
     (tmp_path / "macros.json").write_text(json.dumps(macros))
-    child = run_child("run_macros.py", "", tmp_path, JAVA_TOOL_OPTIONS="-Xmx64m")
+    child = run_child("run_macros.py", "", "headless", tmp_path, JAVA_TOOL_OPTIONS="-Xmx64m")
     ends = json.loads((tmp_path / "ended.json").read_text())
     assert ends["part"]["error"] is None, child.stderr
     # The same from a part of the stack with more than the halo around it.

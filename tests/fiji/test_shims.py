@@ -67,6 +67,9 @@ Stack.getPosition(channel, slice, frame); getMinAndMax(low, high); getVoxelSize(
 tell("hyper " + String.join(newArray("" + channel, "" + slice, "" + low, "" + high, "" + d, unit)));
 saveAs("Tiff", "{out}/hyper.tif"); close();
 run("CARE Models");
+before = indexOf(getInfo("log"), "mine");
+run("CARE Models", "add=[{model}] name=mine");
+tell("models " + before + " " + indexOf(getInfo("log"), "kept as mine"));
 run("CARE Check Model", "model=[{model}]");
 tell("log " + indexOf(getInfo("log"), "denoise-2d") + " " + indexOf(getInfo("log"), "passes"));
 m = getDirectory("macros") + "CARE Bridge/";
@@ -144,6 +147,7 @@ def ended(stock, package, display, tmp_path_factory):
     macro = folder / "all.ijm"
     macro.write_text(code)
     cache = {"XDG_CACHE_HOME": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    cache["XDG_DATA_HOME"] = str(folder / "data")
     (jar,) = (stock / "jars").glob("*.jar")
     started = ["java", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8", f"-Dplugins.dir={stock}"]
     done = subprocess.run(
@@ -246,6 +250,9 @@ def test_titles_and_files_stay_in_order(ended):
     assert told["replaced"] == f"cell.tif 1 {folder}/raw images/"
     models, check = map(int, told["log"].split())
     assert 0 <= models < check
+    before, added = map(int, told["models"].split())
+    assert before == -1
+    assert added > models
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -273,14 +280,23 @@ def used(stock, package, display, tmp_path_factory):
     return folder, json.loads((folder / "facts.json").read_text()), left
 
 
-def test_the_dialog_is_recorded_and_played_back(used, ended, package):
+def test_the_dialog_is_recorded_and_played_back(used, package):
     folder, facts, _ = used
     assert facts["title"] == "cell_restored.tif"
-    call = next(line for line in facts["recorded"].splitlines() if "CARE Restore" in line)
-    assert call.startswith(f'run("CARE Restore", "model=[{package}] result=new ')
-    expected = tifffile.imread(ended[0] / "cli" / "cell.tif")
+    assert f'run("CARE Restore", "model=[{package}] percentile_low=5");' in facts["recorded"]
+    by_cli = folder / "by_cli.tif"
+    words = ("--model", package, "--percentile-low", "5", "--out", by_cli)
+    done = run_cli("restore", folder / "cell.tif", *words)
+    assert done.returncode == 0, done.stderr
+    expected = tifffile.imread(by_cli)
     np.testing.assert_array_equal(tifffile.imread(folder / "by_dialog.tif"), expected)
     np.testing.assert_array_equal(tifffile.imread(folder / "by_recorded.tif"), expected)
+
+
+def test_a_wrong_entry_is_told_and_can_be_mended(used):
+    _, facts, _ = used
+    assert 'did you mean "denoise-2d"' in facts["told"]
+    assert facts["again"] == ["denois-2d", "5"]
 
 
 @pytest.mark.parametrize(

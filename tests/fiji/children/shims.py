@@ -34,6 +34,7 @@ from desktop import (  # noqa: E402
     log,
     macro,
     manager,
+    message,
     press,
     status,
     text_of,
@@ -59,6 +60,12 @@ def told_error():
 Recorder(True)
 IJ.open(str(folder / "cell.tif"))
 dialog = choose("CARE Restore")
+dialog.getStringFields().get(0).setText("denois-2d")
+dialog.getStringFields().get(6).setText("5")
+press(dialog)
+facts["told"] = message("MessageDialog")
+dialog = until(lambda: windows("GenericDialog"))[0]
+facts["again"] = [str(dialog.getStringFields().get(n).getText()) for n in (0, 6)]
 dialog.getStringFields().get(0).setText(package)
 press(dialog)
 until(lambda: windows("ImageWindow")[1:])  # not one of the copies on the way
