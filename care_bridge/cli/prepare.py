@@ -13,7 +13,12 @@ from care_bridge.errors import ImageError, MissingExtraError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
-    parser.add_argument("data", type=Path, metavar="DATA", help="folder with source/ and GT/")
+    parser.add_argument(
+        "data",
+        type=Path,
+        metavar="DATA",
+        help="folder with source/ and GT/, or another layout of training data; CSV list of pairs",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration, YAML")
     parser.add_argument(
         "--set",

@@ -17,6 +17,7 @@ from care_bridge.training.pixels import Pixels
 
 FOREGROUND_PERCENTILE = 99.9
 _TABLE_STEPS = 16
+_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ def _moments(pixels: Pixels) -> tuple[float, float]:
     """Means of the pixels and of their squares, in float64."""
     total = square = 0.0
     for block in pixels.blocks():
-        values = block.astype(np.float64).ravel()
-        total += float(values.sum())
-        square += float(np.vdot(values, values))
+        flat = block.ravel()
+        for start in range(0, flat.size, _AT_ONCE):
+            values = flat[start : start + _AT_ONCE].astype(np.float64)
+            total += float(values.sum())
+            square += float(np.vdot(values, values))
     return total / pixels.size, square / pixels.size

@@ -97,7 +97,7 @@ def _as_planes(
     stacks: Sequence[Stack], config: TrainConfig, kernel: NDArray[np.float32] | None, folder: Path
 ) -> Iterator[Stack]:
     """Each slice degraded along Y, and degraded along X with its axes exchanged."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     patch = config.patches.size or ()
     factor = config.isotropic.factor or 1.0
     for number, stack in enumerate(stacks):
@@ -107,5 +107,5 @@ def _as_planes(
                 continue
             generator = np.random.default_rng([config.seed, _NOISE, number, turned])
             source = degraded(target.whole(), kernel, factor, config.isotropic.noise, generator)
-            kept = saved(source, "CYX", folder / f"{number}{'-turned' * turned}.npy")
+            kept = saved(source, "CYX", folder / f"{number}{'-turned' * turned}")
             yield dataclasses.replace(stack, source=kept, target=target)

@@ -87,10 +87,8 @@ class Foreground:
         )
         highest: NDArray[Any] = self.stack.target[(slice(None), *area)]
         for axis, (window, _) in enumerate(windows, 1):
-            highest = maximum_filter1d(highest, window, axis=axis)
-            valid = slice(window // 2, window // 2 + highest.shape[axis] - window + 1)
-            highest = highest[(slice(None),) * axis + (valid,)]
-        return np.any(highest > _column(self.threshold, highest.ndim), axis=0)
+            highest = _highest(highest, axis, window)
+        return np.asarray((highest > _column(self.threshold, highest.ndim)).any(axis=0))
 
 
 @dataclass(frozen=True)
@@ -185,6 +183,16 @@ def _blocks(
         for step, stop in zip(shape, starts, strict=True)
     ]
     yield from product(*cuts)
+
+
+def _highest(pixels: NDArray[Any], axis: int, window: int) -> NDArray[Any]:
+    """The maximum over each `window` of neighbours along an axis, which becomes shorter."""
+    windows = pixels.shape[axis] - window + 1
+    if windows == 1:
+        return np.asarray(pixels.max(axis, keepdims=True))
+    highest = maximum_filter1d(pixels, window, axis=axis)
+    whole = (slice(None),) * axis
+    return np.asarray(highest[(*whole, slice(window // 2, window // 2 + windows))])
 
 
 def _window(pixels: int) -> int:

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from mmap import ACCESS_READ, ACCESS_WRITE, mmap
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -26,7 +27,9 @@ from care_bridge.training.views import open_view
 BLOCK = 1 << 22
 """Pixels read at a time where all are: 16 MiB of float32."""
 
-_MOST_OPEN = 4
+# Each keeps up to 32 MiB of decoded chunks.
+_MOST_OPEN = 16
+_AXES = len(CANONICAL)
 
 Index = tuple[slice, ...]
 
@@ -118,34 +121,42 @@ class OpenFiles:
 
 def kept(source: ImageSource, path: Path) -> Pixels:
     """A copy of the image in the new file `path`, with all of STCZYX as dimensions."""
-    shape = source.info.canonical_shape
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.lib.format.open_memmap(path, "w+", source.info.dtype, shape)
+    shape, dtype = source.info.canonical_shape, source.info.dtype
+    with path.open("xb") as file:
+        file.truncate(source.info.nbytes)
     for box in boxes_of(whole(source.info), source.pieces, BLOCK):
-        # Mapped for each box anew: pages that stay mapped count as the program's memory.
-        np.load(path, mmap_mode="r+")[box] = source.read(box)
-    return _in_file(path, source.info.dtype, whole(source.info))
+        _mapped(path, shape, dtype, ACCESS_WRITE)[box] = source.read(box)
+    return _in_file(path, shape, dtype)
 
 
 def saved(pixels: NDArray[np.generic], axes: str, path: Path) -> Pixels:
     """`pixels`, whose dimensions `axes` names, in the new file `path`."""
     places = tuple(CANONICAL.index(axis) for axis in axes)
     sizes = dict(zip(places, pixels.shape, strict=True))
-    shape = [sizes.get(axis, 1) for axis in range(len(CANONICAL))]
-    np.save(path, pixels.transpose(np.argsort(places)).reshape(shape))
-    found = _in_file(path, pixels.dtype, tuple(slice(0, size) for size in shape))
+    pixels.transpose(np.argsort(places)).tofile(path)
+    found = _in_file(path, tuple(sizes.get(axis, 1) for axis in range(_AXES)), pixels.dtype)
     return replace(found, dimensions=places)
 
 
 def where_it_lies(view: View, source: ImageSource, files: OpenFiles) -> Pixels:
     """The image with all of STCZYX as dimensions, read through `files`."""
     box, reader = whole(source.info), files.reader(view)
-    return Pixels(reader, source.info.dtype, source.pieces, box, tuple(range(len(box))))
+    return Pixels(reader, source.info.dtype, source.pieces, box, tuple(range(_AXES)))
 
 
-def _in_file(path: Path, dtype: np.dtype[Any], box: Box) -> Pixels:
+def _in_file(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:
     def read(part: Box) -> NDArray[np.generic]:
-        return np.array(np.load(path, mmap_mode="r")[part])
+        return _mapped(path, shape, dtype, ACCESS_READ)[part].copy()
 
-    row = (*[1] * (len(box) - 1), box[-1].stop)
-    return Pixels(read, dtype, row, box, tuple(range(len(box))))
+    row = (*[1] * (_AXES - 1), shape[-1])
+    return Pixels(read, dtype, row, tuple(slice(0, size) for size in shape), tuple(range(_AXES)))
+
+
+def _mapped(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], access: int
+) -> NDArray[np.generic]:
+    """The pixels of a file that holds nothing else. To be forgotten after each box: pages that stay
+    mapped count as the program's memory."""
+    with path.open("rb" if access == ACCESS_READ else "r+b") as file:
+        return np.ndarray(shape, dtype, mmap(file.fileno(), 0, access=access))

@@ -107,7 +107,7 @@ class Opener:
         pixels = source.pixels
         if zoom:
             with open_view(source.view) as coarse:
-                pixels = kept(zoomed(coarse, zoom), self.scratch / f"{name}-zoomed.npy")
+                pixels = kept(zoomed(coarse, zoom), self.scratch / f"{name}-zoomed")
         whole = tuple(slice(0, size) for size in fitting.canonical_shape)
         several = len(source.statistics) > 1
         view = source.view
@@ -130,7 +130,7 @@ class Opener:
     def _pixels(self, view: View, source: ImageSource, name: str) -> Pixels:
         if source.info.container.startswith("zarr") and view.frames != "mean":
             return where_it_lies(view, source, self.files)
-        return kept(source, self.scratch / f"{name}.npy")
+        return kept(source, self.scratch / f"{name}")
 
     def _frames(self, source: Pixels, target: Pixels) -> Iterator[tuple[int, Pixels, Pixels]]:
         """Of each sample, frame and, in 2D, slice: the sample's number, source and target."""

@@ -57,7 +57,8 @@ def said(config: DataConfig) -> str:
     told = []
     if config.source_channels:
         groups = ", ".join("+".join(map(str, group)) for group in config.source_channels)
-        told.append(f"channels {groups} as sources")
+        several = len(config.source_channels) > 1
+        told.append(f"channels {groups} as sources" if several else f"channel {groups} as source")
     if config.target_channels:
         told.append(f"channel {'+'.join(map(str, config.target_channels))} as target")
     if config.target_frames == "mean":
