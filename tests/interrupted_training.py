@@ -8,31 +8,40 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from care_bridge.training.checkpoint import LAST, read_state
+from care_bridge.training.checkpoint import LAST, member_folders, read_state
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.run import resume, train
+from care_bridge.training.start import Start
 from care_bridge.training.trainer import Trainer
 
 _STOP = 8
 
 
 def assert_an_interrupted_run_ends_as_a_whole_one(
-    data: Path, config: TrainConfig, folder: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path,
+    config: TrainConfig,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start: Start | None = None,
 ) -> None:
     """Ctrl-C after 8 steps and resuming give the weights and figures of a run in one go, bit by
     bit; runs are made in `folder`."""
-    train(data, folder / "whole", config)
+    train(data, folder / "whole", config, start)
     _stop_at(_STOP, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        train(data, folder / "interrupted", config)
-    assert read_state(folder / "interrupted" / LAST)["step"] == _STOP
+        train(data, folder / "interrupted", config, start)
+    members = member_folders(folder / "interrupted", config)
+    assert read_state(members[0] / LAST)["step"] == _STOP
     monkeypatch.undo()
     resume(data, folder / "interrupted")
-    one, other = (read_state(folder / run / LAST) for run in ("interrupted", "whole"))
-    assert one["validation"] == other["validation"]
-    assert one["network"].keys() == other["network"].keys()
-    for key, weights in one["network"].items():
-        assert weights.equal(other["network"][key]), key
+    for member in members:
+        whole = folder / "whole" / member.relative_to(folder / "interrupted")
+        one, other = (read_state(run / LAST) for run in (member, whole))
+        assert one["step"] == other["step"]
+        assert one["validation"] == other["validation"]
+        assert one["network"].keys() == other["network"].keys()
+        for key, weights in one["network"].items():
+            assert weights.equal(other["network"][key]), key
 
 
 def _stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:

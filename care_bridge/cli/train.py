@@ -51,6 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--steps", type=int, metavar="N", help="batches to train on (training.steps)"
     )
     parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="START",
+        help="fine-tune: start from the weights of a run, a checkpoint of one, or a package (or "
+        "the name of a bundled model), whose network and normalisation are kept",
+    )
+    parser.add_argument(
         "--resume", action="store_true", help="go on with the run in RUN where it stopped"
     )
 
@@ -69,19 +76,23 @@ def run(arguments: argparse.Namespace) -> int:
         "members": (arguments.members or ENSEMBLE) if ensemble else None,
     }
     settings = [f"{key}={value}" for key, value in told.items() if value is not None]
-    kept = (arguments.task, arguments.preset, arguments.config, *arguments.set)
+    kept = (arguments.task, arguments.preset, arguments.config, arguments.start, *arguments.set)
     if arguments.resume and (any(kept) or arguments.probabilistic or ensemble):
         raise ConfigError(
             "a resumed run keeps its configuration: leave --task, --preset, --probabilistic, "
-            "--members, --config and --set out (--steps may change where it ends)"
+            "--members, --config, --set and --from out (--steps may change where it ends)"
         )
-    from care_bridge.training.config import load_config
+    from care_bridge.training.config import parse_config, read_values
     from care_bridge.training.run import resume, train
+    from care_bridge.training.start import open_start
 
     if arguments.resume:
-        resume(arguments.data, arguments.out, arguments.steps)
+        report = resume(arguments.data, arguments.out, arguments.steps)
     else:
-        config = load_config(arguments.config, [*arguments.set, *settings])
-        train(arguments.data, arguments.out, config)
-    print(arguments.out)
+        given = read_values(arguments.config, [*arguments.set, *settings])
+        start = open_start(arguments.start) if arguments.start else None
+        config = start.configuration(given) if start else parse_config(given)
+        report = train(arguments.data, arguments.out, config, start)
+    if report:
+        print(arguments.out)
     return 0

@@ -1,6 +1,7 @@
 """Checkpoints: what a run folder keeps of a network in training, and reading it back safely.
 
-A run folder holds config.yaml, best.ckpt and last.ckpt, example.npz, log.csv and tensorboard/.
+A run folder holds config.yaml, best.ckpt and last.ckpt, example.npz, log.csv, tensorboard/, and
+start.ckpt where its network was not freshly drawn.
 That of an ensemble holds config.yaml, example.npz, the members' folders member1, member2, … with
 the others, and ensemble.json when all of them are trained.
 Checkpoints are read with weights_only: no code in them is ever run.
@@ -35,6 +36,7 @@ from care_bridge.training.scales import Intensities
 
 BEST = "best.ckpt"
 LAST = "last.ckpt"
+START = "start.ckpt"
 _EXAMPLE = "example.npz"
 _ENSEMBLE = "ensemble.json"
 _FORMAT = 1
@@ -59,7 +61,8 @@ class Checkpoint:
     training images, for the fixed mode. images: names of the files trained and validated on.
     versions: of the libraries it was trained with. imported: what another program's configuration
     says, where that trained it: then the config knows of the network alone, and validation and
-    images are empty.
+    images are empty. start: what its training started from (start.py), None where that was a
+    freshly drawn network.
     """
 
     config: TrainConfig
@@ -74,6 +77,7 @@ class Checkpoint:
     images: Mapping[str, list[str]]
     versions: Mapping[str, str]
     imported: Mapping[str, Any] | None = None
+    start: Mapping[str, Any] | None = None
 
     @property
     def members(self) -> int:
@@ -158,6 +162,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ),
         images=state["images"],
         versions=state["versions"],
+        start=state.get("start"),
     )
 
 

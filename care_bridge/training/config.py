@@ -127,15 +127,17 @@ class NetworkConfig(Section):
 class TrainingConfig(Section):
     """How the network learns.
 
-    steps: batches in total; steps_per_epoch: batches between two validations. loss: mean absolute
-    error, mean squared error, or the former plus 1 - SSIM; that of probabilistic networks is
-    "laplace", the negative log-likelihood. schedule:
+    steps: batches in total; steps_per_epoch: batches between two validations. batch_size: patches
+    in a batch of each device. loss: mean absolute error, mean squared error, or the former plus
+    1 - SSIM; that of probabilistic networks is "laplace", the negative log-likelihood. schedule:
     "plateau" multiplies the learning rate by plateau_factor after plateau_patience epochs without
     a better validation loss; "cosine" lowers it to zero over all steps, better for short runs.
     early_stopping: end after so many epochs without a better validation loss; None: never.
     clip_gradients: the largest norm of all gradients together, which longer ones are scaled to;
-    None: any. precision: "bf16" computes convolutions in bfloat16, the weights stay float32.
-    channels_last: memory layout, faster on most machines, the same up to rounding.
+    None: any. precision: "bf16" and "fp16" (on CUDA GPUs, with a scaled loss) compute convolutions
+    in 16 bits, the weights stay float32. channels_last: memory layout, faster on most machines, the
+    same up to rounding. devices: GPUs that learn together, each in a process of its own
+    (processes.py).
     """
 
     steps: Annotated[int, Field(gt=0)] = 40_000
@@ -148,9 +150,10 @@ class TrainingConfig(Section):
     plateau_patience: Annotated[int, Field(ge=0)] = 10
     early_stopping: Annotated[int, Field(ge=1)] | None = None
     clip_gradients: Annotated[float, Field(gt=0)] | None = None
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
     channels_last: bool = True
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: Annotated[int, Field(ge=1)] = 1
 
 
 class _Kind(BaseModel):
@@ -246,10 +249,15 @@ def load_config(path: Path | None, settings: Sequence[str] = ()) -> TrainConfig:
 
     ConfigError where a key is unknown (it names the nearest one) or a value cannot be used.
     """
+    return parse_config(read_values(path, settings))
+
+
+def read_values(path: Path | None, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """What a YAML file says (None: nothing), changed by "section.key=value" texts; not checked."""
     values = _read(path) if path else {}
     for setting in settings:
         set_key(values, setting)
-    return parse_config(values)
+    return values
 
 
 def parse_config(values: Mapping[str, Any]) -> TrainConfig:

@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 from care_bridge.errors import TrainingError
 from care_bridge.images import Image
 from care_bridge.training.checkpoint import Checkpoint, Example
-from care_bridge.training.config import parse_config
+from care_bridge.training.config import TrainConfig, parse_config
 from care_bridge.training.networks.mixture import Mixture
 from care_bridge.training.networks.unet import UNet
 from care_bridge.training.scales import Intensities
@@ -47,7 +47,7 @@ def import_csbdeep(folder: Path, example: Image | None = None) -> Checkpoint:
     TrainingError where the folder holds no such network, or one that is built in another way.
     """
     told = _read_config(folder)
-    axes = "".join(axis for axis in "ZYX" if axis in told["axes"])
+    axes = _network_axes(told)
     network = _network(told, axes)
     layers = _read_weights(folder)
     kernel_axes = told["axes"].replace("C", "")
@@ -62,21 +62,8 @@ def import_csbdeep(folder: Path, example: Image | None = None) -> Checkpoint:
     whole = Mixture([network]) if probabilistic else network
     channels_in = told["n_channel_in"]
     shown = _frame(example, axes, channels_in) if example else _spots(axes, channels_in)
-    config = parse_config(
-        {
-            "network": {
-                "axes": axes,
-                "depth": told["unet_n_depth"],
-                "kernel": told["unet_kern_size"],
-                "n_first": told["unet_n_first"],
-                "convolutions": _CONVOLUTIONS,
-                "residual": told["unet_residual"],
-            },
-            "probabilistic": probabilistic,
-        }
-    )
     return Checkpoint(
-        config=config,
+        config=config_of(told),
         network=whole.requires_grad_(False).eval(),
         axes=axes,
         channels_in=channels_in,
@@ -89,6 +76,27 @@ def import_csbdeep(folder: Path, example: Image | None = None) -> Checkpoint:
         versions={},
         imported=told,
     )
+
+
+def config_of(told: Mapping[str, Any]) -> TrainConfig:
+    """What csbdeep's configuration, read by `import_csbdeep`, says of the network."""
+    return parse_config(
+        {
+            "network": {
+                "axes": _network_axes(told),
+                "depth": told["unet_n_depth"],
+                "kernel": told["unet_kern_size"],
+                "n_first": told["unet_n_first"],
+                "convolutions": _CONVOLUTIONS,
+                "residual": told["unet_residual"],
+            },
+            "probabilistic": bool(told.get("probabilistic")),
+        }
+    )
+
+
+def _network_axes(told: Mapping[str, Any]) -> str:
+    return "".join(axis for axis in "ZYX" if axis in told["axes"])
 
 
 def _frame(image: Image, axes: str, channels: int) -> NDArray[np.generic]:

@@ -52,8 +52,9 @@ def hiding(patches: PatchSource, masking: Masking) -> Callable[[int], Batch]:
 
     def batch(k: int) -> Batch:
         images, _ = patches.batch(k)
-        generator = np.random.default_rng([*patches.seed, k, _MASKS])
-        shown, hidden = zip(*(masking.hide(image, generator) for image in images), strict=True)
+        generators = [np.random.default_rng([*patches.seed, n, _MASKS]) for n in patches.numbers(k)]
+        pairs = [masking.hide(*each) for each in zip(images, generators, strict=True)]
+        shown, hidden = zip(*pairs, strict=True)
         return np.stack(shown), np.stack(hidden)
 
     return batch

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 import torch
+from lightning.fabric import Fabric
 
 from care_bridge.atomic import replacing
 from care_bridge.errors import CareBridgeError, ConfigError, TrainingError
@@ -15,12 +16,14 @@ from care_bridge.training import care, isotropic, n2v
 from care_bridge.training.checkpoint import (
     BEST,
     LAST,
+    START,
     forget_ensemble,
     load_network,
     member_folders,
     read_state,
     write_ensemble,
     write_example,
+    write_state,
 )
 from care_bridge.training.config import (
     TrainConfig,
@@ -31,6 +34,9 @@ from care_bridge.training.config import (
 )
 from care_bridge.training.figures import ensemble_figures
 from care_bridge.training.networks.mixture import Mixture
+from care_bridge.training.processes import launched
+from care_bridge.training.report import write_report
+from care_bridge.training.start import Start
 from care_bridge.training.task import Task
 from care_bridge.training.trainer import Trainer
 
@@ -50,20 +56,23 @@ _MODULES = {
 }
 
 
-def train(data: Path, run: Path, config: TrainConfig) -> None:
-    """Train on the images in `data` and keep everything in the new folder `run`.
+def train(data: Path, run: Path, config: TrainConfig, start: Start | None = None) -> Path | None:
+    """Train on the images in `data` and keep everything in the new folder `run`. Returns the page
+    that tells of it; None in the second and further of several processes.
 
-    TrainingError where `run` is there already, or the data cannot be trained on.
+    start: the networks to go on from, whose `configuration` the config is; None: from freshly drawn
+    weights. TrainingError where `run` is there already, or the data cannot be trained on.
     """
     if run.exists():
         raise TrainingError(
             f"{run} is there already: go on with it by --resume, or choose another --out"
         )
-    _run(data, run, config)
+    return _run(data, run, config, start)
 
 
-def resume(data: Path, run: Path, steps: int | None = None) -> None:
-    """Go on with an interrupted run, exactly as if there had been no interruption.
+def resume(data: Path, run: Path, steps: int | None = None) -> Path | None:
+    """Go on with an interrupted run, exactly as if there had been no interruption. Returns as
+    `train` does.
 
     steps: train to this step instead of the configured one. TrainingError where the images are
     not those of before, ConfigError where the configuration beside the run is not.
@@ -76,7 +85,7 @@ def resume(data: Path, run: Path, steps: int | None = None) -> None:
     if steps is not None:
         values = config.model_dump()
         config = parse_config({**values, "training": {**values["training"], "steps": steps}})
-    _run(data, run, config)
+    return _run(data, run, config, None)
 
 
 def _check_unchanged(file: Path, config: TrainConfig) -> None:
@@ -89,12 +98,13 @@ def _check_unchanged(file: Path, config: TrainConfig) -> None:
         )
 
 
-def _run(data: Path, run: Path, config: TrainConfig) -> None:
+def _run(data: Path, run: Path, config: TrainConfig, start: Start | None) -> Path | None:
+    fabric = launched(config.training)
     # Beside the run: the system's own temporary folder may be small, or lie in memory.
     whole = run.resolve()
-    scratch = whole.with_name(f".{whole.name}.pixels")
+    scratch = whole.with_name(f".{whole.name}.pixels{fabric.global_rank or ''}")
     try:
-        _fit(data, run, config, scratch)
+        return _fit(data, run, config, start, fabric, scratch)
     except (CareBridgeError, KeyboardInterrupt, OSError) as error:
         # The frames that it passed through hold mapped files, which Windows does not delete.
         traceback.clear_frames(error.__traceback__)
@@ -107,33 +117,62 @@ def _run(data: Path, run: Path, config: TrainConfig) -> None:
             log.warning("%s could not be deleted: delete it by hand", scratch)
 
 
-def _fit(data: Path, run: Path, config: TrainConfig, scratch: Path) -> None:
+def _fit(
+    data: Path, run: Path, config: TrainConfig, start: Start | None, fabric: Fabric, scratch: Path
+) -> Path | None:
     """Train to the end. Here alone live the task and its pixels, mapped from `scratch`."""
     task = _MODULES[config.task].prepare(data, config, scratch)
     folders = member_folders(run, task.config)
-    forget_ensemble(run)
-    for number, folder in enumerate(folders):
-        trainer = Trainer(task.member(number), folder)
-        if (folder / LAST).is_file():
-            trainer.resume(read_state(folder / LAST))
-        else:
+    writes = fabric.is_global_zero
+    if start:
+        start.check(task)
+        log.info("starting from %s", start.name)
+    if start and writes:
+        for number, folder in enumerate(folders):
+            member = task.member(number)
+            start.give(number, member)
             folder.mkdir(parents=True, exist_ok=True)
-            if number == 0:
-                write_example(task.example, run)
-        if number == 0:
+            write_state(
+                {"network": member.network.state_dict(), "told": start.told}, folder / START
+            )
+    if writes:
+        forget_ensemble(run)
+    fabric.barrier()
+    for number, folder in enumerate(folders):
+        member, told = task.member(number), None
+        if (folder / START).is_file():
+            began = read_state(folder / START)
+            member.network.load_state_dict(began["network"])
+            told = began["told"]
+        trainer = Trainer(member, folder, fabric, told)
+        if fabric.broadcast((folder / LAST).is_file()):
+            trainer.resume(read_state(folder / LAST))
+        if writes:
+            folder.mkdir(parents=True, exist_ok=True)
+        if number == 0 and writes:
+            write_example(task.example, run)
             with replacing(run / _CONFIG) as partial:
                 partial.write_text(dump_config(task.config), encoding="utf-8")
-        trainer.start()
-        which = f"member {number + 1} of {len(folders)} " if len(folders) > 1 else ""
+        trainer.save()
         log.info(
             "training %son %s in %s",
-            which,
-            trainer.fabric.device,
+            f"member {number + 1} of {len(folders)} " if len(folders) > 1 else "",
+            _devices(fabric),
             task.config.training.precision,
         )
         trainer.fit()
-    if len(folders) > 1:
-        _complete(task, run, folders, trainer.fabric.device)
+    if len(folders) > 1 and writes:
+        _complete(task, run, folders, fabric.device)
+    report = write_report(run, task, folders) if writes else None
+    if report:
+        log.info("report: %s", report)
+    fabric.barrier()
+    return report
+
+
+def _devices(fabric: Fabric) -> str:
+    others = fabric.world_size - 1
+    return f"{fabric.device} and {others} more" if others else str(fabric.device)
 
 
 def _complete(task: Task, run: Path, folders: list[Path], device: torch.device) -> None:

@@ -1,8 +1,7 @@
 """The training loop, on Lightning Fabric: any task's network, batches and loss.
 
-Fabric chooses the device and the precision; the loop is written out because a run must go on after
-an interruption exactly as if there had been none: the state is saved between two steps only, and
-batch k depends on nothing but the seed and k.
+The loop is written out because a run must go on after an interruption exactly as if there had been
+none: the state is saved between two steps only, and batch k depends on nothing but the seed and k.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,13 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from care_bridge.errors import DeviceError, TrainingError
+from care_bridge.errors import TrainingError
 from care_bridge.training.checkpoint import BEST, LAST, read_state, write_state
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.figures import figures
 from care_bridge.training.interruption import Interruption
 from care_bridge.training.patches import Batch
+from care_bridge.training.processes import launched, memory_is_told
 from care_bridge.training.run_log import RunLog
 from care_bridge.training.stream import stream
 from care_bridge.training.task import Task
@@ -43,17 +43,19 @@ _SECONDS_PER_SAVE = 60.0
 class Trainer:
     """One network in training, its optimizer and where it stands."""
 
-    def __init__(self, task: Task, run: Path) -> None:
+    def __init__(
+        self,
+        task: Task,
+        run: Path,
+        fabric: Fabric | None = None,
+        start: Mapping[str, Any] | None = None,
+    ) -> None:
+        """fabric: None: as configured. start: what the network was taken from, where it was."""
         self.task = task
         self.run = run
+        self.start = start
         self.config = task.config.training
-        for chatty in ("lightning.fabric", "lightning.pytorch"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
-        self.fabric = Fabric(
-            accelerator=_accelerator(self.config.device),
-            devices=1,
-            precision="bf16-mixed" if self.config.precision == "bf16" else "32-true",
-        )
+        self.fabric = fabric or launched(self.config)
         _check_bf16(task.config, self.fabric.device)
         torch.backends.cudnn.allow_tf32 = False  # float32 means float32
         layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -89,44 +91,55 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.plateau.load_state_dict(state["plateau"])
+        if "scaler" in state:
+            self.fabric.strategy.precision.load_state_dict(state["scaler"])
         self.step = state["step"]
         self.best_loss = state["best_loss"]
         if (self.run / BEST).is_file():
             self.best_step = read_state(self.run / BEST)["step"]
         self.validation = state["validation"]
 
-    def start(self) -> None:
+    def save(self) -> None:
         """Save the state before a step is made, so that the run can be resumed from then on."""
         self._save(LAST)
 
     def fit(self) -> None:
         """Train to the last step, or until early stopping ends it. KeyboardInterrupt, after saving,
-        where the run is interrupted; TrainingError where the loss is no longer a number."""
+        where the run is interrupted; TrainingError where the loss is no longer a number, or memory
+        runs out."""
         if self._stalled:
             return
+        writes = self.fabric.is_global_zero
         with (
-            closing(stream(self.task.batch, self.step, self.config.steps)) as batches,
-            RunLog(self.run, self.step, self.config) as run_log,
+            memory_is_told(self.task.config),
+            closing(stream(self._batch, self.step, self.config.steps)) as batches,
+            RunLog(self.run, self.step, self.config) if writes else nullcontext() as run_log,
             Interruption() as interruption,
         ):
             saved = asked = time.monotonic()
             for batch in batches:
                 waited = time.monotonic() - asked
                 self._learn(batch)
-                run_log.stepped(waited)
-                validate, interrupted = self._ends_epoch, interruption.requested
-                save = validate or interrupted or time.monotonic() - saved > _SECONDS_PER_SAVE
-                if save or self.step % _STEPS_PER_LOOK == 0:
-                    run_log.learned(self.step, self._take_losses(), self._rate)
+                validate = self._ends_epoch
+                overdue = time.monotonic() - saved > _SECONDS_PER_SAVE
+                interrupted, overdue = self._agreed(interruption.requested, overdue)
+                save = validate or interrupted or overdue
+                losses = self._take_losses() if save or self._is_look else []
                 if validate:
                     self._validate()
-                    run_log.validated(self.step, self.validation, self._rate)
-                    run_log.shown(self.step, self._shown)
+                if run_log:
+                    run_log.stepped(waited)
+                    if losses:
+                        run_log.learned(self.step, losses, self._rate)
+                    if validate:
+                        run_log.validated(self.step, self.validation, self._rate)
+                        run_log.shown(self.step, self._shown)
                 if save:
                     self._save(LAST)
                     saved = time.monotonic()
                 if interrupted:
                     log.info("stopped and saved after step %d: go on with --resume", self.step)
+                    self.fabric.barrier()
                     raise KeyboardInterrupt
                 if validate and self._stalled:
                     log.info(
@@ -136,6 +149,31 @@ class Trainer:
                     )
                     break
                 asked = time.monotonic()
+
+    def _batch(self, k: int) -> Batch:
+        """What this process learns from in step k, counted from 0."""
+        return self.task.batch(k * self.fabric.world_size + self.fabric.global_rank)
+
+    def _agreed(self, *flags: bool) -> list[bool]:
+        """Each flag, set where it is in any process; several processes ask each other now and then
+        only, and until then say no."""
+        if self.fabric.world_size == 1:
+            return list(flags)
+        if not (self._ends_epoch or self._is_look):
+            return [False] * len(flags)
+        counts = torch.tensor(flags, dtype=torch.float32, device=self.fabric.device)
+        return [count > 0 for count in self._reduced(counts, "sum").tolist()]
+
+    def _reduced(self, values: Tensor, how: str) -> Tensor:
+        """`values` of all processes, added up ("sum") or their "mean"."""
+        reduced = self.fabric.all_reduce(values, reduce_op=how)
+        assert isinstance(reduced, Tensor)  # as it went in
+        return reduced
+
+    @property
+    def _is_look(self) -> bool:
+        """Is it time to look at the losses?"""
+        return self.step % _STEPS_PER_LOOK == 0
 
     @property
     def _ends_epoch(self) -> bool:
@@ -176,8 +214,9 @@ class Trainer:
         self._losses.append(loss.detach())
 
     def _take_losses(self) -> list[float]:
-        """The losses since the last call; TrainingError where one is not finite."""
-        losses: list[float] = torch.stack(self._losses).tolist()
+        """The losses since the last call, each the mean of all processes' own; TrainingError where
+        one is not finite."""
+        losses: list[float] = self._reduced(torch.stack(self._losses), "mean").tolist()
         self._losses.clear()
         if not all(map(math.isfinite, losses)):
             raise TrainingError(
@@ -189,31 +228,40 @@ class Trainer:
 
     def _validate(self) -> None:
         """Measure on the validation patches, adapt the learning rate, keep the best network."""
-        self.network.eval()
-        outputs, losses = [], []
-        with torch.no_grad():
-            for batch in self.task.validation:
-                source, target = self._tensors(batch)
-                output = self.network(source)
-                losses.append(float(self.task.loss(output, target)))
-                outputs.append(output.float().cpu().numpy())
-        self._shown = _pictures(self.task.validation[0], outputs[0], self.task.channels_out)
-        self.validation = {"loss": sum(losses) / len(losses)}
-        if self.task.whole_targets:
-            found = np.concatenate(outputs)
-            members = found if self.task.config.probabilistic else None
-            self.validation |= figures(self.task, found[:, : self.task.channels_out], members)
+        found = self._measure() if self.fabric.is_global_zero else {}
+        self.validation = self.fabric.broadcast(found)
         if self.config.schedule == "plateau":
             self.plateau.step(self.validation["loss"])
         if self.validation["loss"] < self.best_loss:
             self.best_loss, self.best_step = self.validation["loss"], self.step
             self._save(BEST)
 
+    def _measure(self) -> dict[str, float]:
+        """The figures of the validation patches."""
+        # Not self.network, which would wait for the other processes.
+        network = self.task.network.eval()
+        outputs, losses = [], []
+        with torch.no_grad(), self.fabric.autocast():
+            for batch in self.task.validation:
+                source, target = self._tensors(batch)
+                output = network(source).float()
+                losses.append(float(self.task.loss(output, target)))
+                outputs.append(output.cpu().numpy())
+        self._shown = _pictures(self.task.validation[0], outputs[0], self.task.channels_out)
+        measured = {"loss": sum(losses) / len(losses)}
+        if self.task.whole_targets:
+            found = np.concatenate(outputs)
+            members = found if self.task.config.probabilistic else None
+            measured |= figures(self.task, found[:, : self.task.channels_out], members)
+        return measured
+
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         source, target = (torch.from_numpy(array).to(self.fabric.device) for array in batch)
         return source.contiguous(memory_format=self.layout), target
 
     def _save(self, name: str) -> None:
+        if not self.fabric.is_global_zero:
+            return
         task = self.task
         state = {
             "versions": {name: version(name) for name in ("care-bridge", "torch", "lightning")},
@@ -232,7 +280,11 @@ class Trainer:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "plateau": self.plateau.state_dict(),
+            "start": self.start,
         }
+        scaler = self.fabric.strategy.precision.state_dict()
+        if scaler:
+            state["scaler"] = scaler
         write_state(state, self.run / name)
 
 
@@ -260,12 +312,3 @@ def _check_bf16(config: TrainConfig, device: torch.device) -> None:
             f"{config.network.depth}, where bf16 goes wrong on a CPU: take patches of "
             f"{4 * 2**config.network.depth} slices, or training.precision=float32"
         )
-
-
-def _accelerator(device: str) -> str:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(
-            "training.device is cuda, but this torch finds no CUDA GPU: install torch with CUDA "
-            "and a driver for it, or set training.device=cpu"
-        )
-    return device

@@ -51,6 +51,7 @@ def test_each_member_has_its_folder_and_the_run_its_figures(ensemble: Path) -> N
         "ensemble.json",
         "example.npz",
         *MEMBERS,
+        "report.html",
     ]
     told = json.loads((ensemble / "ensemble.json").read_text())
     assert told["members"] == 3

@@ -132,7 +132,7 @@ from tests.integration.test_training import sending, task_of, trainer_of
 data, run = map(Path, sys.argv[1:])
 task = sending(task_of(data, run / "scratch"), signal.SIGKILL, step=17)
 trainer = trainer_of(task, run)
-trainer.start()
+trainer.save()
 trainer.fit()
 """
 
@@ -199,6 +199,7 @@ def test_the_run_folder_holds_what_export_needs(data: Path, tmp_path: Path) -> N
         "example.npz",
         "last.ckpt",
         "log.csv",
+        "report.html",
         "tensorboard",
     ]
     assert not list(tmp_path.glob(".*"))  # the pixels kept while it ran are gone
@@ -274,6 +275,7 @@ def test_the_command_trains_resumes_and_does_not_chatter(data: Path, tmp_path: P
         "training on cpu in bf16",
         "step 10 of 20",
         "step 20 of 20",
+        "report",
     ]
     assert main(["train", str(data), "--out", str(run), "--resume", "--steps", "30"]) == 0
     assert [row["step"] for row in rows(run)] == ["10", "20", "30"]

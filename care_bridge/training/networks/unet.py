@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate, softplus
 
 from care_bridge.training.networks.pooling import MaxBlurPool
 
-_BATCH_NORM_EPS = 1e-3  # Keras's, so that csbdeep's weights mean the same here
+BATCH_NORM_EPS = 1e-3  # Keras's, so that csbdeep's weights mean the same here
 _LEAST_SCALE = 1e-3  # csbdeep's
 
 
@@ -132,7 +132,7 @@ def _block(dimensions: int, kernel: int, channels: list[int], batch_norm: bool) 
     for n_in, n_out in pairwise(channels):
         layers.append(_convolution(dimensions)(n_in, n_out, kernel, padding="same"))
         if batch_norm:
-            layers.append(normalize(n_out, eps=_BATCH_NORM_EPS))
+            layers.append(normalize(n_out, eps=BATCH_NORM_EPS))
         layers.append(nn.ReLU())
     return nn.Sequential(*layers)
 

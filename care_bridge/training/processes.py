@@ -1,0 +1,82 @@
+"""The device, the precision and the processes of a training, by Lightning Fabric.
+
+With several devices each has a process of its own, started as this one was (the command line is run
+again); in step k process r of n learns from batch n * k + r, so that n devices with batches of b
+see the patches of one with batches of n * b. Gradients are averaged. The first process writes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from lightning.fabric import Fabric
+
+from care_bridge.errors import DeviceError, TrainingError
+from care_bridge.training.config import TrainConfig, TrainingConfig
+
+_PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "float32": "32-true",
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+}
+
+
+def launched(config: TrainingConfig) -> Fabric:
+    """The fabric of a configuration, in each of its processes. DeviceError where there are no such
+    devices, TrainingError where they do not compute in that precision."""
+    for chatty in ("lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    _check_devices(config)
+    fabric = Fabric(
+        accelerator=config.device,
+        devices=config.devices,
+        strategy="ddp" if config.devices > 1 else "auto",
+        precision=_PRECISIONS[config.precision],
+    )
+    if config.devices > 1:
+        fabric.launch()
+    if not fabric.is_global_zero:
+        logging.getLogger("care_bridge").setLevel(logging.ERROR)
+    return fabric
+
+
+@contextmanager
+def memory_is_told(config: TrainConfig) -> Iterator[None]:
+    """TrainingError where the device's memory runs out, with what to make smaller."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        # On a CPU torch raises a bare RuntimeError.
+        ran_out = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not ran_out and "allocate memory" not in str(error):
+            raise
+        size = " x ".join(map(str, config.patches.size or ()))
+        filters = ("rcan.channels", config.rcan.channels)
+        if config.task != "rcan":
+            filters = ("network.n_first", config.network.n_first)
+        raise TrainingError(
+            f"memory ran out on {config.training.batch_size} patches of {size} pixels: set a lower "
+            f"training.batch_size, patches.size, or {filters[0]} than {filters[1]}"
+        ) from None
+
+
+def _check_devices(config: TrainingConfig) -> None:
+    found = torch.cuda.device_count()
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "training.device is cuda, but this torch finds no CUDA GPU: install torch with CUDA "
+            "and a driver for it, or set training.device=cpu"
+        )
+    if found and config.device != "cpu" and config.devices > found:
+        raise DeviceError(
+            f"training.devices is {config.devices}, but torch finds {found} CUDA GPUs: set at most "
+            "as many"
+        )
+    if config.precision == "fp16" and (config.device == "cpu" or not found):
+        raise TrainingError(
+            "training.precision is fp16, which needs a CUDA GPU: take bf16 or float32"
+        )
