@@ -97,7 +97,7 @@ def _as_planes(
     stacks: Sequence[Stack], config: TrainConfig, kernel: NDArray[np.float32] | None, folder: Path
 ) -> Iterator[Stack]:
     """Each slice degraded along Y, and degraded along X with its axes exchanged."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     patch = config.patches.size or ()
     factor = config.isotropic.factor or 1.0
     for number, stack in enumerate(stacks):

@@ -11,10 +11,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from mmap import ACCESS_READ, ACCESS_WRITE, mmap
+from itertools import product
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,18 +121,17 @@ class OpenFiles:
 
 
 def kept(source: ImageSource, path: Path) -> Pixels:
-    """A copy of the image in the new file `path`, with all of STCZYX as dimensions."""
+    """A copy of the image in the file `path`, with all of STCZYX as dimensions."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    shape, dtype = source.info.canonical_shape, source.info.dtype
-    with path.open("xb") as file:
-        file.truncate(source.info.nbytes)
-    for box in boxes_of(whole(source.info), source.pieces, BLOCK):
-        _mapped(path, shape, dtype, ACCESS_WRITE)[box] = source.read(box)
-    return _in_file(path, shape, dtype)
+    shape = source.info.canonical_shape
+    with path.open("wb") as file:
+        for box in boxes_of(whole(source.info), source.pieces, BLOCK):
+            _write(file, shape, box, source.read(box))
+    return _in_file(path, shape, source.info.dtype)
 
 
 def saved(pixels: NDArray[np.generic], axes: str, path: Path) -> Pixels:
-    """`pixels`, whose dimensions `axes` names, in the new file `path`."""
+    """`pixels`, whose dimensions `axes` names, in the file `path`."""
     places = tuple(CANONICAL.index(axis) for axis in axes)
     sizes = dict(zip(places, pixels.shape, strict=True))
     pixels.transpose(np.argsort(places)).tofile(path)
@@ -145,18 +145,26 @@ def where_it_lies(view: View, source: ImageSource, files: OpenFiles) -> Pixels:
     return Pixels(reader, source.info.dtype, source.pieces, box, tuple(range(_AXES)))
 
 
+def _write(file: BinaryIO, shape: tuple[int, ...], box: Box, pixels: NDArray[np.generic]) -> None:
+    """Put a box of an image of this shape where it belongs, in runs of pixels that lie together.
+    Not through a map: a full disk would kill the process instead of raising OSError."""
+    cut = len(shape) - 1
+    while cut > 0 and box[cut] == slice(0, shape[cut]):
+        cut -= 1
+    runs = np.ascontiguousarray(pixels).reshape(-1, math.prod(pixels.shape[cut:]))
+    outer = product(*(range(bounds.start, bounds.stop) for bounds in box[:cut]))
+    for start, run in zip(outer, runs, strict=True):
+        first = (*start, box[cut].start, *[0] * (len(shape) - cut - 1))
+        file.seek(int(np.ravel_multi_index(first, shape)) * run.itemsize)
+        file.write(run.tobytes())
+
+
 def _in_file(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:
     def read(part: Box) -> NDArray[np.generic]:
-        return _mapped(path, shape, dtype, ACCESS_READ)[part].copy()
+        # Mapped for each box anew: pages that stay mapped count as the program's memory.
+        with path.open("rb") as file:
+            pixels = np.ndarray(shape, dtype, mmap(file.fileno(), 0, access=ACCESS_READ))
+        return pixels[part].copy()
 
     row = (*[1] * (_AXES - 1), shape[-1])
     return Pixels(read, dtype, row, tuple(slice(0, size) for size in shape), tuple(range(_AXES)))
-
-
-def _mapped(
-    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], access: int
-) -> NDArray[np.generic]:
-    """The pixels of a file that holds nothing else. To be forgotten after each box: pages that stay
-    mapped count as the program's memory."""
-    with path.open("rb" if access == ACCESS_READ else "r+b") as file:
-        return np.ndarray(shape, dtype, mmap(file.fileno(), 0, access=access))

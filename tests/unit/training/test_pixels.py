@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 from care_bridge.axes import Axes
 from care_bridge.images import Image, write_image
@@ -64,6 +65,23 @@ def test_blocks_hold_every_pixel_once(on_disk: Pixels, monkeypatch: pytest.Monke
     found = np.concatenate([block.ravel() for block in part.blocks()])
     expected = STACK[:1, ..., 1:4, 2:39, :].ravel()
     np.testing.assert_array_equal(np.sort(found), np.sort(expected))
+
+
+@pytest.mark.parametrize("box", [700, 2500, 9000, 40_000])
+def test_a_copy_is_the_image_whatever_the_boxes(
+    box: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks of 2 x 3 x 13 x 17 pixels; what a killed run has left is overwritten."""
+    array = zarr.create_array(
+        tmp_path / "im.zarr", shape=STACK.shape[1:], chunks=(2, 1, 3, 13, 17), dtype="u2"
+    )
+    array[...] = STACK[0]
+    (tmp_path / "pixels").write_bytes(b"left" * 1_000_000)
+    monkeypatch.setattr(pixels, "BLOCK", box)
+    with open_view(View(tmp_path / "im.zarr", "im", "TCZYX")) as source:
+        found = kept(source, tmp_path / "pixels")
+    np.testing.assert_array_equal(found.whole()[0], STACK[0])
+    assert (tmp_path / "pixels").stat().st_size == STACK[0].nbytes
 
 
 def test_what_is_saved_is_read_in_its_own_order(tmp_path: Path) -> None:
