@@ -10,6 +10,7 @@ import yaml
 from care_bridge.errors import ConfigError
 
 MOST_VALUES = 20_000
+_MOST_BRACKETS = 100
 _LONGEST_NUMBER = 40
 _LONGEST_REASON = 160
 
@@ -75,6 +76,12 @@ class _PlainLoader(yaml.SafeLoader):
         if self._values > MOST_VALUES:
             raise yaml.YAMLError(f"it holds more than {MOST_VALUES} values")
         return super().compose_node(parent, index)
+
+    def fetch_flow_collection_start(self, kind: Any) -> None:
+        """Looking ahead takes the square of the brackets' depth in time."""
+        if self.flow_level >= _MOST_BRACKETS:
+            raise yaml.YAMLError("its values are nested too deep")
+        super().fetch_flow_collection_start(kind)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

@@ -59,13 +59,14 @@ class Archive:
             # The size in a zip may be a lie: without it all is unpacked before it is cut.
             return file.read(size)
 
-    def check(self, name: str, sha256: str) -> None:
-        """Raise PackageIntegrityError where the SHA-256 of the file `name` is not this one (hex),
-        found without holding the file; other errors as in `read`."""
+    def check(self, name: str, sha256: str | None) -> None:
+        """Raise PackageIntegrityError where the SHA-256 of the file `name` is not this one (hex,
+        None for any), found without holding the file; other errors as in `read`."""
         digest = hashlib.sha256()
         for part in self.chunks(name):
             digest.update(part)
-        check_digest(digest.hexdigest(), sha256, name, self.path)
+        if sha256 is not None:
+            check_digest(digest.hexdigest(), sha256, name, self.path)
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """The bytes of the file `name` in parts of a bounded size; errors as in `read`."""

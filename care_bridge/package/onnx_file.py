@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from numpy.typing import NDArray
 from onnx.numpy_helper import to_array
 
 from care_bridge.errors import PackageFormatError
+from care_bridge.package.onnx_graph import parsed_network
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def read_onnx(data: bytes, name: str) -> OnnxFacts:
     PackageFormatError where it is cut short, no ONNX file, keeps its weights in other files, or
     uses no operators of ONNX itself.
     """
-    model = _parsed(data, name)
+    model = parsed_network(data, name)
     if not model.graph.node or not model.opset_import:
         raise PackageFormatError(f'"{name}" is no ONNX file: get the package again')
     if any(_external_tensors(model)):
@@ -55,19 +56,10 @@ def read_onnx(data: bytes, name: str) -> OnnxFacts:
     )
 
 
-def _parsed(data: bytes, name: str) -> onnx.ModelProto:
-    try:
-        return onnx.load_model_from_string(data)
-    except DecodeError as error:
-        raise PackageFormatError(
-            f'"{name}" is cut short or no ONNX file: get the package again'
-        ) from error
-
-
 def external_files(data: bytes, name: str) -> tuple[str, ...]:
     """Names of the files in which the ONNX file with these bytes keeps weights, each once;
     PackageFormatError where it is cut short or no ONNX file."""
-    tensors = _external_tensors(_parsed(data, name))
+    tensors = _external_tensors(parsed_network(data, name))
     return tuple(dict.fromkeys(_external(tensor)["location"] for tensor in tensors))
 
 

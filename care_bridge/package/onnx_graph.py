@@ -38,14 +38,9 @@ def check_network(data: bytes, name: str) -> None:
     PackageFormatError where it is damaged, keeps weights elsewhere, or has operators that
     care_bridge does not run.
     """
-    try:
-        if count_parts(data, onnx.ModelProto.DESCRIPTOR, MOST_PARTS) > MOST_PARTS:
-            raise _too_large(name, f"more than {MOST_PARTS} parts")
-        model = onnx.load_model_from_string(data)
-    except (DecodeError, DamagedMessageError) as error:
-        raise PackageFormatError(
-            f'"{name}" is cut short or no ONNX file: get the package again'
-        ) from error
+    model = parsed_network(data, name)
+    if not model.graph.node:
+        raise PackageFormatError(f'"{name}" is no ONNX file: get the package again')
     functions = {(each.domain, each.name, each.overload) for each in model.functions}
     for part in _parts(model):
         if isinstance(part, onnx.TensorProto):
@@ -57,6 +52,19 @@ def check_network(data: bytes, name: str) -> None:
         elif isinstance(part, onnx.NodeProto) and _called(part) not in functions:
             _check_operator(part, name)
     _check_size(model, name)
+
+
+def parsed_network(data: bytes, name: str) -> onnx.ModelProto:
+    """The ONNX file with these bytes, if it has no more parts than any network. Nothing else is
+    checked: PackageFormatError and PackageIntegrityError as of `check_network`."""
+    try:
+        if count_parts(data, onnx.ModelProto.DESCRIPTOR, MOST_PARTS) > MOST_PARTS:
+            raise _too_large(name, f"more than {MOST_PARTS} parts")
+        return onnx.load_model_from_string(data)
+    except (DecodeError, DamagedMessageError) as error:
+        raise PackageFormatError(
+            f'"{name}" is cut short or no ONNX file: get the package again'
+        ) from error
 
 
 def _check_tensor(tensor: onnx.TensorProto, name: str) -> None:

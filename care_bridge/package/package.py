@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from care_bridge.package.archive import Archive, open_archive
 from care_bridge.package.checked_weights import check_once
-from care_bridge.package.npy import read_npy
+from care_bridge.package.npy import LARGEST_TENSOR, read_npy
 from care_bridge.package.spec import ModelSpec
 from care_bridge.package.spec_cache import load_spec, save_spec
 from care_bridge.package.store import find_package
-
-LARGEST_TENSOR = 256 << 20
 
 
 @dataclass(frozen=True)

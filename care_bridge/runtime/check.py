@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from care_bridge.errors import CareBridgeError, PackageError, PackageFormatError
-from care_bridge.package.archive import check_hash, open_archive
+from care_bridge.package.archive import open_archive
 from care_bridge.package.consumers import CONSUMERS, RULES, Draft
 from care_bridge.package.onnx_file import OnnxFacts, read_onnx
 from care_bridge.package.package import Package, load_package
@@ -73,9 +73,7 @@ def _check_files(draft: Draft) -> Iterator[Finding]:
     files = draft.files
     for name, sha256 in files.items():
         try:
-            data = draft.read(name)
-            if sha256:
-                check_hash(data, sha256, name, draft.archive.path)
+            draft.check(name, sha256)
         except PackageError as error:
             yield Finding("error", str(error), rule="hashes")
     hashed = sum(sha256 is not None for sha256 in files.values())

@@ -12,8 +12,8 @@ import yaml
 from numpy.typing import NDArray
 
 from care_bridge.errors import ConfigError, PackageError, PackageFormatError
-from care_bridge.package.archive import Archive
-from care_bridge.package.npy import read_npy
+from care_bridge.package.archive import Archive, check_hash
+from care_bridge.package.npy import LARGEST_TENSOR, read_npy
 from care_bridge.package.onnx_file import OnnxFacts, external_files, read_onnx
 from care_bridge.package.rdf_files import named_files
 from care_bridge.plain_yaml import read_plain_yaml
@@ -56,6 +56,13 @@ class Draft:
         """The bytes of a file; errors as in `Archive.read`."""
         return self.changed[name] if name in self.changed else self.archive.read(name)
 
+    def check(self, name: str, sha256: str | None) -> None:
+        """Raise PackageError where a file is missing, or has another hash."""
+        if name not in self.changed:
+            self.archive.check(name, sha256)  # without holding it
+        elif sha256:
+            check_hash(self.changed[name], sha256, name, self.archive.path)
+
     @property
     def files(self) -> dict[str, str | None]:
         """The files that the description names, with their SHA-256 where it is given."""
@@ -90,7 +97,8 @@ class Draft:
         if name is None:
             return None
         try:
-            return read_npy(self.read(name), name, self.archive.path)
+            data = self.changed.get(name) or self.archive.read(name, LARGEST_TENSOR)
+            return read_npy(data, name, self.archive.path)
         except PackageError:
             return None
 
@@ -102,9 +110,13 @@ class Draft:
 
     def onnx_bytes(self) -> bytes | None:
         """The ONNX file; None where there is none that can be read."""
-        name = self.weights("onnx").get("source")
+        entry = self.weights("onnx")
+        name, sha256 = entry.get("source"), entry.get("sha256")
+        if not isinstance(name, str):
+            return None
         try:
-            return self.read(name) if isinstance(name, str) else None
+            self.check(name, sha256 if isinstance(sha256, str) else None)
+            return self.read(name)
         except PackageError:
             return None
 
