@@ -14,9 +14,7 @@ from care_bridge.images.storage import ending_of
 from care_bridge.training.data_config import DataConfig
 from care_bridge.training.layouts.fields import Field, Split, View
 
-HERE = "."
-"""DATA itself."""
-
+_HERE = "."  # DATA itself
 _SOURCES = ("source", "raw")
 # By the default for the target.
 _COUPLES = {"GT": (("source", "GT"), ("raw", "gt")), "target": (("source", "target"),)}
@@ -44,12 +42,12 @@ def sides_in(root: Path, config: DataConfig, *, paired: bool) -> list[Sides]:
             for names, target in names_of_pairs(config)
             if (folders := _folders(root, names)) and (beside := _folder(root, target))
         ]
-    if config.source not in ((HERE,), _SOURCES[:1]):
+    if config.source != ((_HERE,) if config.target is None else _SOURCES[:1]):
         folders = _folders(root, config.source)
         return [Sides(folders, None)] if folders else []
-    if any(is_image(each) for each in root.iterdir()):
-        return [Sides((root,), None)]
-    return [Sides(found, None) for name in _SOURCES if (found := _folders(root, (name,)))]
+    here = [(root,)] if any(is_image(each) for each in root.iterdir()) else []
+    inside = [found for name in _SOURCES if (found := _folders(root, (name,)))]
+    return [Sides(folders, None) for folders in (*here, *inside)]
 
 
 def names_of_pairs(config: DataConfig) -> tuple[tuple[tuple[str, ...], str], ...]:

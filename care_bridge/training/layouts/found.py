@@ -88,10 +88,13 @@ def _only(
     for way in wanted:
         found = {sides: None for root in roots for sides in sides_in(root, config, paired=way)}
         if len(found) > 1:
-            several = " and also ".join(sides.said(data) for sides in found)
+            several = " and also ".join(
+                "images" if sides.sources == (data,) else sides.said(data) for sides in found
+            )
+            keys = "data.source and data.target" if way else "data.source"
             raise TrainingError(
-                f"{data} holds {several}: name the folders with data.source and data.target, or "
-                "give a folder with one of them"
+                f"{data} holds {several}: name the folders with {keys}, or give a folder with one "
+                "of them"
             )
         if found:
             return next(iter(found)), way

@@ -75,5 +75,5 @@ def _parts(view: View, config: DataConfig) -> Iterator[View]:
         return
     for group in groups:
         told = "+".join(map(str, group))
-        name = f"{view.name}, channel {told}" if len(groups) > 1 else view.name
+        name = f"{view.name} channel {told}" if len(groups) > 1 else view.name
         yield replace(view, name=name, channels=group)

@@ -74,6 +74,11 @@ MISTAKES = {
         (),
         r"holds source/ -> GT/ and also train/raw/ -> train/gt/: name the folders",
     ),
+    "images-and-folders": (
+        lambda root: _folders(("source", "GT"))(_pictures(root)),
+        ("task=n2v",),
+        "holds images and also source/: name the folders with data.source, or give",
+    ),
     "two-validations": (
         _folders(
             ("source", "GT"), ("val/source", "val/GT"), ("validation/source", "validation/GT")

@@ -269,6 +269,25 @@ def test_images_alone_are_the_sources_of_any_layout(
     assert all(field.target is None for field in pairing.fields)
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        pytest.param(("task=n2v", "data.source=source"), "source/", id="alone"),
+        pytest.param(("data.source=.", "data.target_frames=mean"), "data/, the mean", id="frames"),
+    ],
+)
+def test_a_folder_of_two_layouts_is_taken_as_it_is_named(
+    settings: tuple[str, ...], expected: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    frames(root)
+    write_image(root / "source" / "im9.tif", truth(9))
+    pairing = find_fields(root, load_config(None, settings).data)
+    assert pairing.said.startswith(expected)
+    inside = {view.path.parent for field in pairing.fields for view in field.sources}
+    assert inside == {root / "source" if expected == "source/" else root}
+
+
 def test_a_single_image_is_data(tmp_path: Path) -> None:
     movie = np.stack([truth(0), truth(1)])
     write_zarr(tmp_path / "movie.ome.zarr", movie[:, None, None])
