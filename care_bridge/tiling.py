@@ -24,11 +24,13 @@ def round_up(value: int, step: int) -> int:
 
 @dataclass(frozen=True)
 class AxisLimits:
-    """What a network asks of one axis, in pixels: sizes of min + k*step, and a halo a side."""
+    """What a network asks of one axis, in pixels: sizes of min + k*step, at most `most` (None: of
+    any size), and a halo a side."""
 
     step: int
     min: int
     halo: int
+    most: int | None = None
 
     def padded(self, size: int) -> int:
         """The size that an image axis of `size` pixels is padded to."""
@@ -125,9 +127,12 @@ class TileGrid:
         kept = {axis: slice(0, sizes[axis]) for axis in limits} | dict(window or {})
         tile = {
             axis: _equal_tile(
-                axis, _reach(sizes[axis], limits[axis], kept[axis])[1], limits[axis], limit
+                axis,
+                _reach(sizes[axis], limit, kept[axis])[1],
+                limit,
+                _least(largest.get(axis), limit.most),
             )
-            for axis, limit in ((axis, largest.get(axis)) for axis in limits)
+            for axis, limit in limits.items()
         }
         return cls(dict(sizes), tile, dict(limits), kept)
 
@@ -257,4 +262,8 @@ def _equal_tile(axis: str, padded: int, limits: AxisLimits, largest: int | None)
     lost = round_up(2 * halo - limits.min, step)  # a tile of min + k*step advances k*step - lost
     count = 1 + math.ceil((padded - limits.min - steps * step) / (steps * step - lost))
     equal = math.ceil((padded - limits.min + (count - 1) * lost) / (count * step))
-    return limits.min + equal * step
+    return limits.min + max(equal, 0) * step
+
+
+def _least(*sizes: int | None) -> int | None:
+    return min((size for size in sizes if size is not None), default=None)
