@@ -43,9 +43,11 @@ def measure(
     percents: Sequence[float],
     *,
     ignore_zeros: bool,
+    interpolated: bool = True,
 ) -> tuple[Levels, ...]:
     """The levels of each of `groups` groups of pixels, whose percentiles equal
-    `numpy.percentile(..., method="linear")` of the same pixels in float64.
+    `numpy.percentile(..., method="linear")` of the same pixels in float64, or, where they are not
+    interpolated, those of its method "inverted_cdf".
 
     read: called for each pass (see `passes`), gives all pixels in blocks of any shape with the
     number of the group that they belong to. dtype: one of MEASURABLE. percents: in percent; 0 and
@@ -53,7 +55,7 @@ def measure(
     out if asked. Memory: a block, and for each group 0.5 MiB, for floats 1 MiB more for each of
     `percents`.
     """
-    searches = [_Search(dtype, percents, ignore_zeros) for _ in range(groups)]
+    searches = [_Search(dtype, percents, ignore_zeros, interpolated) for _ in range(groups)]
     for _ in range(passes(dtype, percents)):
         for group, pixels in read():
             searches[group].count(pixels)
@@ -83,10 +85,17 @@ class _Search:
     few, kept and sorted. found: the pixel at each rank.
     """
 
-    def __init__(self, dtype: np.dtype[Any], percents: Sequence[float], ignore_zeros: bool) -> None:
+    def __init__(
+        self,
+        dtype: np.dtype[Any],
+        percents: Sequence[float],
+        ignore_zeros: bool,
+        interpolated: bool,
+    ) -> None:
         self.dtype = dtype.newbyteorder("=")  # as they are counted
         self.percents = percents
         self.ignore_zeros = ignore_zeros
+        self.interpolated = interpolated
         self.counted = 0
         self.nonfinite = 0
         self.digit = np.dtype(np.uint8 if dtype == np.uint8 else np.uint16)
@@ -190,6 +199,10 @@ class _Search:
         return digits[::-1] if prefix[0] >= _SIGN else digits
 
     def _ranks(self) -> list[float]:
+        if not self.interpolated:
+            return [
+                max(math.ceil(percent / 100 * self.counted - 1), 0) for percent in self.percents
+            ]
         return [percent / 100 * (self.counted - 1) for percent in self.percents]
 
     def _neighbours(self, rank: float) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from care_bridge.normalization import FixedScale, Percentiles
     from care_bridge.package.package import Package
+    from care_bridge.package.steps import Operations
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,10 +61,15 @@ def summary(package: Package) -> dict[str, str]:
     }
 
 
-def _normalization(normalization: Percentiles | FixedScale) -> str:
+def _normalization(normalization: Percentiles | FixedScale | Operations) -> str:
     from care_bridge.normalization import Percentiles
+    from care_bridge.package.steps import Operations
 
     if isinstance(normalization, Percentiles):
         kept = "scaled back" if normalization.inverted else "result stays normalised"
         return f"percentiles {normalization.low:g} and {normalization.high:g} of each image, {kept}"
+    if isinstance(normalization, Operations):
+        before = ", ".join(step.id for steps in normalization.inputs for step in steps)
+        after = ", ".join(step.id for step in normalization.output)
+        return f"before the network {before or 'nothing'}, after it {after or 'nothing'}"
     return "fixed: the same scales for every image"

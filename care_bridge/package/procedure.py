@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from care_bridge.package.processing import RefusedError
+from care_bridge.package.refusal import RefusedError
 
 PLANES = ("zx", "zy")
 COMBINATIONS = ("arithmetic", "geometric")
 _LARGEST_ZOOM = 100.0
+MOST_PIXELS = 1 << 15
+"""Of a step, halo or tile along an axis: no memory would hold larger tiles."""
+
 _KEYS = ("zoom", "interpolation", "planes", "combination", "tile", "blend")
 
 
@@ -83,7 +86,8 @@ def _tile_and_blend(given: Mapping[str, Any], axes: str) -> tuple[dict[str, int]
         or set(tile) != names
         or set(blend) != names
         or not all(type(pixels) is int for pixels in (*tile.values(), *blend.values()))
-        or not all(0 <= 2 * blend[name] <= tile[name] > 0 for name in names)
+        or not all(0 <= 2 * blend[name] <= tile[name] <= MOST_PIXELS for name in names)
+        or not all(tile.values())
     ):
         raise RefusedError(
             f"its config.care_bridge.procedure asks for tiles {tile} blended over {blend}, "

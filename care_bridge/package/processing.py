@@ -1,127 +1,97 @@
-"""The processing steps of an RDF as the normalization that the runtime does."""
+"""Which normalization equals the processing steps of an RDF."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 from care_bridge.normalization import UNCHANGED, FixedScale, Percentiles, Scale
+from care_bridge.package.refusal import RefusedError
+from care_bridge.package.steps import Operations, Step
+
+_FLOAT32 = Step("ensure_dtype", {"dtype": "float32"})
 
 
-class RefusedError(Exception):
-    """Why a description cannot be used: the second half of a message."""
+def normalization_of(
+    inputs: Sequence[tuple[Step, ...]],
+    output: tuple[Step, ...],
+    channels: tuple[int, int],
+    *,
+    inverted: bool,
+) -> Percentiles | FixedScale | Operations:
+    """What equals the steps of the inputs and of the output: percentiles or scales, of which more
+    is known, where that can be. channels: of the (first) input and of the output. inverted: see
+    Percentiles."""
+    before, after = _besides_float32(inputs[0]), _besides_float32(output)
+    if len(inputs) == 1 and len(before) <= 1 and len(after) <= 1:
+        percentiles = _percentiles(before[0], channels[0], inverted) if before else None
+        if percentiles and not after:
+            return percentiles
+        forward, backward = _forward(before, channels[0]), _backward(after, channels[1])
+        if forward and backward:
+            return FixedScale(before=forward, after=backward)
+    return Operations(tuple(inputs), output)
 
 
-@dataclass(frozen=True)
-class Step:
-    """A processing step: its id and its arguments with their defaults filled in."""
-
-    id: str
-    kwargs: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Steps:
-    """The processing steps of a tensor, of which the RDF names the id, the axes (ids, in order)
-    and the number of channels."""
-
-    tensor: str
-    axes: tuple[str, ...]
-    channels: int
-    steps: Sequence[Step]
-
-    @property
-    def only(self) -> Step | None:
-        """The one step besides conversions to float32; RefusedError where there are several."""
-        float32 = Step("ensure_dtype", {"dtype": "float32"})
-        steps = [step for step in self.steps if step != float32]
-        if len(steps) > 1:
-            raise RefusedError(
-                f'the tensor "{self.tensor}" has the processing steps '
-                f"{', '.join(step.id for step in steps)}, care_bridge runs one"
-            )
-        return steps[0] if steps else None
-
-
-def normalization_of(before: Steps, after: Steps, *, inverted: bool) -> Percentiles | FixedScale:
-    """What equals the steps `before` the network and `after` it; RefusedError where nothing does.
-
-    inverted: see Percentiles.
-    """
-    first, last = before.only, after.only
-    if first and first.id == "scale_range":
-        if last:
-            raise RefusedError(f"care_bridge cannot run {last.id} after scale_range")
-        return _percentiles(first, before, inverted)
-    return FixedScale(before=_forward_scales(first, before.channels), after=after_scales(after))
-
-
-def _percentiles(step: Step, before: Steps, inverted: bool) -> Percentiles:
-    axes = set(step.kwargs["axes"] or before.axes)
-    jointly = "channel" in axes and before.channels > 1
-    foreign = step.kwargs["reference_tensor"] not in (None, before.tensor)
-    if not set(before.axes) - {"batch", "channel"} <= axes or jointly or foreign:
+def after_scales(steps: tuple[Step, ...], channels: int) -> tuple[Scale, ...]:
+    """For each channel the scale whose inverse, x * gain + offset, equals the steps after the
+    network; RefusedError where none does."""
+    scales = _backward(_besides_float32(steps), channels)
+    if scales is None:
         raise RefusedError(
-            "its scale_range is not over all pixels of each channel, which is what care_bridge runs"
+            f"its output has the steps {', '.join(step.id for step in steps)}, care_bridge makes "
+            "scale_linear"
         )
+    return scales
+
+
+def _besides_float32(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    return tuple(step for step in steps if step != _FLOAT32)
+
+
+def _percentiles(step: Step, channels: int, inverted: bool) -> Percentiles | None:
+    """Those that are taken over all pixels of each channel of each image."""
+    if step.id != "scale_range":
+        return None
+    given = step.kwargs
+    together = set(given["axes"])
+    by_channel = "C" not in together or channels == 1
+    if given["dataset"] or given["reference_tensor"] or "Z" not in together or not by_channel:
+        return None
     return Percentiles(
-        low=step.kwargs["min_percentile"],
-        high=step.kwargs["max_percentile"],
-        eps=step.kwargs["eps"],
+        low=given["min_percentile"],
+        high=given["max_percentile"],
+        eps=given["eps"],
         inverted=inverted,
     )
 
 
-def _forward_scales(step: Step | None, channels: int) -> tuple[Scale, ...]:
-    """(x - offset) / gain that equals the step, for each channel."""
-    if step is None:
+def _forward(steps: tuple[Step, ...], channels: int) -> tuple[Scale, ...] | None:
+    """(x - offset) / gain that equals the steps, for each channel."""
+    if not steps:
         return (UNCHANGED,) * channels
+    (step,) = steps
     if step.id == "scale_linear":
-        return tuple(
-            Scale(gain=1 / gain, offset=-offset / gain)
-            for gain, offset in _gains_and_offsets(step, channels)
-        )
+        pairs = _pairs(step, ("gain", "offset"), channels)
+        if all(gain for gain, _ in pairs):
+            return tuple(Scale(gain=1 / gain, offset=-offset / gain) for gain, offset in pairs)
     if step.id == "fixed_zero_mean_unit_variance":
-        return tuple(
-            Scale(gain=std, offset=mean) for mean, std in _each(step, ("mean", "std"), channels)
-        )
-    raise RefusedError(
-        f"care_bridge cannot run its preprocessing {step.id}, only scale_range, scale_linear, "
-        "fixed_zero_mean_unit_variance and ensure_dtype float32"
-    )
+        pairs = _pairs(step, ("mean", "std"), channels)
+        return tuple(Scale(gain=std, offset=mean) for mean, std in pairs)
+    return None
 
 
-def after_scales(after: Steps) -> tuple[Scale, ...]:
-    """For each channel the scale whose inverse, x * gain + offset, equals the steps after the
-    network; RefusedError where none does."""
-    step, channels = after.only, after.channels
-    if step is None:
+def _backward(steps: tuple[Step, ...], channels: int) -> tuple[Scale, ...] | None:
+    if not steps:
         return (UNCHANGED,) * channels
+    (step,) = steps
     if step.id != "scale_linear":
-        raise RefusedError(
-            f"care_bridge cannot run its postprocessing {step.id}, only scale_linear and "
-            "ensure_dtype float32"
-        )
-    pairs = _gains_and_offsets(step, channels)
+        return None
+    pairs = _pairs(step, ("gain", "offset"), channels)
     return tuple(Scale(gain=gain, offset=offset) for gain, offset in pairs)
 
 
-def _gains_and_offsets(step: Step, channels: int) -> list[tuple[float, float]]:
-    pairs = _each(step, ("gain", "offset"), channels)
-    if any(gain == 0 for gain, _ in pairs):
-        raise RefusedError("its scale_linear has the gain 0")
-    return pairs
-
-
-def _each(step: Step, names: tuple[str, str], channels: int) -> list[tuple[float, float]]:
-    """The two arguments for each channel, given as one number or as a list."""
-    if step.kwargs.get("axis", "channel") != "channel":
-        raise RefusedError(
-            f"its {step.id} is along {step.kwargs['axis']}, care_bridge runs channel"
-        )
-    values = [step.kwargs[name] for name in names]
-    one, other = (value if isinstance(value, list) else [value] * channels for value in values)
-    if len(one) != channels or len(other) != channels:
-        raise RefusedError(f"its {step.id} does not have a number for each of {channels} channels")
-    return list(zip(one, other, strict=True))
+def _pairs(step: Step, names: tuple[str, str], channels: int) -> list[tuple[float, float]]:
+    """Two arguments for each channel."""
+    one, other = (step.kwargs[name] for name in names)
+    repeated = (each * channels if len(each) == 1 else each for each in (one, other))
+    return list(zip(*repeated, strict=True))

@@ -1,53 +1,58 @@
-"""A package's description (RDF) as a ModelSpec: the only importer of bioimageio.spec.
+"""A package's description (RDF) as a ModelSpec, by bioimageio.spec.
 
 Read are packages that care_bridge made, whose probabilistic networks have a second output, and
-others of format 0.5 that one ONNX network with one input and one output can serve. Everything
-else is refused with the reason.
+others of format 0.4 and 0.5 with an ONNX network that makes an image of one. Everything else is
+refused with the reason.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bioimageio.spec import InvalidDescr, ValidationContext, build_description
 from bioimageio.spec.generic.v0_3 import LicenseId
-from bioimageio.spec.model import v0_5 as rdf
+from bioimageio.spec.model import v0_4, v0_5
 
-from care_bridge.axes import axes_from_rdf
 from care_bridge.errors import AxesError, ConfigError, PackageFormatError
 from care_bridge.normalization import Scale
-from care_bridge.package.procedure import procedure_of
-from care_bridge.package.processing import (
-    RefusedError,
-    Step,
-    Steps,
-    after_scales,
-    normalization_of,
+from care_bridge.package.geometry import Tensor, geometry_of
+from care_bridge.package.procedure import MOST_PIXELS, procedure_of
+from care_bridge.package.processing import after_scales, normalization_of
+from care_bridge.package.rdf_0_4 import tensors_0_4
+from care_bridge.package.rdf_0_5 import tensors_0_5
+from care_bridge.package.refusal import RefusedError
+from care_bridge.package.spec import (
+    CONFIG_FORMAT,
+    MEMBERS,
+    ModelSpec,
+    OutputSpec,
+    TensorSpec,
+    Weights,
 )
-from care_bridge.package.spec import CONFIG_FORMAT, MEMBERS, ModelSpec, TensorSpec, Weights
 from care_bridge.plain_yaml import read_plain_yaml
 from care_bridge.tiling import AxisLimits
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
+_FORMATS = ("0.4", "0.5")
 _LONGEST_REASON = 120
+_MOST_BYTES = 1e9  # a pixel
 
 
 def parse_rdf(data: bytes, origin: str) -> ModelSpec:
     """The ModelSpec that the RDF's bytes describe; `origin` names the package in messages.
 
-    PackageFormatError where it is no valid RDF of format 0.5, or describes a model that
+    PackageFormatError where it is no valid RDF of format 0.4 or 0.5, or describes a model that
     care_bridge cannot run.
     """
     try:
         content = _content(data)
-        written_as = str(content["format_version"])
-        return _spec(_described(content), written_as, hashlib.sha256(data).hexdigest())
+        # The library changes what it is given.
+        described = _described(copy.deepcopy(content))
+        return _spec(described, content, hashlib.sha256(data).hexdigest())
     except (RefusedError, AxesError) as reason:
         raise PackageFormatError(f"cannot use the package {origin}: {reason}") from None
 
@@ -77,17 +82,19 @@ def _content(data: bytes) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("type") != "model":
         raise RefusedError("its description is not of a model (type: model)")
     version = str(content.get("format_version"))
-    if not version.startswith("0.5."):
-        raise RefusedError(f"its format_version is {version}, care_bridge runs 0.5")
+    if version.rpartition(".")[0] not in _FORMATS:
+        raise RefusedError(
+            f"its format_version is {version}, care_bridge runs {' and '.join(_FORMATS)}"
+        )
     return content
 
 
-def _described(content: dict[str, Any]) -> rdf.ModelDescr:
+def _described(content: dict[str, Any]) -> v0_4.ModelDescr | v0_5.ModelDescr:
     context = ValidationContext(perform_io_checks=False, log_warnings=False)
     described = build_description(content, context=context)
     if isinstance(described, InvalidDescr):
         raise RefusedError(f"its description is not valid: {_first_error(described)}")
-    assert isinstance(described, rdf.ModelDescr)
+    assert isinstance(described, v0_4.ModelDescr | v0_5.ModelDescr)
     return described
 
 
@@ -100,61 +107,102 @@ def _first_error(described: InvalidDescr) -> str:
     return f"{where}: {what}{more}"
 
 
-def _spec(described: rdf.ModelDescr, format_version: str, sha256: str) -> ModelSpec:
+def _spec(
+    described: v0_4.ModelDescr | v0_5.ModelDescr, content: Mapping[str, Any], sha256: str
+) -> ModelSpec:
     config = _our_config(described)
-    names = [str(output.id) for output in described.outputs]
-    if len(described.inputs) != 1 or (len(names) != 1 and not (config and names[1:] == [MEMBERS])):
-        raise RefusedError(
-            f"it has {len(described.inputs)} inputs and {len(names)} outputs, care_bridge runs "
-            "models with one of each"
-        )
-    source, restored = described.inputs[0], described.outputs[0]
-    tiling = _tiling(source, restored, config)
+    weights = _weights(described.weights)
+    if isinstance(described, v0_5.ModelDescr):
+        inputs, outputs = tensors_0_5(described, content)
+        bioimageio = _mapping(described.config.bioimageio.model_extra)
+    else:
+        inputs, outputs = tensors_0_4(described)
+        bioimageio = _mapping(described.config.get("bioimageio"))
+    members = outputs.pop() if config and [each.id for each in outputs[1:]] == [MEMBERS] else None
+    restored, *others = _images(inputs, outputs, bool(config))
+    tiling = _tiling(restored.tiling, config)
     return ModelSpec(
         name=described.name,
-        nickname=str((described.config.bioimageio.model_extra or {}).get("nickname", "")),
+        nickname=str(bioimageio.get("nickname", "")),
         version=str(described.version or ""),
         description=described.description,
         license=str(described.license or ""),
-        format_version=format_version,
+        format_version=str(content["format_version"]),
         rdf_sha256=sha256,
-        input=_tensor(source),
-        output=_tensor(restored),
-        weights=_weights(described.weights),
+        input=_tensor(inputs[0]),
+        output=restored.tensor,
+        weights=weights,
         tiling=tiling,
-        normalization=normalization_of(_steps(source), _steps(restored), inverted=bool(config)),
+        normalization=restored.normalization,
         memory_per_pixel=_memory_per_pixel(config),
         config=config,
         procedure=procedure_of(config, "".join(tiling)),
-        members=_members(source, restored, described.outputs[1]) if names[1:] else None,
+        members=_members(inputs, outputs[0], members) if members else None,
+        more_inputs=tuple(map(_tensor, inputs[1:])),
+        position=restored.position,
+        placement=restored.placement,
+        depth=restored.depth,
+        outputs=(restored, *others) if others else (),
     )
 
 
-def _members(
-    source: rdf.InputTensorDescr, restored: rdf.OutputTensorDescr, members: rdf.OutputTensorDescr
-) -> TensorSpec:
+def _images(inputs: list[Tensor], outputs: list[Tensor], inverted: bool) -> list[OutputSpec]:
+    """The outputs that are images of the first input; where none is, RefusedError says why the
+    first one is not."""
+    before = [tensor.steps for tensor in inputs]
+    images, refusals = [], []
+    for position, output in enumerate(outputs):
+        try:
+            geometry = geometry_of(inputs, output)
+        except RefusedError as refusal:
+            refusals.append(refusal)
+            continue
+        channels = len(inputs[0].channel_names), len(output.channel_names)
+        images.append(
+            OutputSpec(
+                tensor=_tensor(output),
+                position=position,
+                tiling=geometry.tiling,
+                placement=geometry.placement,
+                depth=geometry.depth,
+                normalization=normalization_of(before, output.steps, channels, inverted=inverted),
+            )
+        )
+    if not images:
+        raise refusals[0]
+    return images
+
+
+def _tensor(tensor: Tensor) -> TensorSpec:
+    return TensorSpec(
+        tensor.id, tensor.letters, tensor.channel_names, tensor.test_tensor, tensor.sample_tensor
+    )
+
+
+def _members(inputs: list[Tensor], kept: Tensor, found: Tensor) -> TensorSpec:
     """The tensor of predicted distributions; RefusedError where it is not as care_bridge makes
     it."""
-    kept, found = _tensor(restored), _tensor(members)
     count, rest = divmod(len(found.channel_names), 2 * len(kept.channel_names))
-    _declared_tiling(source, members)
-    if found.axes != kept.axes or not count or rest:
+    geometry_of(inputs, found)
+    if found.letters != kept.letters or not count or rest:
         raise RefusedError(
             f'its tensor "{found.id}" has {len(found.channel_names)} channels and the axes '
-            f'{found.axes}, expected a mean and a scale for each channel of "{kept.id}" in every '
-            f"member, and {kept.axes}"
+            f'{found.letters}, expected a mean and a scale for each channel of "{kept.id}" in '
+            f"every member, and {kept.letters}"
         )
-    means = after_scales(_steps(restored))
+    means = after_scales(kept.steps, len(kept.channel_names))
     scales = tuple(Scale(gain=scale.gain, offset=0.0) for scale in means)
-    if after_scales(_steps(members)) != (means + scales) * count:
+    if after_scales(found.steps, len(found.channel_names)) != (means + scales) * count:
         raise RefusedError(
             f'its tensor "{found.id}" is not scaled as its tensor "{kept.id}": means by gain and '
             "offset, scales by gain alone"
         )
-    return found
+    return _tensor(found)
 
 
-def _our_config(described: rdf.ModelDescr) -> dict[str, Any]:
+def _our_config(described: v0_4.ModelDescr | v0_5.ModelDescr) -> dict[str, Any]:
+    if isinstance(described, v0_4.ModelDescr):
+        return {}  # care_bridge never wrote that format
     config = (described.config.model_extra or {}).get("care_bridge")
     if config is None:
         return {}
@@ -168,32 +216,13 @@ def _our_config(described: rdf.ModelDescr) -> dict[str, Any]:
     return plain
 
 
-def _tensor(tensor: rdf.InputTensorDescr | rdf.OutputTensorDescr) -> TensorSpec:
-    axes = axes_from_rdf([str(axis.id) for axis in tensor.axes])
-    if set(axes) not in ({*"BCYX"}, {*"BCZYX"}):
-        raise RefusedError(
-            f'its tensor "{tensor.id}" has the axes {axes}, care_bridge runs B, C, Y and X, or B, '
-            "C, Z, Y and X"
-        )
-    channels = next(axis for axis in tensor.axes if isinstance(axis, rdf.ChannelAxis))
-    if tensor.test_tensor is None:
-        raise RefusedError(f'its tensor "{tensor.id}" has no test tensor')
-    sample = tensor.sample_tensor
-    return TensorSpec(
-        id=str(tensor.id),
-        axes=axes,
-        channel_names=tuple(str(name) for name in channels.channel_names),
-        test_tensor=str(tensor.test_tensor.source),
-        sample_tensor=str(sample.source) if sample else None,
-    )
-
-
-def _weights(weights: rdf.WeightsDescr) -> Weights:
+def _weights(weights: v0_4.WeightsDescr | v0_5.WeightsDescr) -> Weights:
     onnx = weights.onnx
     if onnx is None:
         formats = ", ".join(weights.available_formats)
-        raise RefusedError(f"its weights are {formats}, care_bridge runs onnx")
-    if onnx.external_data is not None:
+        code = ", which is code of its own" if "pytorch_state_dict" in formats else ""
+        raise RefusedError(f"its weights are {formats}{code}, care_bridge runs onnx")
+    if getattr(onnx, "external_data", None) is not None:
         raise RefusedError("its ONNX weights lie in two files, care_bridge runs one")
     if onnx.sha256 is None:
         raise RefusedError("its ONNX weights have no sha256, so they cannot be verified")
@@ -201,13 +230,20 @@ def _weights(weights: rdf.WeightsDescr) -> Weights:
 
 
 def _tiling(
-    source: rdf.InputTensorDescr, restored: rdf.OutputTensorDescr, config: Mapping[str, Any]
-) -> dict[str, AxisLimits]:
-    declared = _declared_tiling(source, restored)
-    if not config:
-        return declared
-    step, halo = (_pixels_by_axis(config, key, declared) for key in ("size_step", "halo"))
-    return {axis: AxisLimits(step[axis], step[axis], halo[axis]) for axis in declared}
+    declared: Mapping[str, AxisLimits], config: Mapping[str, Any]
+) -> Mapping[str, AxisLimits]:
+    tiling = declared
+    if config:
+        step, halo = (_pixels_by_axis(config, key, declared) for key in ("size_step", "halo"))
+        tiling = {axis: AxisLimits(step[axis], step[axis], halo[axis]) for axis in declared}
+    for axis, limits in tiling.items():
+        most = max(limits.min, limits.step, limits.halo)
+        if most > MOST_PIXELS:
+            raise RefusedError(
+                f"its tensors have at least {most} pixels along {axis}, care_bridge runs models "
+                f"with tiles of at most {MOST_PIXELS}"
+            )
+    return tiling
 
 
 def _pixels_by_axis(
@@ -222,68 +258,14 @@ def _pixels_by_axis(
     return {axis: given[axis.lower()] for axis in declared}
 
 
-def _declared_tiling(
-    source: rdf.InputTensorDescr, restored: rdf.OutputTensorDescr
-) -> dict[str, AxisLimits]:
-    tiling = {}
-    outputs = {str(axis.id): axis for axis in restored.axes}
-    for axis in source.axes:
-        if not isinstance(axis, rdf.SpaceInputAxis):
-            continue
-        name = str(axis.id)
-        if not isinstance(axis.size, rdf.ParameterizedSize):
-            raise RefusedError(
-                f"its input size along {name} is fixed or follows another axis, care_bridge runs "
-                "models with sizes min + n*step along each axis"
-            )
-        out = outputs.get(name)
-        if name == "z" and out is None and (axis.size.min, axis.size.step) == (1, 1):
-            continue  # projected whole, whatever its size
-        if not _keeps_size(out, axis, source):
-            raise RefusedError(
-                f"its output does not have its input's size along {name}, care_bridge runs models "
-                "that keep it"
-            )
-        halo = out.halo if isinstance(out, rdf.SpaceOutputAxisWithHalo) else 0
-        tiling[name.upper()] = AxisLimits(step=axis.size.step, min=axis.size.min, halo=halo)
-    return {axis: tiling[axis] for axis in "ZYX" if axis in tiling}
-
-
-def _keeps_size(out: object, axis: rdf.SpaceInputAxis, source: rdf.InputTensorDescr) -> bool:
-    return (
-        isinstance(out, rdf.SpaceOutputAxis | rdf.SpaceOutputAxisWithHalo)
-        and isinstance(out.size, rdf.SizeReference)
-        and (out.size.tensor_id, out.size.axis_id) == (source.id, axis.id)
-        and out.size.offset == 0
-        and out.scale == axis.scale
-    )
-
-
 def _memory_per_pixel(config: Mapping[str, Any]) -> float | None:
     memory = config.get("memory_per_pixel")
     if memory is None:
         return None
-    if not isinstance(memory, int | float) or not memory > 0:
+    if not isinstance(memory, int | float) or not 0 < memory < _MOST_BYTES:
         raise RefusedError("its config.care_bridge.memory_per_pixel is not a number of bytes")
     return float(memory)
 
 
-def _steps(tensor: rdf.InputTensorDescr | rdf.OutputTensorDescr) -> Steps:
-    listed = (
-        tensor.preprocessing if isinstance(tensor, rdf.InputTensorDescr) else tensor.postprocessing
-    )
-    return Steps(
-        tensor=str(tensor.id),
-        axes=tuple(str(axis.id) for axis in tensor.axes),
-        channels=_channels(tensor),
-        steps=[Step(str(step.id), _plain(step.kwargs)) for step in listed],
-    )
-
-
-def _plain(kwargs: BaseModel | dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a step; those of a custom one are plain already."""
-    return kwargs if isinstance(kwargs, dict) else kwargs.model_dump(mode="json")
-
-
-def _channels(tensor: rdf.InputTensorDescr | rdf.OutputTensorDescr) -> int:
-    return next(axis.size for axis in tensor.axes if isinstance(axis, rdf.ChannelAxis))
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

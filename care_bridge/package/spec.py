@@ -5,12 +5,14 @@ The words are the bioimage.io spec's where it has a word.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from care_bridge.errors import AxesError
+from care_bridge.errors import AxesError, ConfigError
 from care_bridge.normalization import FixedScale, Percentiles
 from care_bridge.package.procedure import Procedure
+from care_bridge.package.steps import Operations
 from care_bridge.tiling import AxisLimits
 
 RESTORED, MEMBERS = "restored", "members"
@@ -36,11 +38,59 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Weights:
-    """The ONNX file: its name in the package, its SHA-256 (hex, lower case) and opset."""
+    """The ONNX file: its name in the package, its SHA-256 (hex, lower case) and opset, None where
+    the RDF does not say."""
 
     source: str
     sha256: str
-    opset: int
+    opset: int | None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an output's pixels are along an axis: size * up / down + offset of them for an input of
+    `size` pixels, half of the offset before the first one. up is 0 for an axis that the input does
+    not have."""
+
+    up: int = 1
+    down: int = 1
+    offset: int = 0
+
+    def size(self, size: int) -> int:
+        """The output's size for an input of `size` pixels that may not fit the network."""
+        return math.ceil(size * self.up / self.down) + self.offset
+
+    def start(self, pixel: int) -> int:
+        """The output's pixel that lies where `pixel` of the input begins, from the output's first
+        one; of two tiles that meet there the second one keeps it."""
+        return pixel * self.up // self.down + self.offset // 2
+
+    def span(self, span: slice, size: int) -> slice:
+        """What of the output belongs to a part of an input of `size` pixels; to its first and
+        last pixel belongs all that lies beyond."""
+        last = self.size(size)
+        start = min(max(self.start(span.start), 0), last) if span.start else 0
+        return slice(start, max(start, self.start(span.stop)) if span.stop < size else last)
+
+    def first(self, pixel: int) -> int:
+        """The first pixel of the output of a tile that starts at `pixel`."""
+        return pixel * self.up // self.down
+
+
+SAME = Placement()
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """One of the images that a network gives: its tensor, its number among the network's outputs,
+    and what of ModelSpec depends on it."""
+
+    tensor: TensorSpec
+    position: int
+    tiling: Mapping[str, AxisLimits]
+    placement: Mapping[str, Placement]
+    depth: AxisLimits | None
+    normalization: Percentiles | FixedScale | Operations
 
 
 @dataclass(frozen=True)
@@ -49,12 +99,16 @@ class ModelSpec:
 
     rdf_sha256 identifies it. tiling: what the network asks of each spatial axis, by letter, in
     the order ZYX; an axis that is not there is no axis of the model. normalization: percentiles
-    fitted on each image, inverted by the runtime; or fixed scales. memory_per_pixel: bytes the
+    fitted on each image, inverted by the runtime; fixed scales; or the operations that others'
+    packages name. memory_per_pixel: bytes the
     engine needs for each pixel of a tile, measured at export; None where the package does not say.
     config: the RDF's config.care_bridge, plain data ({} for foreign packages). procedure: what is
     done around the network. members: the second output of a probabilistic network: the means and
     then the scales of Laplace distributions, for all channels of the output, of each member after
-    the other; in the range of the output.
+    the other; in the range of the output. more_inputs: the network's inputs besides `input`.
+    position: the number of `output` among the network's outputs. placement: by axis Z, Y and X
+    where the output's pixels are, if not where the input's are. depth: the sizes of Z that a
+    network that projects takes. outputs: all that `with_output` gives; () where there is one.
     """
 
     name: str
@@ -68,11 +122,42 @@ class ModelSpec:
     output: TensorSpec
     weights: Weights
     tiling: Mapping[str, AxisLimits]
-    normalization: Percentiles | FixedScale
+    normalization: Percentiles | FixedScale | Operations
     memory_per_pixel: float | None
     config: Mapping[str, object]
     procedure: Procedure = field(default_factory=Procedure)
     members: TensorSpec | None = None
+    more_inputs: tuple[TensorSpec, ...] = ()
+    position: int = 0
+    placement: Mapping[str, Placement] = field(default_factory=dict)
+    depth: AxisLimits | None = None
+    outputs: tuple[OutputSpec, ...] = ()
+
+    def with_output(self, name: str | None) -> ModelSpec:
+        """The same model, restoring with its output called `name`; None: with the first one.
+        ConfigError where it has none of that name."""
+        known = [output.tensor.id for output in self.outputs] or [self.output.id]
+        if name is None or name == self.output.id:
+            return self
+        if name not in known:
+            raise ConfigError(
+                f'the model {self.name} has no output "{name}" that is an image: use '
+                f"{' or '.join(known)}"
+            )
+        chosen = self.outputs[known.index(name)]
+        return replace(
+            self,
+            output=chosen.tensor,
+            position=chosen.position,
+            tiling=chosen.tiling,
+            placement=chosen.placement,
+            depth=chosen.depth,
+            normalization=chosen.normalization,
+        )
+
+    def result_span(self, axis: str, span: slice, size: int) -> slice:
+        """What of the result belongs to a part of an image's axis Z, Y or X of `size` pixels."""
+        return self.placement[axis].span(span, size) if axis in self.placement else span
 
     @property
     def spatial_axes(self) -> str:
@@ -108,10 +193,21 @@ class ModelSpec:
         return len(self.output.channel_names)
 
     @property
+    def input_tensors(self) -> tuple[TensorSpec, ...]:
+        """The network's inputs, in its order."""
+        return (self.input, *self.more_inputs)
+
+    @property
+    def output_tensors(self) -> tuple[TensorSpec, ...]:
+        """The network's outputs that are images, in its order."""
+        if self.outputs:
+            return tuple(output.tensor for output in self.outputs)
+        return (self.output,) if self.members is None else (self.output, self.members)
+
+    @property
     def tensors(self) -> tuple[TensorSpec, ...]:
-        """The input and the outputs."""
-        outputs = (self.output,) if self.members is None else (self.output, self.members)
-        return (self.input, *outputs)
+        """The inputs and the outputs."""
+        return (*self.input_tensors, *self.output_tensors)
 
     @property
     def member_count(self) -> int:
@@ -136,6 +232,19 @@ class ModelSpec:
             raise AxesError(
                 f"the image has {_channels(channels)}, the model {self.name} expects "
                 f"{_channels(self.channels_in)} ({', '.join(self.input.channel_names)})"
+            )
+        depth = sizes.get("Z", 1)
+        limits = self.depth
+        if limits and not limits.padded(depth) == depth <= (limits.most or depth):
+            raise AxesError(
+                f"the image has {depth} slices, the model {self.name} sees a stack whole and takes "
+                f"{limits.min}"
+                + (f" and {limits.step} more at a time" if limits.most is None else "")
+            )
+        if "Z" in self.placement and not self.sees_volumes and depth > 1:
+            raise AxesError(
+                f"the image has {depth} slices, the model {self.name} makes a stack of one: give "
+                "it images without Z"
             )
 
 

@@ -17,11 +17,12 @@ from platformdirs import user_cache_path
 from care_bridge.atomic import replacing
 from care_bridge.normalization import FixedScale, Percentiles, Scale
 from care_bridge.package.procedure import Procedure
-from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
+from care_bridge.package.spec import ModelSpec, OutputSpec, Placement, TensorSpec, Weights
+from care_bridge.package.steps import Operations, Step
 from care_bridge.tiling import AxisLimits
 
 # Raise it whenever ModelSpec, or what rdf.py makes of an RDF, changes.
-VERSION = 3
+VERSION = 4
 
 
 def load_spec(rdf_sha256: str) -> ModelSpec | None:
@@ -55,10 +56,16 @@ def spec_from_json(text: str) -> ModelSpec:
             "input": _tensor(fields["input"]),
             "output": _tensor(fields["output"]),
             "weights": Weights(**fields["weights"]),
-            "tiling": {axis: AxisLimits(**limits) for axis, limits in fields["tiling"].items()},
-            "normalization": _normalization(fields["normalization"]),
+            **_about_output(fields),
             "procedure": Procedure(**fields["procedure"]),
             "members": _tensor(fields["members"]) if fields["members"] else None,
+            "more_inputs": tuple(map(_tensor, fields["more_inputs"])),
+            "outputs": tuple(
+                OutputSpec(
+                    **{**output, "tensor": _tensor(output["tensor"]), **_about_output(output)}
+                )
+                for output in fields["outputs"]
+            ),
         }
     )
 
@@ -67,14 +74,30 @@ def _file(rdf_sha256: str) -> Path:
     return user_cache_path("care_bridge") / f"specs-{VERSION}" / f"{rdf_sha256}.json"
 
 
+def _about_output(fields: dict[str, Any]) -> dict[str, Any]:
+    """What both ModelSpec and OutputSpec say of an output."""
+    return {
+        "tiling": {axis: AxisLimits(**limits) for axis, limits in fields["tiling"].items()},
+        "placement": {axis: Placement(**place) for axis, place in fields["placement"].items()},
+        "depth": AxisLimits(**fields["depth"]) if fields["depth"] else None,
+        "normalization": _normalization(fields["normalization"]),
+    }
+
+
 def _tensor(fields: dict[str, Any]) -> TensorSpec:
     return TensorSpec(**{**fields, "channel_names": tuple(fields["channel_names"])})
 
 
-def _normalization(fields: dict[str, Any]) -> Percentiles | FixedScale:
+def _normalization(fields: dict[str, Any]) -> Percentiles | FixedScale | Operations:
     if "low" in fields:
         return Percentiles(**fields)
+    if "inputs" in fields:
+        return Operations(tuple(map(_steps, fields["inputs"])), _steps(fields["output"]))
     return FixedScale(
         before=tuple(Scale(**scale) for scale in fields["before"]),
         after=tuple(Scale(**scale) for scale in fields["after"]),
     )
+
+
+def _steps(listed: list[dict[str, Any]]) -> tuple[Step, ...]:
+    return tuple(Step(**step) for step in listed)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from care_bridge.atomic import remove_leftovers
 from care_bridge.errors import BatchError, CareBridgeError
+from care_bridge.images import open_source
 from care_bridge.package.package import Package, load_package
 from care_bridge.runtime.file_restoring import Way, restore_in_this_process
 from care_bridge.runtime.jobs import Job, Output, check_jobs, find_jobs, is_done, records_of
@@ -20,6 +21,7 @@ from care_bridge.runtime.one_file import (
     Restored,
     is_disk_full,
 )
+from care_bridge.runtime.operations import wants_dataset
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.restorer import Restorer
 
@@ -78,9 +80,23 @@ def restore_files(
             on_planned(work)
         if not work.jobs:
             return ()
-        restorer = load(package, options)
+        # Also of those that are done: a batch that goes on is to be normalised as the whole.
+        restorer = over_dataset(load(package, options), (*work.jobs, *work.done))
         files = FileRestorer(restorer, output, recipe, manifest, on_progress, way)
         return _restore_all(files, work, on_restored)
+
+
+def over_dataset(restorer: Restorer, jobs: Iterable[Job]) -> Restorer:
+    """`restorer`, normalising by statistics of the images of all jobs where its package asks for
+    that."""
+    if not wants_dataset(restorer.package.spec.normalization):
+        return restorer
+    with ExitStack() as opened:
+        axes = restorer.options.axes
+        files = sorted({job.source for job in jobs})
+        return restorer.with_dataset(
+            [opened.enter_context(open_source(file, axes)) for file in files]
+        )
 
 
 def manifest_of(output: Output) -> AbstractContextManager[Manifest | None]:

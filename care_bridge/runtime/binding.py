@@ -34,15 +34,15 @@ class DeviceTensors:
         self._binding: Any = None
 
     def run(
-        self, tile: NDArray[np.float32], count: int, run_options: Any
+        self, tile: NDArray[np.float32], wanted: slice, run_options: Any
     ) -> list[NDArray[np.float32]]:
-        """The network's first `count` outputs for `tile`, in main memory."""
+        """The network's wanted outputs for `tile`, in main memory."""
         if self._input is None or tuple(self._input.shape()) != tile.shape:
             self._first_run(tile, run_options)
         else:
             self._input.update_inplace(tile)
             self._session.run_with_iobinding(self._binding, run_options)
-        return self._fetched(count)
+        return self._fetched(wanted)
 
     def _first_run(self, tile: NDArray[np.float32], run_options: Any) -> None:
         """The engine makes the outputs, whose shapes it knows; later runs write into them."""
@@ -61,7 +61,7 @@ class DeviceTensors:
             binding.bind_ortvalue_output(name, made)
         self._binding, self._input = binding, source
 
-    def _fetched(self, count: int) -> list[NDArray[np.float32]]:
+    def _fetched(self, wanted: slice) -> list[NDArray[np.float32]]:
         # On a CPU numpy() is a view of what the next run overwrites.
-        outputs = self._binding.get_outputs()[:count]
+        outputs = self._binding.get_outputs()[wanted]
         return [np.require(made.numpy(), np.float32, "O") for made in outputs]

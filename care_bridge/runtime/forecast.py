@@ -14,7 +14,7 @@ from care_bridge.errors import CareBridgeError
 from care_bridge.images import open_source
 from care_bridge.images.image import ImageInfo
 from care_bridge.package.package import Package, load_package
-from care_bridge.runtime.batch import BatchWork, sort_jobs
+from care_bridge.runtime.batch import BatchWork, over_dataset, sort_jobs
 from care_bridge.runtime.blocks import blocks
 from care_bridge.runtime.file_restoring import FileTask, plan_file
 from care_bridge.runtime.jobs import Job, Output, check_jobs, find_jobs, records_of
@@ -68,7 +68,7 @@ def forecast_files(
     package = package if isinstance(package, Package) else load_package(package)
     recipe = Recipe.of(package.spec, options)
     work = sort_jobs(jobs, output, records, recipe, options)
-    restorer = Restorer(package, options)
+    restorer = over_dataset(Restorer(package, options), (*work.jobs, *work.done))
     return Foreseen(work, restorer.device, _forecasts(restorer, work))
 
 
@@ -106,13 +106,16 @@ def _measure(restorer: Restorer, plan: Plan) -> float:
             half = limits.min + (tile[axis] // 2 - limits.min) // limits.step * limits.step
             tile[axis] = max(half, limits.smallest_tile)
     depth = plan.window["Z"]
-    sizes = {"B": 1, "C": spec.channels_in, "Z": depth.stop - depth.start, **tile}
+    sizes = {"B": 1, "Z": depth.stop - depth.start, **tile}
     pixels, runs = math.prod(tile.values()), 1
     if spec.procedure.combination:
         # Each voxel lies in a plane Z x X and in one Z x Y, which cost about the same.
         sizes["Y"], pixels, runs = tile["Z"], tile["Z"] * tile["X"], 2
-    tensor = np.zeros([sizes[axis] for axis in spec.input.axes], np.float32)
-    restorer.session.run(tensor)
+    tensors = [
+        np.zeros([{**sizes, "C": len(each.channel_names)}[axis] for axis in each.axes], np.float32)
+        for each in spec.input_tensors
+    ]
+    restorer.session.run(*tensors)
     started = time.perf_counter()
-    restorer.session.run(tensor)
+    restorer.session.run(*tensors)
     return runs * (time.perf_counter() - started) / pixels

@@ -46,7 +46,7 @@ def image_levels(
 
     def levels(sample: int, times: slice) -> tuple[Levels, ...]:
         return measure(
-            lambda: told.of(_read(source, slice(sample, sample + 1), times, channels)),
+            lambda: told.of(channel_blocks(source, slice(sample, sample + 1), times, channels)),
             len(channels),
             source.info.dtype,
             percents,
@@ -65,26 +65,27 @@ class _Told:
         self._done = 0
 
     def of(
-        self, blocks: Iterator[tuple[int, NDArray[np.generic]]]
+        self, blocks: Iterator[tuple[int, Box, NDArray[np.generic]]]
     ) -> Iterator[tuple[int, NDArray[np.generic]]]:
         """The same blocks; each is told when it was used."""
-        for position, pixels in blocks:
+        for position, _, pixels in blocks:
             yield position, pixels
             self._done += pixels.size
             if self._progress:
                 self._progress(self._done, self._total)
 
 
-def _read(
+def channel_blocks(
     source: ImageSource, sample: slice, times: slice, channels: Sequence[int]
-) -> Iterator[tuple[int, NDArray[np.generic]]]:
-    """All pixels of the channels, with each channel's position in `channels`."""
+) -> Iterator[tuple[int, Box, NDArray[np.generic]]]:
+    """All pixels of the channels (STZYX), one channel at a time: its position in `channels`, the
+    box that was read, and its pixels there."""
     position = {channel: number for number, channel in enumerate(channels)}
     for run in _runs(sorted(channels)):
         for box in boxes_of(_box(source, sample, times, run), source.pieces, BLOCK):
             pixels = source.read(box)
             for number, channel in enumerate(range(box[2].start, box[2].stop)):
-                yield position[channel], pixels[:, :, number]
+                yield position[channel], box, pixels[:, :, number]
 
 
 def _box(source: ImageSource, sample: slice, times: slice, channels: slice) -> Box:

@@ -167,6 +167,28 @@ def path(name: str, value: object) -> Path | None:
     return Path(value)
 
 
+def word(name: str, value: object) -> str | None:
+    """A name; "" gives None."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} {value!r} is no name: give a text")
+    return value
+
+
+def named_files(name: str, value: object) -> dict[str, Path] | None:
+    """Files by name: "mask=a.tif,edges=b.tif" or, in Python and YAML, each by itself; "" gives
+    None."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        pairs = [part.partition("=") for part in value.split(",")]
+        value = {key.strip(): file.strip() for key, _, file in pairs}
+    if not isinstance(value, Mapping) or not all(value) or not all(value.values()):
+        raise ConfigError(f"{name} {value!r} cannot be read: give names and files, e.g. mask=a.tif")
+    return {str(key): Path(str(file)) for key, file in value.items()}
+
+
 def axes(name: str, value: object) -> str | None:
     """Letters of axes in either case; "" gives None."""
     if value is None or value == "":

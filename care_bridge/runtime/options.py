@@ -53,7 +53,8 @@ class RestoreOptions:
     A value may be a text, as on the command line. In Python, `tile` is in pixels by axis letter,
     `memory` in bytes, `normalize` "per-image", "per-frame" or a pair of grey levels, `channels` a
     tuple of names or of numbers from 1; None leaves `tile`, `memory`, the percentiles, `channels`,
-    `rescale_to` and `axes` to care_bridge. ConfigError where a value is none of these.
+    `rescale_to`, `inputs`, `output_tensor` and `axes` to care_bridge. ConfigError where a value
+    is none of these.
     """
 
     tile: Mapping[str, int] | None = _option(
@@ -115,6 +116,19 @@ class RestoreOptions:
         "channels to restore, by name or number from 1; the result has these only",
         values.channels,
         "all|NAME,…",
+    )
+    inputs: Mapping[str, Path] | None = _option(
+        None,
+        "images for the inputs of a model besides the first one, by their names, of the size of "
+        "the image to restore",
+        values.named_files,
+        "NAME=FILE,…",
+    )
+    output_tensor: str | None = _option(
+        None,
+        "which output of a model with several is the result (the first image)",
+        values.word,
+        "NAME",
     )
     with_raw: bool = _flag("put the raw channels before the restored ones, as one image to compare")
     uncertainty: str = _choice(

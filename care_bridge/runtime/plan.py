@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.axes import Axes, by_letter
-from care_bridge.errors import AxesError
+from care_bridge.errors import AxesError, ConfigError
 from care_bridge.images.image import Display, ImageInfo
-from care_bridge.normalization import Percentiles
+from care_bridge.normalization import FixedScale, Percentiles
 from care_bridge.package.spec import ModelSpec
 from care_bridge.runtime.blocks import channels_restored
 from care_bridge.runtime.options import RestoreOptions
@@ -54,7 +54,7 @@ class Plan:
 
     def part(self, window: Mapping[str, slice]) -> Plan:
         """The plan for a smaller window: the same scales, and tiles of at most the same size, so
-        the same pixels."""
+        the same pixels. Not for models whose result has another size than the image."""
         kept = {**self.window, **window}
         tiled = {axis: kept[axis] for axis in self.grid.limits}
         sizes = self.info.sizes | {axis: kept[axis].stop - kept[axis].start for axis in kept}
@@ -119,6 +119,17 @@ def check_model(spec: ModelSpec, info: ImageInfo, channels: tuple[int, ...]) -> 
     spec.check_axes(sizes, info.rgb and not selected)
 
 
+def check_same_size(spec: ModelSpec, options: RestoreOptions) -> None:
+    """Raise ConfigError where an option needs a result of the image's size, and the model makes
+    another one."""
+    asked = [name for name in ("with_raw", "ignore_nonfinite") if getattr(options, name)]
+    if spec.placement and asked:
+        raise ConfigError(
+            f"{asked[0]} needs a result of the image's size, that of {spec.name} has another one: "
+            "leave it out"
+        )
+
+
 def check_projection(spec: ModelSpec, info: ImageInfo, window: Mapping[str, slice]) -> None:
     """Raise AxesError where a window would cut a stack that is projected."""
     if spec.projects and window["Z"] != slice(0, info.sizes["Z"]):
@@ -160,14 +171,19 @@ def result_info(
     if spec.projects:
         axes = Axes(axes.replace("Z", ""))
         info = _without_slices(info)
-    sizes = {**info.sizes, "C": count} | {
-        axis: bounds.stop - bounds.start for axis, bounds in window.items()
-    }
+    sizes = {**info.sizes, "C": count}
+    for axis, bounds in window.items():
+        made = spec.result_span(axis, bounds, info.sizes.get(axis, 1))
+        sizes[axis] = made.stop - made.start
+    if sizes["Z"] > 1 and "Z" not in axes and not spec.projects:
+        axes = Axes(axes.replace("Y", "ZY"))
+    info = _resampled(spec, info)
     kept = restored == len(channels)
     display = _part(info, channels) if kept else Display()
     normalization = spec.normalization
-    if options.range != "input" or (
-        isinstance(normalization, Percentiles) and not normalization.inverted
+    if options.range != "input" or not (
+        isinstance(normalization, FixedScale)
+        or (isinstance(normalization, Percentiles) and normalization.inverted)
     ):
         display = dataclasses.replace(display, ranges=())
     if options.with_raw:
@@ -179,6 +195,13 @@ def result_info(
         display=display,
         rgb=info.rgb and count == 3 and not options.with_raw and scales.dtype == np.uint8,
     )
+
+
+def _resampled(spec: ModelSpec, info: ImageInfo) -> ImageInfo:
+    """The image, with the voxel size of the result's pixels."""
+    finer = {axis: place.up / place.down for axis, place in spec.placement.items() if place.up}
+    sizes = {axis: size / finer.get(axis, 1) for axis, size in info.calibration.voxel_size.items()}
+    return info.replace(calibration=dataclasses.replace(info.calibration, voxel_size=sizes))
 
 
 def _without_slices(info: ImageInfo) -> ImageInfo:

@@ -15,6 +15,7 @@ from care_bridge.errors import OutOfMemoryError
 from care_bridge.images.image import ImageInfo
 from care_bridge.images.source import ImageSource
 from care_bridge.package.spec import ModelSpec
+from care_bridge.package.steps import Operations
 from care_bridge.tiling import AxisLimits, TileGrid
 
 # CARE's default networks need 735 bytes a pixel in 2D and 550 in 3D (measured); a package that
@@ -36,6 +37,8 @@ _ASKED_STEP = 16 * MIB
 _FLOAT = 4
 # Bytes a pixel that interpolation needs besides its result.
 _ZOOMING = 3 * _FLOAT
+# Bytes a pixel that a formula needs: float64 before, after and in between.
+_FORMULAS = 24
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ def tile_memory(
         engine *= _share_of_a_plane(spec, source.info)
     if spec.projects:
         engine *= source.info.sizes["Z"]
+    finer = math.prod(max(place.up / place.down, 1) for place in spec.placement.values())
+    engine *= finer
     if before.device != "cpu":
         automatic = min(before.free // 2, _LARGEST_BUDGET) or _GPU_BUDGET
         return TileMemory(engine, most or automatic, 0)
@@ -122,7 +127,10 @@ def tile_memory(
         read *= source.info.sizes["Z"]
     if spec.procedure.zoom:
         read += spec.channels_in * _ZOOMING
-    written = spec.channels_out * (result.dtype.itemsize + _FLOAT) + beside
+    written = finer * (spec.channels_out * (result.dtype.itemsize + _FLOAT) + beside)
+    if isinstance(spec.normalization, Operations):
+        read += spec.channels_in * _FORMULAS
+        written += finer * spec.channels_out * _FORMULAS
     kept = max(program_memory() - before.used, 0)
     budget = automatic_memory(kept) if most is None else most - base
     return TileMemory(engine + read + written, budget, base, spec.channels_out * _FLOAT)

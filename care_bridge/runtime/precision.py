@@ -44,7 +44,9 @@ def precision_error(package: Package, session: Session) -> Deviation:
     than the network's."""
     spec = package.spec
     expected = package.tensor(spec.output.test_tensor).astype(np.float64)
-    output = predict(spec, session, package.tensor(spec.input.test_tensor))[0]
+    output = predict(
+        spec, session, *(package.tensor(each.test_tensor) for each in spec.input_tensors)
+    )[0]
     if output.shape != expected.shape:
         raise PackageFormatError(
             f"{package.source}: the test input gives an output of shape {output.shape}, the test "

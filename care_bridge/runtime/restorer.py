@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import threading
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,24 @@ from numpy.typing import NDArray
 
 import care_bridge
 from care_bridge.axes import Axes, by_letter
-from care_bridge.errors import ConfigError, OutOfMemoryError
+from care_bridge.errors import ConfigError, OutOfMemoryError, PackageFormatError
 from care_bridge.images.image import Image, ImageInfo
 from care_bridge.images.pixels import PIXEL_TYPES, check_pixel_type, to_pixel_type
 from care_bridge.images.source import ImageInMemory, ImageSink, ImageSource
 from care_bridge.images.zoomed import zoomed
 from care_bridge.package.package import Package, load_package
+from care_bridge.package.steps import Operations
 from care_bridge.resampling import zoomed_part
+from care_bridge.runtime.more_inputs import open_more
+from care_bridge.runtime.operations import Dataset, Fitting, dataset_values, wants_dataset
+from care_bridge.runtime.domain import warn_of_domain
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.pipeline import overlapped
 from care_bridge.runtime.plan import (
     Plan,
     check_model,
     check_projection,
+    check_same_size,
     chosen_channels,
     full_window,
     result_info,
@@ -60,11 +66,14 @@ class Restorer:
     def __init__(
         self, package: Package | str | Path, options: RestoreOptions | None = None
     ) -> None:
-        self.package = package if isinstance(package, Package) else load_package(package)
+        self._given = package if isinstance(package, Package) else load_package(package)
         self.options = options or RestoreOptions()
+        self.package = _with_output(self._given, self.options)
         self.session = Session(
             self.package.weights(), self.options.device, self.options.precision, self.options.memory
         )
+        _check_tensors(self.package, self.session)
+        self._dataset: Dataset = {}
         self.device = self.session.device
         self._device_told = threading.Event()  # by this or by a copy with other options
         self._before = Before.now(self.device, self.session.memory_factor)
@@ -74,7 +83,25 @@ class Restorer:
         were loaded."""
         other = copy.copy(self)
         other.options = options
+        other.package = _with_output(self._given, options)
         return other
+
+    def with_dataset(self, sources: Iterable[ImageSource]) -> Restorer:
+        """The same where a package names statistics over all images: those of `sources`, which are
+        read for them. Without, each image stands for itself."""
+        spec = self.package.spec
+        if not wants_dataset(spec.normalization):
+            return self
+        with ExitStack() as opened:
+            fittings = []
+            for source in sources:
+                channels = chosen_channels(source.info, self.options.channels)
+                check_model(spec, source.info, channels)
+                more = opened.enter_context(open_more(spec, self.options, source.info))
+                fittings.append(Fitting(spec, (source, *more), channels, per_frame=False))
+            other = copy.copy(self)
+            other._dataset = dataset_values(fittings)
+            return other
 
     def plan(
         self,
@@ -98,6 +125,7 @@ class Restorer:
         channels = chosen_channels(given, self.options.channels)
         check_model(spec, given, channels)
         warn_of_spacing(spec, given)
+        warn_of_domain(spec, given.calibration)
         finer = zoomed(source, spec.procedure.zoom)
         info = finer.info
         for axis, factor in spec.procedure.zoom.items():
@@ -105,7 +133,9 @@ class Restorer:
                 window = {**window, axis: zoomed_part(axis, window[axis], factor)}
         kept = full_window(info, window)
         check_projection(spec, info, kept)
+        check_same_size(spec, self.options)
         scales = fit_scales(source, spec, self.options, channels, progress)
+        scales = self._with_operations(scales, source, channels, progress)
         told = Uncertainty.of(spec, self.options)
         result = result_info(spec, info, self.options, channels, kept, scales)
         grid, memory = self._grid(finer, result, kept, sink)
@@ -147,13 +177,14 @@ class Restorer:
         self.tell_device()
         spec = self.package.spec
         finer = zoomed(source, spec.procedure.zoom)
-        runner = TileRunner(spec, self.session, finer, plan, sink, self.options, beside)
-        steps = overlapped(runner.works(), runner.load, runner.compute, runner.store)
-        # Closed at once where `progress` raises: nothing may be written after that.
-        with closing(steps):
-            for done, _ in enumerate(steps, 1):
-                if progress:
-                    progress(done, runner.count)
+        with open_more(spec, self.options, source.info) as more:
+            runner = TileRunner(spec, self.session, finer, plan, sink, self.options, beside, more)
+            steps = overlapped(runner.works(), runner.load, runner.compute, runner.store)
+            # Closed at once where `progress` raises: nothing may be written after that.
+            with closing(steps):
+                for done, _ in enumerate(steps, 1):
+                    if progress:
+                        progress(done, runner.count)
 
     def restore_image(
         self,
@@ -207,6 +238,34 @@ class Restorer:
                 {},
             ) from error
 
+    def _with_operations(
+        self,
+        scales: ImageScales,
+        source: ImageSource,
+        channels: tuple[int, ...],
+        progress: Progress | None,
+    ) -> ImageScales:
+        """`scales` with what the package's steps do, where it names some that no scale equals.
+
+        Where these take statistics of the network's output, it is run over the whole image.
+        """
+        spec = self.package.spec
+        if not isinstance(spec.normalization, Operations):
+            return scales
+        with open_more(spec, self.options, source.info) as more:
+            per_frame = self.options.normalize == "per-frame"
+            fitting = Fitting(spec, (source, *more), channels, per_frame, self._dataset)
+            fitted = fitting.fitted(scales, progress=progress)
+            if not fitting.needs_output:
+                return fitted
+            window = full_window(source.info, None)
+            result = result_info(spec, source.info, self.options, channels, window, fitted)
+            grid, memory = self._grid(source, result, window, 0)
+            plan = Plan(result, channels, 0, window, grid, fitted, memory)
+            sink = ImageInMemory.empty(result.replace(shape=(0,) * len(result.shape)))
+            runner = TileRunner(spec, self.session, source, plan, sink, self.options, more=more)
+            return fitting.fitted(fitted, runner.outputs)
+
     def tell_device(self) -> None:
         """Say once what was taken, when there is something to compute on it."""
         if not self._device_told.is_set():
@@ -255,7 +314,10 @@ class Restorer:
     def _record(self, scales: ImageScales) -> str:
         """A line for the image's history: which model, and what was done to the grey levels."""
         spec, options = self.package.spec, self.options
-        ranges = _told(scales.levels)
+        if isinstance(spec.normalization, Operations):
+            ranges = ["as the package says"]
+        else:
+            ranges = _told(scales.levels)
         more = (
             f" and {len(ranges) - _RANGES_RECORDED} more" if len(ranges) > _RANGES_RECORDED else ""
         )
@@ -269,6 +331,22 @@ class Restorer:
             f"care_bridge {care_bridge.__version__}: {spec.name} {spec.version} "
             f"(rdf sha256 {spec.rdf_sha256[:16]}), grey levels taken as 0..1: "
             f"{', '.join(ranges[:_RANGES_RECORDED])}{more}{result}{precision}"
+        )
+
+
+def _with_output(package: Package, options: RestoreOptions) -> Package:
+    """The package with the output that is asked for."""
+    return dataclasses.replace(package, spec=package.spec.with_output(options.output_tensor))
+
+
+def _check_tensors(package: Package, session: Session) -> None:
+    """Raise PackageFormatError where the network is not the one that is described."""
+    spec, (inputs, outputs) = package.spec, session.tensors
+    if inputs != len(spec.input_tensors) or outputs <= spec.position:
+        raise PackageFormatError(
+            f"the network of {package.source} has {inputs} inputs and {outputs} outputs, its "
+            f"description names {len(spec.input_tensors)} and at least {spec.position + 1}: get "
+            "the package again"
         )
 
 

@@ -10,9 +10,12 @@ import numpy as np
 
 from care_bridge.errors import ConfigError
 from care_bridge.normalization import Scale
+from care_bridge.package.steps import Operations
 
 # Below this span of grey levels, rounding to integers costs more than 0.1 dB.
 SMALLEST_INTEGER_SPAN = 64
+_FLOAT32 = np.dtype(np.float32)
+_INTEGERS = {"bool": "uint8", "uint8": "uint8", "uint16": "uint16"}
 
 log = logging.getLogger("care_bridge")
 
@@ -30,13 +33,25 @@ def full_type(wanted: str, given: np.dtype[Any]) -> np.dtype[Any]:
     return given if wanted == "input" else np.dtype(wanted)
 
 
-def normalized_type(wanted: str, given: np.dtype[Any]) -> np.dtype[Any]:
-    """The type of a result that is not in grey levels, but about 0 to 1: float32, unless `wanted`
-    (see RestoreOptions.dtype) says otherwise of a `given` input."""
+def natural_type(normalization: object) -> np.dtype[Any]:
+    """The type of a result that is not in grey levels: that of an integer type of images where
+    the package's last step makes one, else float32."""
+    steps = normalization.output if isinstance(normalization, Operations) else ()
+    made = "float32"
+    for step in steps[-1:]:
+        made = {"binarize": "uint8", "ensure_dtype": step.kwargs.get("dtype", "")}.get(step.id, "")
+    return np.dtype(_INTEGERS.get(made, "float32"))
+
+
+def normalized_type(
+    wanted: str, given: np.dtype[Any], natural: np.dtype[Any] = _FLOAT32
+) -> np.dtype[Any]:
+    """The type of a result that is not in grey levels, but about 0 to 1: its `natural` one, unless
+    `wanted` (see RestoreOptions.dtype) says otherwise of a `given` input."""
     if wanted == "auto":
-        return np.dtype(np.float32)
+        return natural
     dtype = given if wanted == "input" else np.dtype(wanted)
-    if dtype.kind == "u":
+    if dtype.kind == "u" and natural.kind == "f":
         log.warning(
             "the result is not scaled back to grey levels: %s rounds it to whole numbers "
             "(dtype=float32 does not)",

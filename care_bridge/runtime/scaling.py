@@ -19,10 +19,17 @@ from care_bridge.images.source import ImageSource
 from care_bridge.levels import Levels
 from care_bridge.normalization import UNCHANGED, FixedScale, Percentiles, Scale, chunks
 from care_bridge.package.spec import ModelSpec
+from care_bridge.package.steps import Operations
+from care_bridge.runtime.formulas import Around, apply_all
 from care_bridge.runtime.image_levels import image_levels
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.progress import Progress
-from care_bridge.runtime.result_type import full_type, normalized_type, result_type
+from care_bridge.runtime.result_type import (
+    full_type,
+    natural_type,
+    normalized_type,
+    result_type,
+)
 
 _EXTREMES = (0.0, 100.0)
 _NAMED = 5
@@ -38,22 +45,37 @@ class SampleScales:
     is restored. after: from the network's range to the result's grey levels (`invert`), for each
     channel of the result. raw: from grey levels to the result's past the network (`invert`), for
     each channel of the image. stays: for each channel of the result, is it blank, so that its
-    pixels go past the network?
+    pixels go past the network? around: what is done instead of scaling where the package names
+    operations, for each block of channels that the network sees together; () where it does not.
     """
 
     before: tuple[Scale, ...]
     after: tuple[Scale, ...]
     raw: tuple[Scale, ...]
     stays: tuple[bool, ...]
+    around: tuple[Around, ...] = ()
 
     def part(self, channels_in: slice, channels_out: slice) -> SampleScales:
-        """The scales of some channels."""
+        """The scales of some channels that the network sees together."""
         return SampleScales(
             self.before[channels_in],
             self.after[channels_out],
             self.raw[channels_in],
             self.stays[channels_out],
+            self.around[channels_in],
         )
+
+    def normalized(
+        self, pixels: NDArray[np.generic], z: slice, place: int = 0
+    ) -> NDArray[np.float32]:
+        """Pixels (CZYX) of the slices `z` of a part's channels, as the network's input number
+        `place` gets them."""
+        if self.around:
+            return apply_all(self.around[0].inputs[place], pixels, z).astype(np.float32)
+        normalized = np.empty(pixels.shape, np.float32)
+        for channel, scale in enumerate(self.before):
+            scale.apply(pixels[channel], normalized[channel])
+        return normalized
 
 
 @dataclass(frozen=True)
@@ -81,7 +103,9 @@ class ImageScales:
     def levels(self) -> tuple[tuple[float, float], ...]:
         """The grey levels that the network takes as 0 and 1: of each channel, in each frame that
         has its own."""
-        scales = itertools.chain.from_iterable(sample.before for sample in self.all())
+        scales = itertools.chain.from_iterable(
+            sample.before for sample in self.all() if not sample.around
+        )
         return tuple((scale.offset, scale.offset + scale.gain) for scale in scales)
 
     @property
@@ -140,7 +164,7 @@ def fit_scales(
     before = [scale for frame in everything for scale in frame.before]
     after = [scale for frame in everything for scale in frame.after]
     if options.range == "0-1" or not _inverted(spec.normalization):
-        dtype = normalized_type(options.dtype, given)
+        dtype = normalized_type(options.dtype, given, natural_type(spec.normalization))
     else:
         dtype = full or result_type(options.dtype, given, before, after)
     return ImageScales(dtype, samples, nonfinite)
@@ -156,7 +180,9 @@ def scale_back(
     return result
 
 
-def _normalization(spec: ModelSpec, options: RestoreOptions) -> Percentiles | FixedScale:
+def _normalization(
+    spec: ModelSpec, options: RestoreOptions
+) -> Percentiles | FixedScale | Operations:
     """The package's normalization with the percentiles of the options."""
     low, high = options.percentile_low, options.percentile_high
     if isinstance(spec.normalization, Percentiles):
@@ -170,20 +196,24 @@ def _normalization(spec: ModelSpec, options: RestoreOptions) -> Percentiles | Fi
             low=spec.normalization.low if low is None else low,
             high=spec.normalization.high if high is None else high,
         )
+    operations = isinstance(spec.normalization, Operations)
+    known = ("per-image", "per-frame") if operations else ("per-image",)
     asked = [
         name
         for name, given in (
-            ("normalize", options.normalize != RestoreOptions.normalize),
+            ("normalize", options.normalize not in known),
             ("a percentile", (low, high) != (None, None)),
             ("ignore_zeros", options.ignore_zeros),
             ("range 0-1", options.range == "0-1"),
+            ("range full", operations and options.range == "full"),
         )
         if given
     ]
     if asked:
+        how = "as its package says" if operations else "by the same numbers"
         raise ConfigError(
-            f"{asked[0]} needs a model with percentiles, {spec.name} scales every image by the "
-            "same numbers: leave it out"
+            f"{asked[0]} needs a model with percentiles, {spec.name} scales every image {how}: "
+            "leave it out"
         )
     return spec.normalization
 
@@ -194,7 +224,7 @@ class _Fit:
 
     spec: ModelSpec
     options: RestoreOptions
-    normalization: Percentiles | FixedScale
+    normalization: Percentiles | FixedScale | Operations
     full: np.dtype[Any] | None
 
     @property
@@ -224,6 +254,8 @@ class _Fit:
             repeats = count if into == 1 else 1
             before = self.normalization.before * repeats
             after = self.normalization.after * repeats
+        elif isinstance(self.normalization, Operations):
+            before, after = (UNCHANGED,) * count, (UNCHANGED,) * len(partners)
         else:
             before = tuple(self._fitted(self.normalization, found) for found in channels)
             after = tuple(before[partner] for partner in partners)
@@ -255,9 +287,11 @@ class _Fit:
         return Scale(gain=gain, offset=-darkest * gain)
 
 
-def _inverted(normalization: Percentiles | FixedScale) -> bool:
+def _inverted(normalization: Percentiles | FixedScale | Operations) -> bool:
     """Whether the result is scaled back to grey levels."""
-    return isinstance(normalization, FixedScale) or normalization.inverted
+    if isinstance(normalization, Percentiles):
+        return normalization.inverted
+    return isinstance(normalization, FixedScale)
 
 
 def _then(first: Scale, second: Scale) -> Scale:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import platform
+import re
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -30,6 +32,12 @@ from care_bridge.runtime.engines import Engine, compute_threads, engines, memory
 _ONLY_FATAL = 4
 _DIMENSIONS_OF_3D = 5
 _SHAPES_KEPT = 2
+_LARGEST_CONSTANT = "optimization.constant_folding_max_output_size_in_bytes"
+_LARGEST_CONSTANT_BYTES = 16 << 20
+_FLOAT32 = "tensor(float)"
+# What ONNX Runtime calls otherwise than numpy.
+_TYPES = {"float": "float32", "double": "float64"}
+_UNKNOWN_OPERATOR = "is not a registered function/op"
 _MODEL_ERRORS = ("InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented")
 _ENGINE_ERRORS = ("EPFail", "EngineError", "Fail", "RuntimeException")
 # In lower case: ONNX Runtime's arena, C++, CUDA with cuDNN and cuBLAS, OpenVINO, OpenCL.
@@ -83,46 +91,55 @@ class Session:
         self.device = engine.device
         self.engine = _described(engine, precision, runtime, available, device, passed_over)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or not outputs:
+        if not inputs or not outputs:
             raise InferenceError(
-                f"the network has {len(inputs)} inputs and {len(outputs)} outputs, one input and "
-                "at least one output are expected: export the model again"
+                f"the network has {len(inputs)} inputs and {len(outputs)} outputs, at least one of "
+                "each is expected: export the model again"
             )
-        self._input, self._axes = inputs[0].name, inputs[0].shape
+        self._inputs = {each.name: _Input(each) for each in inputs}
         self._outputs = [output.name for output in outputs]
         is_3d = len(inputs[0].shape) == _DIMENSIONS_OF_3D
         self.advice = _advice(engine, is_3d, available)
         self.memory_factor = memory_factor(engine, precision, is_3d)
         self._on_gpu = (
             DeviceTensors(
-                runtime, self._session, self._input, self._outputs, ("cuda", engine.number)
+                runtime, self._session, inputs[0].name, self._outputs, ("cuda", engine.number)
             )
-            if engine.kind == "cuda"
+            if engine.kind == "cuda" and len(inputs) == 1 and inputs[0].type == _FLOAT32
             else None
         )
         self._running: Any = None
 
-    def run(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's first output for `tile` (float32, contiguous, the model's axes and sizes).
+    @property
+    def tensors(self) -> tuple[int, int]:
+        """How many inputs and outputs the network has."""
+        return len(self._inputs), len(self._outputs)
+
+    def run(self, *tiles: NDArray[np.float32], output: int = 0) -> NDArray[np.float32]:
+        """The network's output number `output` for the tiles of its inputs (float32, contiguous,
+        the model's axes and sizes).
 
         Raises as `run_all`.
         """
-        return self._run(tile, 1)[0]
+        return self._run(tiles, slice(output, output + 1))[0]
 
-    def run_all(self, tile: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """All of the network's outputs for `tile`.
+    def run_all(self, *tiles: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """All of the network's outputs for the tiles of its inputs.
 
         Raises OutOfMemoryError (its tile is not filled in), and InferenceError where the engine
         fails or the run was cancelled.
         """
-        return self._run(tile, len(self._outputs))
+        return self._run(tiles, slice(None))
 
-    def _run(self, tile: NDArray[np.float32], count: int) -> list[NDArray[np.float32]]:
-        """The first `count` outputs."""
+    def _run(
+        self, tiles: tuple[NDArray[np.float32], ...], wanted: slice
+    ) -> list[NDArray[np.float32]]:
+        """The wanted outputs."""
+        tile = tiles[0]
         self._running = options = self._runtime.RunOptions()
         options.log_severity_level = _ONLY_FATAL
         try:
-            return self._computed(tile, count, options)
+            return self._computed(tiles, wanted, options)
         except self._errors as error:
             if options.terminate:
                 raise InferenceError(f"a tile of shape {tile.shape} was cancelled") from error
@@ -147,22 +164,29 @@ class Session:
             running.terminate = True
 
     def _computed(
-        self, tile: NDArray[np.float32], count: int, options: Any
+        self, tiles: tuple[NDArray[np.float32], ...], wanted: slice, options: Any
     ) -> list[NDArray[np.float32]]:
         if self._on_gpu is not None:
-            return self._on_gpu.run(tile, count, options)
-        session = self._for_shape(tile.shape) if self._engine.one_shape else self._session
-        results = session.run(self._outputs[:count], {self._input: tile}, options)
+            return self._on_gpu.run(tiles[0], wanted, options)
+        session = self._for_shape(*tiles) if self._engine.one_shape else self._session
+        given = {
+            name: tile.astype(each.dtype, copy=False)
+            for (name, each), tile in zip(self._inputs.items(), tiles, strict=True)
+        }
+        results = session.run(self._outputs[wanted], given, options)
         return [np.asarray(result, np.float32) for result in results]
 
-    def _for_shape(self, shape: tuple[int, ...]) -> Any:
+    def _for_shape(self, *tiles: NDArray[np.float32]) -> Any:
         """The InferenceSession for inputs of one shape; tiles of an image have one, or, where it is
         restored from two sides, two."""
+        shape = tuple(itertools.chain.from_iterable(tile.shape for tile in tiles))
         if shape not in self._of_shape:
             while len(self._of_shape) >= _SHAPES_KEPT:
                 self._of_shape.popitem(last=False)
-            names = zip(self._axes, shape, strict=True)
-            sizes = {name: size for name, size in names if isinstance(name, str)}
+            axes = itertools.chain.from_iterable(each.axes for each in self._inputs.values())
+            sizes = {
+                name: size for name, size in zip(axes, shape, strict=True) if isinstance(name, str)
+            }
             session, reason = _try(self._runtime, self._weights, self._engine, sizes)
             if session is None and _is_of_memory(reason):
                 raise MemoryError(reason)
@@ -175,18 +199,34 @@ class Session:
         return self._of_shape[shape]
 
 
+class _Input:
+    """An input of the network: the names or sizes of its axes, and the type that it takes."""
+
+    def __init__(self, described: Any) -> None:
+        self.axes: list[int | str | None] = described.shape
+        kind = described.type.removeprefix("tensor(").removesuffix(")")
+        self.dtype = np.dtype(_TYPES.get(kind, kind))
+
+
 @lru_cache(maxsize=1)
 def _share_exact_arena(runtime: ModuleType) -> None:
-    """Let all sessions of this process take main memory as they need it.
+    """Let all sessions of this process take main memory as they need it, up to what is free now.
 
     By default an arena grows by powers of two, up to half more than a network needs, by no rule
-    that a plan of its tiles could follow.
+    that a plan of its tiles could follow. Without the limit a network that asks for more than
+    there is would have the system end this process, or others.
     """
     place = runtime.OrtMemoryInfo(
         "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
     )
-    exact = runtime.OrtArenaCfg({"arena_extend_strategy": 1})  # kSameAsRequested
-    runtime.create_and_register_allocator(place, exact)
+    import psutil
+
+    same_as_requested = 1
+    limits = {
+        "arena_extend_strategy": same_as_requested,
+        "max_mem": psutil.virtual_memory().available,
+    }
+    runtime.create_and_register_allocator(place, runtime.OrtArenaCfg(limits))
 
 
 def _onnxruntime() -> ModuleType:
@@ -257,12 +297,20 @@ def _try(
         options.add_free_dimension_override_by_name(name, size)
     _share_exact_arena(runtime)
     options.add_session_config_entry("session.use_env_allocators", "1")
+    # What is computed while a model is loaded does not count in the arena.
+    options.add_session_config_entry(_LARGEST_CONSTANT, str(_LARGEST_CONSTANT_BYTES))
     try:
         # Without its own fallback, which prints on stdout.
         session = runtime.InferenceSession(weights, options, providers=providers, enable_fallback=0)
     except about_engine as error:
         return None, str(error)
     except _errors(runtime, _MODEL_ERRORS + _ENGINE_ERRORS) as error:
+        named = re.search(rf"(\S+?)(\(\S*\))? {_UNKNOWN_OPERATOR}", str(error))
+        if named:
+            raise InferenceError(
+                f"the network uses the operator {named[1]}, which ONNX Runtime does not have: "
+                "export the model without it"
+            ) from error
         raise InferenceError(
             f"ONNX Runtime refuses the model: {_first_line(str(error))}: check the package"
         ) from error

@@ -12,17 +12,21 @@ from numpy.typing import NDArray
 
 from care_bridge.axes import CANONICAL, Axes, by_letter
 from care_bridge.errors import OutOfMemoryError
+from care_bridge.images.pixels import cast_pixels
 from care_bridge.images.source import ImageSink, ImageSource
 from care_bridge.normalization import UNCHANGED, Scale
 from care_bridge.package.spec import ModelSpec
 from care_bridge.runtime.blending import Blender
 from care_bridge.runtime.blocks import Block, blocks, channels_restored
+from care_bridge.runtime.formulas import apply_all
 from care_bridge.runtime.options import RestoreOptions
+from care_bridge.runtime.output_shape import check_output, check_sizes
 from care_bridge.runtime.plan import Plan
 from care_bridge.runtime.planes import restore_planes
 from care_bridge.runtime.planner import plan_tiles
 from care_bridge.runtime.scaling import SampleScales, scale_back
 from care_bridge.runtime.session import Session
+from care_bridge.runtime.statistics import Part
 from care_bridge.runtime.uncertainty import Uncertainty, pixel_numbers
 from care_bridge.tiling import Tile, TileGrid
 
@@ -44,11 +48,11 @@ class Work:
 class Loaded:
     """What was read for a tile (CZYX).
 
-    tensor: the normalised and padded tile, None where all of it stays as it is. raw: the pixels
-    that it keeps, None where they are not needed.
+    tensors: the normalised and padded tile of each input of the network, none where all of it
+    stays as it is. raw: the pixels that it keeps, None where they are not needed.
     """
 
-    tensor: NDArray[np.float32] | None
+    tensors: tuple[NDArray[np.float32], ...]
     raw: NDArray[np.generic] | None
 
 
@@ -77,8 +81,10 @@ class TileRunner:
         sink: ImageSink,
         options: RestoreOptions,
         beside: ImageSink | None = None,
+        more: tuple[ImageSource, ...] = (),
     ) -> None:
         self._spec = spec
+        self._more = more
         self._session = session
         self._source = source
         self._plan = plan
@@ -99,39 +105,50 @@ class TileRunner:
                 z, y, x = self._spans(block, tile, "keep")
                 yield Work(block, tile, (slice(0, 1) if self._spec.projects else z, y, x))
 
+    def outputs(self, sample: int, times: slice, block: int) -> Iterator[Part]:
+        """What the network gives for some frames and a block of channels, tile by tile."""
+        for work in self.works():
+            channels = work.block.channels_in.start
+            frame = work.block.sample == sample and times.start <= work.block.time < times.stop
+            if frame and channels == block:
+                output = self.compute(work, self.load(work)).output
+                assert output is not None
+                yield Part(0, self._place(work)["Z"].start, output)
+
     def load(self, work: Work) -> Loaded:
         """Read a tile and normalise it, padded at the image's far end."""
         scales = self._scales(work.block)
         if all(scales.stays):
             place = self._spans(work.block, work.tile, "keep")
-            return Loaded(None, self._raw(self._read(work.block, place)))
+            return Loaded((), self._raw(self._read(work.block, place)))
         tile = work.tile
-        part = self._read(work.block, self._spans(work.block, tile, "read"))
-        normalized = np.empty(part.shape, np.float32)
-        for channel, scale in enumerate(scales.before):
-            scale.apply(part[channel], normalized[channel])
+        place = self._spans(work.block, tile, "read")
+        part = self._read(work.block, place)
+        normalized = scales.normalized(part, place[0])
         if self._keeps_nonfinite:
             normalized[~np.isfinite(normalized)] = 0
-        missing = [
-            (0, tile.shape[axis] - size if axis in tile.spans else 0)
-            for axis, size in _BLOCK.sizes(part.shape).items()
-        ]
-        tensor = np.pad(normalized, missing, mode="reflect") if np.any(missing) else normalized
+        tensors = [normalized]
+        for number, source in enumerate(self._more, 1):
+            beside = self._read_more(source, work.block, place)
+            tensors.append(scales.normalized(beside, place[0], number))
         needs_raw = self._plan.raw_channels or any(scales.stays) or self._keeps_nonfinite
-        return Loaded(tensor, self._raw(part[_crop(tile)]).copy() if needs_raw else None)
+        return Loaded(
+            tuple(_padded(tensor, tile) for tensor in tensors),
+            self._raw(part[_crop(tile)]).copy() if needs_raw else None,
+        )
 
     def compute(self, work: Work, loaded: Loaded) -> Computed:
         """Run the network on a loaded tile."""
-        if loaded.tensor is None:
+        if not loaded.tensors:
             return Computed(None, loaded.raw)
         if self._plan.grid.blend and self._blended != work.block:
             outputs = work.block.channels_out.stop - work.block.channels_out.start
             self._blender, self._blended = Blender(self._plan.grid, _BLOCK, outputs), work.block
         while True:
             try:
-                return Computed(self._run(work.tile, loaded.tensor), loaded.raw)
+                return Computed(self._run(work.tile, loaded.tensors), loaded.raw)
             except OutOfMemoryError as error:
-                if self._options.tile is not None or self._blender:
+                if self._options.tile is not None or self._blender or self._spec.placement:
                     raise OutOfMemoryError(str(error), work.tile.shape) from error
                 self._shrink(work.tile, error)
 
@@ -146,14 +163,12 @@ class TileRunner:
             for channel, scale in enumerate(scales.raw):
                 _past_network(scale, computed.raw[channel], raw[channel])
             self._write(work, work.block.channels_in, raw, self._sink)
-        shape = [kept.stop - kept.start for kept in work.keep]
-        restored = np.empty((out.stop - out.start, *shape), dtype)
-        for channel, (scale, stays) in enumerate(zip(scales.after, scales.stays, strict=True)):
-            if stays or computed.output is None:
-                assert computed.raw is not None
-                _past_network(scales.raw[channel], computed.raw[channel], restored[channel])
-            else:
-                scale_back(scale, computed.output[channel], restored[channel])
+        if scales.around and computed.output is not None:
+            place = self._place(work)["Z"]
+            made = apply_all(scales.around[0].output, computed.output, place)
+            restored = cast_pixels(made, dtype)
+        else:
+            restored = self._scaled_back(work, computed, scales)
         if self._keeps_nonfinite and computed.raw is not None:
             _put_back(computed.raw, restored)
         self._write(work, slice(first + out.start, first + out.stop), restored, self._sink)
@@ -161,6 +176,23 @@ class TileRunner:
             told = self._told(work, computed, self._uncertainty)
             width = self._uncertainty.width
             self._write(work, slice(width * out.start, width * out.stop), told, self._beside)
+
+    def _scaled_back(
+        self, work: Work, computed: Computed, scales: SampleScales
+    ) -> NDArray[np.generic]:
+        """A result (CZYX) in grey levels."""
+        place = self._place(work)
+        shape = [place[axis].stop - place[axis].start for axis in "ZYX"]
+        restored = np.empty((len(scales.after), *shape), self._plan.info.dtype)
+        if computed.output is not None:
+            check_sizes(computed.output, shape)
+        for channel, (scale, stays) in enumerate(zip(scales.after, scales.stays, strict=True)):
+            if stays or computed.output is None:
+                assert computed.raw is not None
+                _past_network(scales.raw[channel], computed.raw[channel], restored[channel])
+            else:
+                scale_back(scale, computed.output[channel], restored[channel])
+        return restored
 
     def _told(
         self, work: Work, computed: Computed, uncertainty: Uncertainty
@@ -225,10 +257,22 @@ class TileRunner:
         read = [self._source.read((*outer, part, *place))[0, 0] for part in parts]
         return read[0] if len(read) == 1 else np.concatenate(read)
 
-    def _run(self, tile: Tile, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _read_more(
+        self, source: ImageSource, block: Block, place: tuple[slice, ...]
+    ) -> NDArray[np.generic]:
+        """Pixels of an image beside the first one (CZYX), which may be the same for all of its
+        samples and frames."""
+        sizes = source.info.sizes
+        sample = min(block.sample, sizes.get("S", 1) - 1)
+        time = min(block.time, sizes.get("T", 1) - 1)
+        channels = slice(0, sizes.get("C", 1))
+        box = slice(sample, sample + 1), slice(time, time + 1), channels, *place
+        return np.asarray(source.read(box)[0, 0])
+
+    def _run(self, tile: Tile, tensors: tuple[NDArray[np.float32], ...]) -> NDArray[np.float32]:
         """The network's output for what the tile keeps, in smaller tiles where it must be."""
         if self._most_pixels is None:
-            return self._kept(tensor, tile)
+            return self._kept(tensors, tile)
         output: NDArray[np.float32] | None = None
         for part in self._smaller(tile):
             read = {
@@ -238,7 +282,7 @@ class TileRunner:
                 axis: _from(span.keep, tile.spans[axis].keep_start)
                 for axis, span in part.spans.items()
             }
-            kept = self._kept(tensor[_index(read)], part)
+            kept = self._kept(tuple(tensor[_index(read)] for tensor in tensors), part)
             if output is None:
                 sizes = {
                     axis: span.keep_stop - span.keep_start for axis, span in tile.spans.items()
@@ -259,32 +303,54 @@ class TileRunner:
             {axis: span.keep for axis, span in tile.spans.items()},
         )
 
-    def _kept(self, tensor: NDArray[np.float32], tile: Tile) -> NDArray[np.float32]:
-        """The network's output (CZYX) for what a tile keeps of its tensor."""
+    def _kept(self, tensors: tuple[NDArray[np.float32], ...], tile: Tile) -> NDArray[np.float32]:
+        """The network's output (CZYX) for what a tile keeps of its tensors."""
         if self._blender:
-            return self._blender.add(tile, self._network(tensor))
+            return self._blender.add(tile, self._network(*tensors))
         combination = self._spec.procedure.combination
         if combination:
-            return restore_planes(self._network, tensor, _crop(tile), combination)
-        return self._network(tensor)[_crop(tile)]
+            return restore_planes(self._network, tensors[0], _crop(tile), combination)
+        return self._network(*tensors)[_index(self._crop_of_output(tile))]
 
-    def _network(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's output (CZYX) for a whole tile (CZYX), followed by the predicted
-        distributions where they are wanted."""
-        given = _BLOCK.to(tensor, _as_axes(self._spec.input.axes))
-        tile = np.ascontiguousarray(given, np.float32)
-        outputs = self._session.run_all(tile) if self._beside else [self._session.run(tile)]
+    def _crop_of_output(self, tile: Tile) -> dict[str, slice]:
+        """What a tile keeps of the network's output, by axis."""
+        crops = {}
+        for axis, span in tile.spans.items():
+            size = self._source.info.sizes[axis]
+            kept = self._spec.result_span(axis, span.keep, size)
+            place = self._spec.placement.get(axis)
+            crops[axis] = _from(kept, place.first(span.start) if place else span.start)
+        return crops
+
+    def _network(self, *tensors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's output (CZYX) for whole tiles of its inputs (CZYX), followed by the
+        predicted distributions where they are wanted."""
+        tiles = [
+            np.ascontiguousarray(_BLOCK.to(tensor, _as_axes(described.axes)), np.float32)
+            for tensor, described in zip(tensors, self._spec.input_tensors, strict=True)
+        ]
+        if self._beside:
+            outputs = self._session.run_all(*tiles)
+        else:
+            outputs = [self._session.run(*tiles, output=self._spec.position)]
+        check_output(outputs[self._spec.position if self._beside else 0], self._spec.output)
         axes = _as_axes(self._spec.output.axes)
         moved = [axes.to(output, _BLOCK).astype(np.float32, copy=False) for output in outputs]
         return np.concatenate(moved) if moved[1:] else moved[0]
 
     def _place(self, work: Work) -> dict[str, slice]:
-        """Where in the image that lies what a tile keeps."""
+        """Where in the result of the whole image that lies what a tile keeps."""
         return {
             "S": slice(work.block.sample, work.block.sample + 1),
             "T": slice(work.block.time, work.block.time + 1),
-            **dict(zip("ZYX", work.keep, strict=True)),
+            **{
+                axis: self._in_result(axis, kept)
+                for axis, kept in zip("ZYX", work.keep, strict=True)
+            },
         }
+
+    def _in_result(self, axis: str, span: slice) -> slice:
+        return self._spec.result_span(axis, span, self._source.info.sizes.get(axis, 1))
 
     def _shrink(self, tile: Tile, reason: OutOfMemoryError) -> None:
         """Compute tiles of at most half of the pixels from now on."""
@@ -303,8 +369,11 @@ class TileRunner:
     def _write(
         self, work: Work, channels: slice, pixels: NDArray[np.generic], sink: ImageSink
     ) -> None:
-        window, kept = self._plan.window, self._place(work)
-        place = {axis: _from(span, window[axis].start) for axis, span in kept.items()}
+        kept = self._place(work)
+        starts = {axis: span.start for axis, span in self._plan.window.items()} | {
+            axis: self._in_result(axis, self._plan.window[axis]).start for axis in "ZYX"
+        }
+        place = {axis: _from(span, starts[axis]) for axis, span in kept.items()}
         box = tuple(place.get(axis, channels) for axis in CANONICAL)
         sink.write(box, pixels[np.newaxis, np.newaxis])
 
@@ -326,6 +395,15 @@ def _put_back(raw: NDArray[np.generic], restored: NDArray[np.generic]) -> None:
         restored[lost] = _past_network(UNCHANGED, raw[lost], restored[lost])
     else:
         restored[:, lost.any(axis=0)] = np.nan if restored.dtype.kind == "f" else 0
+
+
+def _padded(tensor: NDArray[np.float32], tile: Tile) -> NDArray[np.float32]:
+    """A tensor (CZYX) continued at the image's far end to the size of its tile."""
+    missing = [
+        (0, tile.shape[axis] - size if axis in tile.spans else 0)
+        for axis, size in _BLOCK.sizes(tensor.shape).items()
+    ]
+    return np.pad(tensor, missing, mode="reflect") if np.any(missing) else tensor
 
 
 def _crop(tile: Tile) -> tuple[slice, ...]:

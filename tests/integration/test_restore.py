@@ -190,11 +190,11 @@ def test_tiles_shrink_when_the_engine_runs_out_of_memory(packages, monkeypatch, 
     run = Session.run
     asked = []
 
-    def small_engine(self, tile):
+    def small_engine(self, tile, output):
         asked.append(tile.shape)
         if tile.size > 20_000:
             raise OutOfMemoryError("too large", {})
-        return run(self, tile)
+        return run(self, tile, output=output)
 
     monkeypatch.setattr(Session, "run", small_engine)
     np.testing.assert_array_equal(Restorer(packages["2D"]).restore_image(image).pixels, expected)
@@ -215,7 +215,7 @@ def test_tiles_shrink_when_the_engine_runs_out_of_memory(packages, monkeypatch, 
     ids=["python", "engine"],
 )
 def test_no_memory_at_all_is_one_line(packages, monkeypatch, fault, says):
-    def no_memory(self, tile):
+    def no_memory(self, tile, output):
         raise fault
 
     monkeypatch.setattr(Session, "run", no_memory)
