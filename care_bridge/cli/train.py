@@ -13,7 +13,10 @@ from care_bridge.training.defaults import ENSEMBLE
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     parser.add_argument(
-        "data", type=Path, metavar="DATA", help="folder with source/ and GT/, or with noisy images"
+        "data",
+        type=Path,
+        metavar="DATA",
+        help="folder with source/ and GT/, or with noisy images, or a CSV list of pairs",
     )
     parser.add_argument(
         "--out", required=True, type=Path, metavar="RUN", help="new folder for the run"

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from care_bridge.errors import CareBridgeError, ImageError, TrainingError
+from care_bridge.errors import AxesError, CareBridgeError, ImageError, TrainingError
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.layouts.fields import Field, Pairing, split_fields
 from care_bridge.training.layouts.found import find_fields
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 TRAINING, VALIDATION, EXAMPLE = range(3)
 """What is drawn from a run's seed, each with a stream of its own."""
+
+# Of single images, for which they can be left out.
+_FAULTS = (AxesError, ImageError, TrainingError)
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ def _open_field(
         target = (
             opener.open(field.target, f"{number}-target", target=True) if field.target else None
         )
-    except (TrainingError, ImageError) as error:
+    except _FAULTS as error:
         if not leave_out:
             raise
         return [], [error]
@@ -161,7 +164,7 @@ def _open_field(
         try:
             source = opener.open(view, name, target=False)
             found += opener.stacks(source, target or source, name)
-        except (TrainingError, ImageError) as error:
+        except _FAULTS as error:
             if not leave_out:
                 raise
             refused.append(error)
@@ -175,7 +178,7 @@ def _first_readable(fields: Sequence[Field]) -> Field:
             for view in (*field.sources, *([field.target] if field.target else [])):
                 with open_view(view):
                     pass
-        except (TrainingError, ImageError):
+        except _FAULTS:
             continue
         return field
     return fields[0]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Picture
 
 from tests.training_pairs import write_image, write_pairs
@@ -61,21 +62,23 @@ def test_it_tells_the_split_and_writes_the_pictures(data: Path, tmp_path: Path) 
 
 
 def test_pairs_that_training_refuses_are_told_and_left_out(data: Path, tmp_path: Path) -> None:
-    """The first file cannot be read, the second one is blank, the last one and its partner differ
-    in size."""
+    """The first file cannot be read, the second one is blank, the third one does not say its axes,
+    the last one and its partner differ in size."""
     root = write_pairs(tmp_path / "data", 3, (64, 80))
     for side, width in (("source", 80), ("GT", 90)):
         write_image(root / side / "a_flat.tif", np.full((64, 80), 7, np.uint16))
         write_image(root / side / "wide.tif", ramp(width))
     for side in ("source", "GT"):
         (root / side / "a_damaged.tif").write_bytes(b"II*\0 and no more")
+        tifffile.imwrite(root / side / "a_plain.tif", np.stack([ramp(80)] * 5))
     done = prepare(root, "--set", "patches.size=[32, 32]")
     assert done.returncode == 0, done.stderr
     refused = [line for line in done.stdout.splitlines() if "not trained on" in line]
-    assert len(refused) == 3
+    assert len(refused) == 4
     assert "a_damaged.tif" in refused[0]
     assert re.search(r"a_flat\.tif has no contrast", refused[1])
-    assert re.search(r"wide\.tif .*both must show the same pixels", refused[2])
+    assert re.search(r"a_plain\.tif .*axes", refused[2])
+    assert re.search(r"wide\.tif .*both must show the same pixels", refused[3])
     assert re.search(r"training: 2 images.*: im\d.tif, im\d.tif", done.stdout)
     assert re.search(r"validation: 1 images", done.stdout)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from care_bridge.errors import TrainingError
@@ -26,7 +27,8 @@ def find_fields(data: Path, config: DataConfig) -> Pairing:
     if not data.exists():
         raise TrainingError(f"{data} does not exist: give {_understood(config)}")
     paired = config.target is not None
-    if table.is_table(data):
+    listed = data if table.is_table(data) else None
+    if listed:
         fields, layout = table.fields_of(data, config, paired=paired), data.name
         if paired and not within_files.holds_targets(config):
             _check_targets(fields, data)
@@ -40,11 +42,7 @@ def find_fields(data: Path, config: DataConfig) -> Pairing:
     else:
         fields, layout = _in_folders(data, config)
     told = ", ".join(filter(None, (layout, within_files.said(config))))
-    return Pairing(
-        tuple(within_files.taken(field, config) for field in fields),
-        told,
-        data if table.is_table(data) else None,
-    )
+    return Pairing(tuple(within_files.taken(field, config) for field in fields), told, listed)
 
 
 def _in_folders(data: Path, config: DataConfig) -> tuple[tuple[Field, ...], str]:
@@ -86,10 +84,12 @@ def _only(
     if paired is None and config.target is not None and within_files.holds_targets(config):
         wanted.append(False)
     for way in wanted:
-        found = {sides: None for root in roots for sides in sides_in(root, config, paired=way)}
+        # Absolute names lead to the same folders from every root.
+        found = set(chain(*(sides_in(root, config, paired=way) for root in roots)))
         if len(found) > 1:
             several = " and also ".join(
-                "images" if sides.sources == (data,) else sides.said(data) for sides in found
+                "images" if sides.sources == (data,) else sides.said(data)
+                for sides in sorted(found, key=lambda sides: sides.sources)
             )
             keys = "data.source and data.target" if way else "data.source"
             raise TrainingError(
@@ -97,7 +97,7 @@ def _only(
                 "of them"
             )
         if found:
-            return next(iter(found)), way
+            return found.pop(), way
     raise TrainingError(f"{data} holds {_held(data)}: expected {_understood(config)}")
 
 
