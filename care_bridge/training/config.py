@@ -16,6 +16,7 @@ from care_bridge.plain_yaml import read_yaml_file, set_key
 from care_bridge.training.data_config import DataConfig
 from care_bridge.training.defaults import (
     ALONE_PATCHES,
+    NOT_PROBABILISTIC,
     PAIR_TASKS,
     PATCHES,
     PRESETS,
@@ -303,9 +304,13 @@ def _check_task(config: TrainConfig) -> None:
             f"{str(config.probabilistic).lower()}: probabilistic networks, and no others, are "
             "trained with laplace; leave the loss out"
         )
+    if config.probabilistic and config.task in NOT_PROBABILISTIC:
+        reason = NOT_PROBABILISTIC[config.task]
+        raise ConfigError(
+            f"probabilistic does not suit the task {config.task} ({reason}): leave it out"
+        )
     keys = {
         "preset": not config.preset or learns_from_pairs,
-        "probabilistic": not config.probabilistic or (learns_from_pairs and config.task != "rcan"),
         "data.target": (config.data.target is not None) == learns_from_pairs,
         "data.target_axes": config.data.target_axes is None or learns_from_pairs,
         "data.target_channels": config.data.target_channels is None or learns_from_pairs,

@@ -93,6 +93,17 @@ PRESETS: Mapping[str, Values] = {
 PROBABILISTIC: Values = {"training": {"loss": "laplace"}}
 """Of probabilistic networks."""
 
+_NOISE = "from noise alone its width is learned, not how sure a restoration is"
+
+NOT_PROBABILISTIC: Mapping[str, str] = {
+    "rcan": "blending its tiles suits images, not distributions",
+    "isotropic": "averaging two orientations suits images, not distributions",
+    "n2v": _NOISE,
+    "n2v2": _NOISE,
+    "structn2v": _NOISE,
+}
+"""The tasks without probabilistic networks, and why."""
+
 ENSEMBLE = 5
 """Members of an ensemble of which nobody says how many: about as many as in the CARE paper."""
 

@@ -191,6 +191,12 @@ def test_the_command_says_how_many(
         pytest.param(
             ["task=n2v", "probabilistic=true"], "does not suit the task n2v", id="noisy-alone"
         ),
+        pytest.param(
+            ["task=rcan", "probabilistic=true"], "blending its tiles suits images", id="rcan"
+        ),
+        pytest.param(
+            ["task=isotropic", "probabilistic=true"], "averaging two orientations", id="isotropic"
+        ),
     ],
 )
 def test_what_cannot_be_probabilistic_is_one_line(settings: list[str], expected: str) -> None:
