@@ -73,8 +73,8 @@ def _predicted(spec: ModelSpec, session: Session, blocks: tuple[Pixels, ...]) ->
     else:
         described = zip(spec.output_tensors, outputs[spec.position :], strict=False)
         made = [(tensor, output, spec.normalization) for tensor, output in described]
-    for described, output, _ in made:
-        check_output(output, described)
+    for tensor, output, _ in made:
+        check_output(output, tensor)
     return [_after(spec, *each, known) for each in made]
 
 
