@@ -70,4 +70,8 @@ def test_in_the_window_it_is_one_dialog(in_window, name):
 def test_in_the_window_the_next_macro_works(in_window):
     end = in_window[FINE]
     assert (end["shown"], end["active"]) == ([], "grey_restored")
-    assert end["log"].startswith("device: cpu")
+
+
+def test_the_log_says_once_what_is_computed_on(in_window):
+    logs = "\n".join(end["log"] for end in in_window.values())
+    assert logs.count("device: cpu") == 1

@@ -6,6 +6,7 @@ macros.json, for ended.json.
 """
 
 import json
+import logging
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from care_bridge.errors import CareBridgeError, MacroError
 from care_bridge.fiji.gateway import start
 from care_bridge.fiji.macros import run_macro
 
+logging.basicConfig(format="%(message)s")
 fiji, mode, folder = sys.argv[1] or None, sys.argv[2], Path(sys.argv[3])
 start(fiji, mode)
 
