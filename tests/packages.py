@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from care_bridge.normalization import FixedScale, Percentiles, Scale
-from care_bridge.package.rdf_content import Card, rdf_content
+from care_bridge.package.rdf_content import Card, Person, rdf_content
 from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
 from care_bridge.runtime.conventions import with_agreeing_percentiles
 from care_bridge.tiling import AxisLimits
@@ -97,7 +97,7 @@ def tiny_package(
         else None,
     )
     card = Card(
-        authors=("Test",),
+        authors=(Person("Test"),),
         tags=("denoising", f"{dims}d"),
         timestamp=datetime.fromisoformat("2026-01-02T03:04:05"),
         tiled_axes=axes,

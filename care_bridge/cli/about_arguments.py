@@ -1,4 +1,5 @@
-"""The arguments of the verbs that write a package: where it goes and what it says of its model."""
+"""The arguments of the verbs that write a package: where it goes, which weights it holds and what
+it says of its model."""
 
 from __future__ import annotations
 
@@ -6,9 +7,20 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from care_bridge.errors import ConfigError
+
 if TYPE_CHECKING:
     from care_bridge.export.about import About
     from care_bridge.training.checkpoint import Checkpoint
+
+
+_REPEATED = {
+    "author": 'who made it: "NAME; AFFILIATION; ORCID; @GITHUB", all but the name may be left out',
+    "maintainer": 'who looks after it: "NAME; @GITHUB"',
+    "cite": 'a paper to cite: "REFERENCE; DOI"',
+    "tag": "a further tag",
+    "limit": "what it is not for, a sentence for the model card",
+}
 
 
 def add_about_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,11 +32,27 @@ def add_about_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PACKAGE",
         help="the package to write: a folder, or a zip where it ends in .zip",
     )
+    parser.add_argument(
+        "--weights",
+        default="onnx",
+        metavar="FORMATS",
+        help="besides onnx, which it always holds: torchscript (for ilastik), pytorch_state_dict, "
+        "divided by commas (default: onnx)",
+    )
     parser.add_argument("--name", help="the model's name (default: made from its folder's name)")
     parser.add_argument("--description", help="what it does, in a sentence")
-    parser.add_argument("--author", action="append", help="who made it; may be repeated")
     parser.add_argument("--license", help="its licence, an SPDX id, e.g. CC0-1.0")
-    parser.add_argument("--tag", action="append", help="a further tag; may be repeated")
+    for argument, told in _REPEATED.items():
+        parser.add_argument(f"--{argument}", action="append", help=f"{told}; may be repeated")
+    parser.add_argument("--training-data", help="what it was trained on, for the model card")
+    parser.add_argument("--dataset", help="the id of what it was trained on at bioimage.io")
+    parser.add_argument("--modality", help="the kind of microscope, e.g. spinning disk confocal")
+    parser.add_argument(
+        "--pixel-size",
+        action="append",
+        metavar="AXES=LOW[:HIGH]",
+        help="of the training images in micrometres, e.g. YX=0.1:0.2; may be repeated for Z",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the package")
 
 
@@ -35,8 +63,34 @@ def about_of(arguments: argparse.Namespace, checkpoint: Checkpoint, folder: Path
     given = {
         "name": arguments.name or default_name(checkpoint, folder.resolve().name),
         "description": arguments.description or default_description(checkpoint),
-        "authors": arguments.author and tuple(arguments.author),
         "license": arguments.license,
-        "tags": arguments.tag and tuple(arguments.tag),
+        "training_data": arguments.training_data,
+        "dataset": arguments.dataset,
+        "modality": arguments.modality,
+        "authors": tuple(arguments.author or ()),
+        "maintainers": tuple(arguments.maintainer or ()),
+        "cite": tuple(arguments.cite or ()),
+        "tags": tuple(arguments.tag or ()),
+        "limits": tuple(arguments.limit or ()),
+        "pixel_size": dict(
+            pair for text in arguments.pixel_size or () for pair in _pixel_sizes(text)
+        ),
     }
     return About(**{key: value for key, value in given.items() if value})
+
+
+def weights_of(arguments: argparse.Namespace) -> list[str]:
+    """The formats of weights that the package is to hold."""
+    return [name.strip() for name in str(arguments.weights).split(",")]
+
+
+def _pixel_sizes(text: str) -> list[tuple[str, tuple[float, float]]]:
+    """What "YX=0.1:0.2" says of each axis; ConfigError where it says nothing."""
+    axes, _, sizes = text.partition("=")
+    low, _, high = sizes.partition(":")
+    try:
+        return [(axis, (float(low), float(high or low))) for axis in axes.upper()]
+    except ValueError:
+        raise ConfigError(
+            f'the pixel size "{text}" cannot be read: write e.g. YX=0.1:0.2, in micrometres'
+        ) from None

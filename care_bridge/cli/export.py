@@ -6,7 +6,7 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-from care_bridge.cli.about_arguments import about_of, add_about_arguments
+from care_bridge.cli.about_arguments import about_of, add_about_arguments, weights_of
 from care_bridge.errors import MissingExtraError
 
 
@@ -25,6 +25,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     checkpoint = load_checkpoint(arguments.trained)
     about = about_of(arguments, checkpoint, arguments.trained)
-    report = export_checkpoint(checkpoint, arguments.out, about, overwrite=arguments.overwrite)
+    report = export_checkpoint(
+        checkpoint,
+        arguments.out,
+        about,
+        weights=weights_of(arguments),
+        overwrite=arguments.overwrite,
+    )
     print(report.text())
     return 0

@@ -9,7 +9,7 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-from care_bridge.cli.about_arguments import about_of, add_about_arguments
+from care_bridge.cli.about_arguments import about_of, add_about_arguments, weights_of
 from care_bridge.errors import MissingExtraError
 
 
@@ -39,6 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     example = open_image(arguments.example, arguments.axes) if arguments.example else None
     checkpoint = import_csbdeep(arguments.folder, example)
     about = about_of(arguments, checkpoint, arguments.folder)
-    report = export_checkpoint(checkpoint, arguments.out, about, overwrite=arguments.overwrite)
+    report = export_checkpoint(
+        checkpoint,
+        arguments.out,
+        about,
+        weights=weights_of(arguments),
+        overwrite=arguments.overwrite,
+    )
     print(report.text())
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,72 +14,104 @@ import yaml
 from numpy.typing import NDArray
 
 from care_bridge.axes import Axes
-from care_bridge.errors import PackageCheckError
-from care_bridge.export.about import About, make_card, model_card
+from care_bridge.errors import ConfigError, PackageCheckError
+from care_bridge.export.about import About
+from care_bridge.export.card import make_card, model_card
+from care_bridge.export.domain import domain_content
 from care_bridge.export.example import TestImage, cut_test_image
-from care_bridge.export.graph import compare_with_torch, export_onnx
+from care_bridge.export.figure import write_pictures
+from care_bridge.export.graph import OPSET, compare_with_torch, export_onnx
 from care_bridge.export.memory import measure_memory_per_pixel
 from care_bridge.export.reach import structural_halo
+from care_bridge.export.torch_weights import torch_weights
 from care_bridge.images import Image, write_image
-from care_bridge.images.picture import write_panels
-from care_bridge.normalization import FixedScale, Percentiles, percentiles
+from care_bridge.normalization import FixedScale, Percentiles
 from care_bridge.package.archive import RDF_NAMES
 from care_bridge.package.package import load_package
 from care_bridge.package.procedure import Procedure
 from care_bridge.package.publish import package_target, whole_package
-from care_bridge.package.rdf_content import COVER, DOCUMENTATION, FORMAT_VERSION, rdf_content
+from care_bridge.package.rdf_content import (
+    DOCUMENTATION,
+    FORMAT_VERSION,
+    MoreWeights,
+    rdf_content,
+)
 from care_bridge.package.spec import MEMBERS, RESTORED, ModelSpec, TensorSpec, Weights
-from care_bridge.package.steps import Operations
 from care_bridge.runtime.check import check_package
-from care_bridge.runtime.conventions import JDLL_OPSET
-from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.prediction import predict
 from care_bridge.runtime.report import CheckReport
-from care_bridge.runtime.restorer import Restorer
 from care_bridge.runtime.session import Session
 from care_bridge.tiling import AxisLimits
+from care_bridge.training.architecture import whole_architecture
 from care_bridge.training.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
 _WEIGHTS = "weights.onnx"
 _BLENDED_SHARE = 8  # of a tile, as in 3D-RCAN
-_COVER_PERCENTILES = (0.1, 99.9)
+
+WEIGHTS = ("onnx", "torchscript", "pytorch_state_dict")
+"""The formats of weights that a package can hold; ONNX, which care_bridge runs, it always holds."""
 
 
 def export_checkpoint(
-    checkpoint: Checkpoint, out: Path, about: About, *, overwrite: bool = False
+    checkpoint: Checkpoint,
+    out: Path,
+    about: About,
+    *,
+    weights: Sequence[str] = WEIGHTS[:1],
+    overwrite: bool = False,
 ) -> CheckReport:
     """Write the package of a trained network to `out`: a folder, or a zip where it ends in .zip.
 
-    Returns the report of its check. ExportError where the exported network differs from the
-    trained one or `out` cannot be written, PackageCheckError where the package does not do what
-    it says; then nothing is written.
+    weights: which of WEIGHTS it holds besides ONNX. Returns the report of its check. ExportError
+    where an exported network differs from the trained one or `out` cannot be written,
+    PackageCheckError where the package does not do what it says; then nothing is written.
     """
-    package_target(out, overwrite=overwrite)  # before the work, which takes a while
+    # Before the work, which takes a while.
+    package_target(out, overwrite=overwrite)
+    unknown = sorted(set(weights) - set(WEIGHTS))
+    if unknown:
+        raise ConfigError(f"there are no weights {unknown[0]}: choose of {', '.join(WEIGHTS)}")
     axes, channels = checkpoint.axes, checkpoint.channels_in
     step = checkpoint.config.size_step
     # A stack that is projected may have any number of slices.
     steps = [1 if axis not in _tiled(checkpoint) else step for axis in axes]
-    weights = export_onnx(checkpoint.network, axes, channels, steps)
-    difference = compare_with_torch(weights, checkpoint.network, channels, steps)
-    log.info("exported: %.1f MB, differs from torch by %.1e", len(weights) / 1e6, difference)
-    spec = _spec(checkpoint, about, weights, step)
-    assert not isinstance(spec.normalization, Operations)  # others' packages have these
-    test_image = cut_test_image(checkpoint.example.source, spec.tiling, spec.normalization)
-    outputs = predict(spec, Session(weights, "cpu"), test_image.pixels)
+    onnx = export_onnx(checkpoint.network, axes, channels, steps)
+    difference = compare_with_torch(onnx, checkpoint.network, channels, steps)
+    log.info("exported: %.1f MB, differs from torch by %.1e", len(onnx) / 1e6, difference)
+    more, files = _more_weights(checkpoint, weights, steps)
+    spec = _spec(checkpoint, about, onnx, step)
+    test_image = cut_test_image(checkpoint.example.source, spec.tiling, _normalization(checkpoint))
+    outputs = predict(spec, Session(onnx, "cpu"), test_image.pixels)
     with whole_package(out, overwrite=overwrite) as folder:
-        (folder / _WEIGHTS).write_bytes(weights)
+        for name, data in {_WEIGHTS: onnx, **files}.items():
+            (folder / name).write_bytes(data)
         for tensor, values in zip(spec.tensors, (test_image.pixels, *outputs), strict=True):
             _write_tensors(folder, tensor, values)
-        (folder / DOCUMENTATION).write_text(model_card(spec, checkpoint), "utf-8")
-        _write_rdf(folder, spec, about, test_image)
-        _write_cover(folder, test_image)
+        (folder / DOCUMENTATION).write_text(model_card(spec, checkpoint, about), "utf-8")
+        _write_rdf(folder, spec, about, test_image, more)
+        write_pictures(load_package(folder), checkpoint, test_image)
         report = check_package(folder)
         if report.errors:
             first = report.errors[0]
             raise PackageCheckError(f"the package fails its check: {first.what}", report)
     return replace(report, source=str(out))
+
+
+def _more_weights(
+    checkpoint: Checkpoint, weights: Sequence[str], steps: Sequence[int]
+) -> tuple[tuple[MoreWeights, ...], dict[str, bytes]]:
+    """The weights besides ONNX that are asked for, and their files."""
+    channels = checkpoint.channels_in
+    built = whole_architecture(checkpoint.config, channels, checkpoint.channels_out)
+    entries, files = [], {}
+    for kind in WEIGHTS[1:]:
+        if kind in weights:
+            entry, more = torch_weights(kind, checkpoint.network, built, channels, steps)
+            entries.append(entry)
+            files.update(more)
+    return tuple(entries), files
 
 
 def _spec(checkpoint: Checkpoint, about: About, weights: bytes, step: int) -> ModelSpec:
@@ -105,11 +138,15 @@ def _spec(checkpoint: Checkpoint, about: About, weights: bytes, step: int) -> Mo
             tiled,
             _channel_names(checkpoint.channels_out),
         ),
-        weights=Weights(_WEIGHTS, hashlib.sha256(weights).hexdigest(), JDLL_OPSET),
+        weights=Weights(_WEIGHTS, hashlib.sha256(weights).hexdigest(), OPSET),
         tiling={axis: replace(limits[axis], halo=halo[axis]) for axis in tiled},
         normalization=_normalization(checkpoint),
         memory_per_pixel=memory,
-        config={"task": checkpoint.config.task, "training": _training(checkpoint)},
+        config={
+            "task": checkpoint.config.task,
+            "domain": domain_content(checkpoint, about),
+            "training": _training(checkpoint),
+        },
         procedure=procedure,
         members=_members(checkpoint),
     )
@@ -189,33 +226,17 @@ def _write_tensors(folder: Path, spec: TensorSpec, tensor: NDArray[np.float32]) 
         write_image(picture, folder / spec.sample_tensor)
 
 
-def _write_cover(folder: Path, test_image: TestImage) -> None:
-    """The first channel's middle slice before and after, in the contrast of the latter, restored
-    as a user of the package does it, but for what is done around the network: the test image is
-    what the network sees."""
-    package = load_package(folder)
-    by_itself = replace(package, spec=replace(package.spec, procedure=Procedure()))
-    restorer = Restorer(by_itself, RestoreOptions(device="cpu", dtype="float32"))
-    axes = Axes(package.spec.input.axes.removeprefix("B"))
-    before = Image(test_image.pixels[0], axes)
-    after = restorer.restore_image(before)
-    slices = [_middle_slice(image) for image in (before, after)]
-    low, high = percentiles(slices[1], _COVER_PERCENTILES)
-    panels = list(zip(("before", "after"), slices, strict=True))
-    write_panels(folder / COVER, panels, limits=(low, high))
-
-
-def _middle_slice(image: Image) -> NDArray[np.generic]:
-    volumes = image.axes.to(image.pixels, "CZYX")
-    middle: NDArray[np.generic] = volumes[0, volumes.shape[1] // 2]
-    return middle
-
-
-def _write_rdf(folder: Path, spec: ModelSpec, about: About, test_image: TestImage) -> None:
+def _write_rdf(
+    folder: Path,
+    spec: ModelSpec,
+    about: About,
+    test_image: TestImage,
+    weights: tuple[MoreWeights, ...],
+) -> None:
     hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
     axes = spec.input.axes.removeprefix("BC")
     tiled = "" if spec.procedure.tile else test_image.tiled_axes
-    card = make_card(about, str(spec.config["task"]), axes, tiled)
+    card = make_card(about, str(spec.config["task"]), axes, tiled, weights)
     text = yaml.safe_dump(
         rdf_content(spec, card, hashes), sort_keys=False, allow_unicode=True, width=100
     )

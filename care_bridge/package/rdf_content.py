@@ -17,6 +17,8 @@ from care_bridge.package.spec import CONFIG_FORMAT, ModelSpec, TensorSpec
 from care_bridge.tiling import AxisLimits, round_up
 
 FORMAT_VERSION = "0.5.4"
+"""The newest that old and new consumers read."""
+
 DOCUMENTATION = "README.md"
 COVER = "cover.png"
 
@@ -27,6 +29,27 @@ class Paper:
 
     text: str
     doi: str
+
+
+@dataclass(frozen=True)
+class Person:
+    """An author or a maintainer; "" for what is not told."""
+
+    name: str
+    affiliation: str = ""
+    orcid: str = ""
+    github_user: str = ""
+
+
+@dataclass(frozen=True)
+class MoreWeights:
+    """Weights besides the ONNX file: their format, their file, and what else the RDF says of them.
+    architecture: the file that defines their network, "" where they hold it themselves."""
+
+    kind: str
+    source: str
+    entry: Mapping[str, object]
+    architecture: str = ""
 
 
 _CARE_PAPER = Paper(
@@ -42,14 +65,19 @@ class Card:
 
     tiled_axes: the axes (letters of ZYX) that other consumers may cut into tiles. Along such an
     axis their images need at least two halos and a step, so for thin stacks Z is better left out.
-    papers: to cite besides that of CARE, whose network all models share.
+    papers: to cite besides that of CARE, whose network all models share. covers: picture files.
+    dataset: the bioimage.io id of what it was trained on. weights: besides the ONNX file.
     """
 
-    authors: tuple[str, ...]
+    authors: tuple[Person, ...]
     tags: tuple[str, ...]
     timestamp: datetime
     tiled_axes: str
     papers: tuple[Paper, ...] = ()
+    maintainers: tuple[Person, ...] = ()
+    covers: tuple[str, ...] = (COVER,)
+    dataset: str = ""
+    weights: tuple[MoreWeights, ...] = ()
 
 
 def smallest_for_consumers(limits: AxisLimits) -> int:
@@ -71,26 +99,54 @@ def rdf_content(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[
         "name": spec.name,
         "description": spec.description,
         "version": spec.version,
-        "authors": [{"name": name} for name in card.authors],
+        "authors": [_person(person) for person in card.authors],
+        **_unless_empty("maintainers", [_person(each) for each in card.maintainers]),
         "cite": [asdict(paper) for paper in (*card.papers, _CARE_PAPER)],
         "license": spec.license,
         "tags": list(card.tags),
         "documentation": DOCUMENTATION,
-        "covers": [COVER],
+        "covers": list(card.covers),
+        **_unless_empty("training_data", {"id": card.dataset} if card.dataset else {}),
         "timestamp": card.timestamp.isoformat(timespec="seconds"),
         "inputs": [_input(spec, card, hashes)],
         "outputs": _outputs(spec, card, hashes),
-        "weights": {
-            "onnx": {
-                "source": spec.weights.source,
-                "sha256": spec.weights.sha256,
-                "opset_version": spec.weights.opset,
-            }
-        },
+        "weights": _weights(spec, card, hashes),
         "config": {
             "bioimageio": {"nickname": spec.nickname},
             "care_bridge": _config(spec),
         },
+    }
+
+
+def _unless_empty(key: str, value: object) -> dict[str, object]:
+    return {key: value} if value else {}
+
+
+def _person(person: Person) -> dict[str, str]:
+    return {key: value for key, value in asdict(person).items() if value}
+
+
+def _weights(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[str, object]:
+    """All weights; those from which the others are made have no parent."""
+    entries: dict[str, dict[str, object]] = {
+        "onnx": {
+            "source": spec.weights.source,
+            "sha256": spec.weights.sha256,
+            "opset_version": spec.weights.opset,
+        }
+    }
+    for more in card.weights:
+        entry = {**_file(more.source, hashes), **more.entry}
+        if more.architecture:
+            told = entry["architecture"]
+            assert isinstance(told, Mapping)
+            entry["architecture"] = {**_file(more.architecture, hashes), **told}
+        entries[more.kind] = entry
+    # A network is trained by torch; where that is not told, the ONNX file is what there is.
+    root = "pytorch_state_dict" if "pytorch_state_dict" in entries else "onnx"
+    return {
+        kind: entry if kind == root else {**entry, "parent": root}
+        for kind, entry in entries.items()
     }
 
 
@@ -190,6 +246,7 @@ def _preprocessing(spec: ModelSpec) -> dict[str, object]:
                 "eps": spec.normalization.eps,
             },
         }
+    assert isinstance(spec.normalization, FixedScale)
     return _scale_linear([_as_linear(scale) for scale in spec.normalization.before])
 
 

@@ -1,4 +1,4 @@
-"""What other consumers of packages read, and how they take percentiles.
+"""How other consumers of packages take percentiles.
 
 numpy interpolates between ranks p*(N - 1); JDLL, the library under deepImageJ, takes the pixel at
 rank int(N*p) of the sorted image. A test image on which both agree gives the same output in both.
@@ -10,10 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.normalization import Percentiles
-
-# What ONNX Runtime 1.13, the newest of JDLL, reads.
-JDLL_OPSET = 17
-JDLL_IR_VERSION = 8
 
 
 def jdll_levels(pixels: NDArray[np.generic], normalization: Percentiles) -> tuple[float, float]:

@@ -24,9 +24,9 @@ from care_bridge.images.zoomed import zoomed
 from care_bridge.package.package import Package, load_package
 from care_bridge.package.steps import Operations
 from care_bridge.resampling import zoomed_part
+from care_bridge.runtime.domain import warn_of_domain
 from care_bridge.runtime.more_inputs import open_more
 from care_bridge.runtime.operations import Dataset, Fitting, dataset_values, wants_dataset
-from care_bridge.runtime.domain import warn_of_domain
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.pipeline import overlapped
 from care_bridge.runtime.plan import (

@@ -27,11 +27,9 @@ from torch import nn
 from care_bridge.atomic import replacing
 from care_bridge.errors import TrainingError
 from care_bridge.normalization import Scale
+from care_bridge.training.architecture import architecture
 from care_bridge.training.config import TrainConfig, parse_config
 from care_bridge.training.networks.mixture import Mixture
-from care_bridge.training.networks.projection import ProjectionNetwork, Projector
-from care_bridge.training.networks.rcan import RCAN
-from care_bridge.training.networks.unet import UNet
 from care_bridge.training.scales import Intensities
 
 BEST = "best.ckpt"
@@ -94,40 +92,9 @@ def member_folders(run: Path, config: TrainConfig) -> list[Path]:
 
 def build_network(config: TrainConfig, channels_in: int, channels_out: int) -> nn.Module:
     """The freshly drawn network of a resolved configuration; the same for the same seed."""
-    network = config.network
-    if network.kernel is None:
-        raise ValueError("the configuration must be resolved before a network is built")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        if config.task == "rcan":
-            return RCAN(
-                dimensions=len(network.axes),
-                channels_in=channels_in,
-                channels_out=channels_out,
-                channels=config.rcan.channels,
-                groups=config.rcan.groups,
-                blocks=config.rcan.blocks,
-                reduction=config.rcan.reduction,
-                kernel=network.kernel,
-                residual=network.residual,
-            )
-        unet = UNet(
-            dimensions=2 if config.task == "projection" else len(network.axes),
-            channels_in=channels_in,
-            channels_out=channels_out,
-            depth=network.depth,
-            kernel=network.kernel,
-            n_first=network.n_first,
-            convolutions=network.convolutions,
-            residual=network.residual,
-            batch_norm=network.batch_norm,
-            blur_pool=network.blur_pool,
-            top_skip=network.top_skip,
-            probabilistic=config.probabilistic,
-        )
-        if config.task == "projection":
-            return ProjectionNetwork(Projector(channels_in, config.projection.n_first), unet)
-        return unet
+        return architecture(config, channels_in, channels_out).network()
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

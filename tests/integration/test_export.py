@@ -69,6 +69,7 @@ def test_the_files_of_the_package(package):
         "sample_output.tif",
         "test_input.npy",
         "test_output.npy",
+        "validation.png",
         "weights.onnx",
     ]
     assert [file.name for file in package.source.parent.iterdir()] == [package.source.name]

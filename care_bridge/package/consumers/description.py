@@ -8,9 +8,7 @@ from typing import Any
 from care_bridge.package.archive import RDF_NAMES
 from care_bridge.package.consumers.draft import Draft, source_of, sources
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, OLD_CORE, ZOO, Rule
-
-FORMAT_VERSION = "0.5.4"
-"""The newest format that old and new consumers read."""
+from care_bridge.package.rdf_content import FORMAT_VERSION
 
 _FILE_KEYS = ("documentation", "covers")
 
