@@ -269,9 +269,10 @@ def test_the_command_trains_resumes_and_does_not_chatter(data: Path, tmp_path: P
     )
     assert first.returncode == 0, first.stderr
     assert first.stdout.split() == [str(run)]
-    told = [line.split(":")[0] for line in first.stderr.splitlines()]
-    assert told == [
-        "3 images to train on, 1 for validation, YX, patches of 16 x 16",
+    said = first.stderr.splitlines()
+    assert said[0] == "4 pairs: source/ -> GT/, 1 for validation"
+    assert [line.split(":")[0] for line in said[1:]] == [
+        "3 frames to train on, 1 for validation, YX, patches of 16 x 16",
         "training on cpu in bf16",
         "step 10 of 20",
         "step 20 of 20",
