@@ -17,10 +17,12 @@ from typing import Any
 from bioimageio.spec import InvalidDescr, ValidationContext, build_description
 from bioimageio.spec.generic.v0_3 import LicenseId
 from bioimageio.spec.model import v0_4, v0_5
+from pydantic import ValidationError
 
 from care_bridge.errors import AxesError, ConfigError, PackageFormatError
 from care_bridge.normalization import Scale
 from care_bridge.package.geometry import Tensor, geometry_of
+from care_bridge.package.printable import shown
 from care_bridge.package.procedure import MOST_PIXELS, procedure_of
 from care_bridge.package.processing import after_scales, normalization_of
 from care_bridge.package.rdf_0_4 import tensors_0_4
@@ -91,7 +93,11 @@ def _content(data: bytes) -> dict[str, Any]:
 
 def _described(content: dict[str, Any]) -> v0_4.ModelDescr | v0_5.ModelDescr:
     context = ValidationContext(perform_io_checks=False, log_warnings=False)
-    described = build_description(content, context=context)
+    try:
+        described = build_description(content, context=context)
+    except ValidationError:  # the library stumbles over what it would say of a wrong version
+        version = shown(str(content.get("version")))
+        raise RefusedError(f'its description is not valid: version: "{version}" is none') from None
     if isinstance(described, InvalidDescr):
         raise RefusedError(f"its description is not valid: {_first_error(described)}")
     assert isinstance(described, v0_4.ModelDescr | v0_5.ModelDescr)

@@ -83,6 +83,7 @@ VALUES = {
     "format-a-list": case("format_version", ("format_version", ["0.5.4"])),
     "name-missing": case(INVALID, ("name", None)),
     "name-a-map": case(INVALID, ("name", {"a": "b"})),
+    "version-a-list": case("version", ("version", ["1"])),
     "inputs-missing": case("", ("inputs", None)),
     "inputs-a-number": case("", ("inputs", 5)),
     "inputs-a-map": case("", ("inputs", {"a": 1})),
