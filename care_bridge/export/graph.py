@@ -74,16 +74,22 @@ def compare_with_torch(
     for source in random_inputs(channels, steps):
         expected = run_torch(network, source)
         found = np.concatenate(session.run_all(source), axis=1)
-        # Not of the outputs alone: what takes noise away makes little of random inputs.
-        span = max(np.ptp(expected), np.ptp(source))
-        difference = np.abs(found - expected).max() / span
-        worst = max(worst, float(difference))
+        worst = max(worst, relative_difference(found, expected, source))
     if not worst <= LARGEST_DIFFERENCE:
         raise ExportError(
             f"the exported ONNX model differs from the trained network by {worst:.1e} of its "
             f"range, at most {LARGEST_DIFFERENCE:.0e} is expected: report this network's settings"
         )
     return worst
+
+
+def relative_difference(
+    found: NDArray[np.float32], expected: NDArray[np.float32], source: NDArray[np.float32]
+) -> float:
+    """The largest difference between two outputs for `source`, in parts of their range or its."""
+    # Not of the outputs alone: what takes noise away makes little of random inputs.
+    span = max(np.ptp(expected), np.ptp(source))
+    return float(np.abs(found - expected).max() / span)
 
 
 def run_torch(network: torch.nn.Module, source: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,12 +8,16 @@ import warnings
 import zipfile
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import nn
 
 from care_bridge.errors import ExportError
-from care_bridge.export.graph import LARGEST_DIFFERENCE, random_inputs, run_torch
+from care_bridge.export.graph import (
+    LARGEST_DIFFERENCE,
+    random_inputs,
+    relative_difference,
+    run_torch,
+)
 from care_bridge.export.source_file import source_file
 from care_bridge.package.rdf_content import MoreWeights
 from care_bridge.training.architecture import Architecture
@@ -89,8 +93,8 @@ def _compare(
     loaded: nn.Module, network: nn.Module, channels: int, steps: Sequence[int], kind: str
 ) -> None:
     for source in random_inputs(channels, steps):
-        expected = run_torch(network, source)
-        difference = np.abs(run_torch(loaded, source) - expected).max() / np.ptp(expected)
+        found, expected = run_torch(loaded, source), run_torch(network, source)
+        difference = relative_difference(found, expected, source)
         if not difference <= LARGEST_DIFFERENCE:
             raise ExportError(
                 f"the weights {kind} differ from the trained network by {difference:.1e} of its "

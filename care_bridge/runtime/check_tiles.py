@@ -13,7 +13,7 @@ from care_bridge.errors import TilingError
 from care_bridge.images.image import Image
 from care_bridge.package.consumers import Draft
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ
-from care_bridge.package.consumers.tensors import declared_halo
+from care_bridge.package.consumers.sizes import declared_halo
 from care_bridge.resampling import fewest_pixels
 from care_bridge.runtime.checked import EXPORT_AGAIN, Checked, relative
 from care_bridge.runtime.halo import measure_halo

@@ -18,7 +18,7 @@ from care_bridge.images.picture import write_panels
 from care_bridge.normalization import Percentiles
 from care_bridge.package.archive import Archive, check_hash, open_archive
 from care_bridge.package.consumers import RULES, Draft
-from care_bridge.package.consumers.tensors import declare_halo
+from care_bridge.package.consumers.sizes import declare_halo
 from care_bridge.package.npy import npy_bytes
 from care_bridge.package.package import load_package
 from care_bridge.package.publish import package_target, whole_package
@@ -129,17 +129,13 @@ def _make_percentiles_agree(draft: Draft, checked: Checked) -> None:
     spec = checked.package.spec
     normalization = spec.normalization
     assert isinstance(normalization, Percentiles)
-    order = [spec.input.axes.index(axis) for axis in "BC"]
-    source = np.moveaxis(checked.test_tensor(spec.input).astype(np.float32), order, (0, 1))
-    agreeing = np.stack(
-        [
-            np.stack([with_agreeing_percentiles(channel, normalization) for channel in sample])
-            for sample in source
-        ]
-    )
-    changed = np.ascontiguousarray(np.moveaxis(agreeing, (0, 1), order))
-    outputs = predict(spec, checked.session, changed)
-    for tensor, values in zip(spec.tensors, (changed, *outputs), strict=True):
+    outer = [dimension for dimension, axis in enumerate(spec.input.axes) if axis in "BC"]
+    agreeing = checked.test_tensor(spec.input).astype(np.float32)
+    channels = np.moveaxis(agreeing, outer, range(len(outer)))
+    for index in np.ndindex(channels.shape[: len(outer)]):
+        channels[index] = with_agreeing_percentiles(channels[index], normalization)
+    outputs = predict(spec, checked.session, agreeing)
+    for tensor, values in zip(spec.tensors, (agreeing, *outputs), strict=True):
         draft.write(tensor.test_tensor, npy_bytes(values))
 
 

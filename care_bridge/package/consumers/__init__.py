@@ -5,6 +5,7 @@ from care_bridge.package.consumers.draft import Draft
 from care_bridge.package.consumers.metadata import METADATA_RULES
 from care_bridge.package.consumers.processing import PROCESSING_RULES
 from care_bridge.package.consumers.rule import CONSUMERS, Rule
+from care_bridge.package.consumers.sizes import SIZE_RULES
 from care_bridge.package.consumers.tensors import TENSOR_RULES
 from care_bridge.package.consumers.weights import WEIGHTS_RULES
 
@@ -12,6 +13,7 @@ RULES: tuple[Rule, ...] = (
     *DESCRIPTION_RULES,
     *METADATA_RULES,
     *TENSOR_RULES,
+    *SIZE_RULES,
     *PROCESSING_RULES,
     *WEIGHTS_RULES,
 )

@@ -112,7 +112,7 @@ DESCRIPTION_RULES = (
         (DEEPIMAGEJ,),
         "error",
         _other_name,
-        f"rename it to {RDF_NAMES[0]}",
+        f"call the description {RDF_NAMES[0]}",
         _rename,
     ),
     Rule(

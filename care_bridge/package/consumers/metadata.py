@@ -143,7 +143,7 @@ def _people(draft: Draft, key: str) -> list[dict[str, object]]:
 
 
 METADATA_RULES = (
-    Rule("name", (CORE, ZOO), "error", _wrong_name, "give it another name", _mend_name),
+    Rule("name", (CORE, ZOO), "error", _wrong_name, "take such characters only", _mend_name),
     Rule(
         "license-id",
         (CORE, ZOO),
@@ -169,25 +169,31 @@ METADATA_RULES = (
     ),
     # Mended by the run, which has pixels for it.
     Rule("cover", (ZOO,), "warning", _no_cover, "add a picture and name it in covers"),
-    Rule("timestamp", (ZOO,), "warning", _no_timestamp, "write one", _add_timestamp),
+    Rule("timestamp", (ZOO,), "warning", _no_timestamp, "write a timestamp", _add_timestamp),
     Rule(
         "documentation",
         (ZOO,),
         "warning",
         _no_card,
-        "write a model card that says under this heading how well the model works",
+        f'write a model card that says under "{VALIDATION}" how well the model works',
         _add_card,
     ),
     *(
-        Rule(key, (ZOO,), "warning", _missing(key), f"write its {key}")
-        for key in ("description", "authors", "cite", "license", "tags")
+        Rule(key, (ZOO,), "warning", _missing(key), remedy)
+        for key, remedy in {
+            "description": "write what the model does",
+            "authors": "name its authors",
+            "cite": "name the papers to cite",
+            "license": "write its license, an SPDX id",
+            "tags": "write some tags",
+        }.items()
     ),
     Rule(
         "maintainers",
         (ZOO,),
         "note",
         _no_maintainers,
-        "name one when it is uploaded",
+        "name a maintainer when it is uploaded",
     ),
     Rule(
         "github-user",

@@ -1,8 +1,8 @@
-"""Rules on axes, sizes and types of the tensors."""
+"""Rules on the tensors: their axes, types and samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,6 @@ from care_bridge.package.consumers.draft import (
 )
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, Rule
 from care_bridge.package.npy import npy_bytes
-from care_bridge.tiling import round_up
 
 _SIDES = ("inputs", "outputs")
 
@@ -62,130 +61,6 @@ def _name_channels(draft: Draft) -> None:
             axis["channel_names"] = [f"channel{index}" for index in range(count)]
 
 
-def _steps(draft: Draft) -> Iterator[tuple[Described, Described, Described]]:
-    """The inputs' axes of sizes min + n * step: the tensor, the axis and its size."""
-    for tensor in draft.tensors("inputs"):
-        for axis in space_axes(tensor):
-            size = axis.get("size")
-            if (
-                isinstance(size, dict)
-                and _is_count(size.get("min"))
-                and _is_count(size.get("step"))
-            ):
-                yield tensor, axis, size
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and value > 0
-
-
-def _halos(draft: Draft) -> dict[tuple[str, str], int]:
-    """The largest halo that an output asks for along an axis of an input."""
-    halos: dict[tuple[str, str], int] = {}
-    for tensor in draft.tensors("outputs"):
-        for axis in space_axes(tensor):
-            size, halo = axis.get("size"), axis.get("halo")
-            if isinstance(size, dict) and type(halo) is int:
-                key = str(size.get("tensor_id")), str(size.get("axis_id"))
-                halos[key] = max(halo, halos.get(key, 0))
-    return halos
-
-
-def declared_halo(draft: Draft) -> dict[str, int]:
-    """The halo that others are told for the axes (x, y, z) along which they may tile."""
-    halos = _halos(draft)
-    return {
-        axis_id(axis): _halo(halos, tensor, axis)
-        for tensor, axis, _ in _steps(draft)
-        if axis.get("concatenable") is True
-    }
-
-
-def declare_halo(draft: Draft, needed: Mapping[str, int]) -> None:
-    """Tell others the halo that is needed, by axis. Where the test tensor is too small for two such
-    halos and a step, they are told not to tile along that axis."""
-    for tensor, axis, size in _steps(draft):
-        halo = needed.get(axis_id(axis))
-        values = draft.test_tensor(tensor)
-        if halo is None or values is None or axis.get("concatenable") is not True:
-            continue
-        smallest = max(size["min"], round_up(2 * halo + 1, size["step"]))
-        fits = values.shape[position(tensor, axis)] >= smallest
-        for output in draft.tensors("outputs"):
-            for other in space_axes(output):
-                told = other.get("size")
-                if isinstance(told, dict) and (told.get("tensor_id"), told.get("axis_id")) == (
-                    tensor.get("id"),
-                    axis_id(axis),
-                ):
-                    other.pop("halo", None)
-                    other.update({"halo": halo} if halo and fits else {})
-        axis["concatenable"] = fits
-    _raise_min(draft)
-
-
-def _uneven_min(draft: Draft) -> Iterator[str]:
-    for tensor, axis, size in _steps(draft):
-        if size["min"] % size["step"]:
-            yield (
-                f'the sizes of "{tensor.get("id")}" along {axis_id(axis)} start at {size["min"]}, '
-                f"no multiple of their step {size['step']}, and it makes multiples of the step"
-            )
-
-
-def _halo_too_wide(draft: Draft) -> Iterator[str]:
-    halos = _halos(draft)
-    for tensor, axis, size in _steps(draft):
-        halo = _halo(halos, tensor, axis)
-        if size["min"] - 2 * halo < 1:
-            yield (
-                f'"{tensor.get("id")}" may have {size["min"]} pixels along {axis_id(axis)}, of '
-                f"which halos of {halo} leave none"
-            )
-
-
-def _halo(halos: Mapping[tuple[str, str], int], tensor: Described, axis: Described) -> int:
-    return halos.get((str(tensor.get("id")), axis_id(axis)), 0)
-
-
-def _raise_min(draft: Draft) -> None:
-    """To a multiple of the step with a pixel between the halos, where the test tensor is one of
-    the sizes that are left."""
-    halos = _halos(draft)
-    for tensor, axis, size in _steps(draft):
-        least = max(size["min"], 2 * _halo(halos, tensor, axis) + 1)
-        smallest = round_up(least, size["step"])
-        values = draft.test_tensor(tensor)
-        if values is not None:
-            given = values.shape[position(tensor, axis)]
-            if given >= smallest and (given - smallest) % size["step"] == 0:
-                size["min"] = smallest
-
-
-def _not_concatenable(draft: Draft) -> Iterator[str]:
-    if _sees_all(draft):
-        return
-    halos = _halos(draft)
-    for tensor, axis, _ in _steps(draft):
-        # A z without halo is one that is left whole, as thin stacks need it.
-        tileable = axis_id(axis) in ("y", "x") or _halo(halos, tensor, axis) > 0
-        if tileable and axis.get("concatenable") is not True:
-            yield f'the axis {axis_id(axis)} of "{tensor.get("id")}" is not concatenable'
-
-
-def _sees_all(draft: Draft) -> bool:
-    """Does the output depend on all of the tile, so that others must not cut images?"""
-    procedure = draft.config("care_bridge").get("procedure")
-    return isinstance(procedure, dict) and "tile" in procedure
-
-
-def _make_concatenable(draft: Draft) -> None:
-    halos = _halos(draft)
-    for tensor, axis, _ in _steps(draft):
-        if axis_id(axis) in ("y", "x") or _halo(halos, tensor, axis):
-            axis["concatenable"] = True
-
-
 def _fixed_batch(draft: Draft) -> Iterator[str]:
     facts = draft.onnx()
     for tensor, sizes in zip(
@@ -206,45 +81,6 @@ def _fix_batch(draft: Draft) -> None:
         axis = axis_of_type(tensor, "batch")
         if axis is not None:
             axis["size"] = 1
-
-
-def _size_by_itself(draft: Draft) -> Iterator[str]:
-    for tensor, axis in _by_itself(draft):
-        halo = " and a halo" if axis.get("halo") else ""
-        yield (
-            f'the output "{tensor.get("id")}" has a size of its own{halo} along {axis_id(axis)}, '
-            "where its input may have any"
-        )
-
-
-def _by_itself(draft: Draft) -> list[tuple[Described, Described]]:
-    """The outputs' axes that do not follow their input, though that has sizes min + n * step or
-    the output a halo."""
-    stepped = {axis_id(axis) for _, axis, _ in _steps(draft)}
-    return [
-        (tensor, axis)
-        for tensor in draft.tensors("outputs")
-        for axis in space_axes(tensor)
-        if not (isinstance(axis.get("size"), dict) and "tensor_id" in axis["size"])
-        and (axis_id(axis) in stepped or axis.get("halo"))
-    ]
-
-
-def _refer_to_input(draft: Draft) -> None:
-    """Where both test tensors have one size along the axis."""
-    sizes: dict[tuple[str, int], str] = {}
-    for tensor in draft.tensors("inputs"):
-        values = draft.test_tensor(tensor)
-        if values is not None:
-            for axis in space_axes(tensor):
-                key = axis_id(axis), values.shape[position(tensor, axis)]
-                sizes.setdefault(key, str(tensor.get("id")))
-    for tensor, axis in _by_itself(draft):
-        values = draft.test_tensor(tensor)
-        if values is not None:
-            key = axis_id(axis), values.shape[position(tensor, axis)]
-            if key in sizes:
-                axis["size"] = {"tensor_id": sizes[key], "axis_id": key[0]}
 
 
 def _other_types(draft: Draft) -> Iterator[str]:
@@ -299,7 +135,7 @@ TENSOR_RULES = (
         (DEEPIMAGEJ,),
         "error",
         _unnamed_space,
-        "write id: z, y or x to each",
+        "write id: z, y or x to each space axis",
         _name_space,
     ),
     Rule(
@@ -311,44 +147,12 @@ TENSOR_RULES = (
         _name_channels,
     ),
     Rule(
-        "size-min-step",
-        (DEEPIMAGEJ,),
-        "error",
-        _uneven_min,
-        "start them at a multiple of the step, which the test tensor fits",
-        _raise_min,
-    ),
-    Rule(
-        "size-min-halo",
-        (CORE, DEEPIMAGEJ),
-        "error",
-        _halo_too_wide,
-        "start them at two halos and a step, and give a test tensor of such a size",
-        _raise_min,
-    ),
-    Rule(
-        "concatenable",
-        (CORE, DEEPIMAGEJ),
-        "warning",
-        _not_concatenable,
-        "write concatenable: true, so that large images are run in tiles",
-        _make_concatenable,
-    ),
-    Rule(
         "batch-size",
         (CORE,),
         "error",
         _fixed_batch,
-        "export it with a free batch, or write size: 1 to the batch axis",
+        "export the network with a free batch, or write size: 1 to the batch axis",
         _fix_batch,
-    ),
-    Rule(
-        "output-size",
-        (CORE, DEEPIMAGEJ),
-        "error",
-        _size_by_itself,
-        "write size: {tensor_id: …, axis_id: …}",
-        _refer_to_input,
     ),
     Rule(
         "float32",

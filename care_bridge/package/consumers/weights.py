@@ -128,14 +128,14 @@ WEIGHTS_RULES = (
         (DEEPIMAGEJ,),
         "error",
         _newer_opset,
-        f"export it again with opset {JDLL_OPSET} or less",
+        f"export the ONNX file with opset {JDLL_OPSET} or less",
     ),
     Rule(
         "onnx-ir",
         (DEEPIMAGEJ,),
         "error",
         _newer_ir,
-        f"stamp it with IR version {JDLL_IR_VERSION}",
+        f"stamp the ONNX file with IR version {JDLL_IR_VERSION}",
         _stamp,
     ),
     Rule(
