@@ -87,6 +87,11 @@ def restore_on_cluster(
         raise ConfigError(
             "uncertainty is a second image, and workers write one: restore without a cluster"
         )
+    if restorer.package.spec.placement:
+        raise ConfigError(
+            f"the result of {restorer.package.spec.name} has another size than the image, and its "
+            "regions cannot be told to workers: restore without a cluster"
+        )
     if not task.target.name.lower().endswith(ZARR_SUFFIX):
         raise ImageError(
             f"{task.target} cannot be written by several workers: use format zarr, or a name in "

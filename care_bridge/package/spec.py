@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from care_bridge.axes import Axes
 from care_bridge.errors import AxesError, ConfigError
 from care_bridge.normalization import FixedScale, Percentiles
 from care_bridge.package.procedure import Procedure
@@ -34,6 +35,11 @@ class TensorSpec:
     channel_names: tuple[str, ...]
     test_tensor: str
     sample_tensor: str | None
+
+    @property
+    def image_axes(self) -> Axes:
+        """Its axes as those of an image, the batch as samples."""
+        return Axes(self.axes.replace("B", "S"))
 
 
 @dataclass(frozen=True)

@@ -97,13 +97,16 @@ def _running(path: Path) -> Iterator[Finding]:
 def _check_onnx(package: Package, facts: OnnxFacts) -> Iterator[Finding]:
     spec = package.spec
     named = [tensor.id for tensor in spec.tensors]
-    if len(facts.inputs) != 1 or len(facts.outputs) != len(named) - 1:
+    # Outputs that are no images are not ours to compare.
+    places = [output.position for output in spec.outputs] or range(len(spec.output_tensors))
+    if len(facts.inputs) != len(spec.input_tensors) or len(facts.outputs) <= max(places):
         raise PackageFormatError(
             f"the ONNX file has the inputs {', '.join(facts.inputs) or 'none'} and the outputs "
             f"{', '.join(facts.outputs) or 'none'}, the description names "
             f"{'one of each' if len(named) == 2 else ', '.join(named)}: {EXPORT_AGAIN}"
         )
-    names = [*facts.inputs, *facts.outputs]
+    outputs = list(facts.outputs)
+    names = [*facts.inputs, *(outputs[place] for place in places)]
     if names != named:
         yield Finding(
             "note",
@@ -113,7 +116,7 @@ def _check_onnx(package: Package, facts: OnnxFacts) -> Iterator[Finding]:
         )
     sizes = dict(zip(spec.input.axes, facts.inputs[names[0]], strict=False))
     for axis, size in sizes.items():
-        if axis in spec.tiling and isinstance(size, int):
+        if axis in spec.tiling and isinstance(size, int) and size != spec.tiling[axis].most:
             yield Finding(
                 "error",
                 f"the ONNX file takes only {size} pixels along {axis}, the description says any",

@@ -28,9 +28,8 @@ PERCENTILES_WITHIN = 1e-4
 
 def _check_test_tensors(checked: Checked) -> Iterator[Finding]:
     package = checked.package
-    source = checked.test_tensor(package.spec.input)
-    outputs = predict(package.spec, checked.session, source)
-    for tensor, output in zip(package.spec.tensors[1:], outputs, strict=True):
+    outputs = predict(package.spec, checked.session, *checked.test_inputs())
+    for tensor, output in zip(package.spec.output_tensors, outputs, strict=True):
         expected = checked.test_tensor(tensor)
         which = "the test output" + (f" {tensor.id}" if len(outputs) > 1 else "")
         if output.shape != expected.shape:
@@ -131,13 +130,11 @@ def _check_percentiles(checked: Checked) -> Iterator[Finding]:
     normalization = spec.normalization
     if not isinstance(normalization, Percentiles):
         return
-    tensor = np.moveaxis(
-        checked.test_tensor(spec.input),
-        [spec.input.axes.index(axis) for axis in "BC"],
-        (0, 1),
-    )
+    tensor = checked.test_tensor(spec.input)
+    outer = [dimension for dimension, axis in enumerate(spec.input.axes) if axis in "BC"]
+    moved = np.moveaxis(tensor, outer, range(len(outer)))
     worst = 0.0
-    for channel in tensor.reshape(-1, *tensor.shape[2:]):
+    for channel in moved.reshape(-1, *moved.shape[len(outer) :]):
         ours = normalization.fit(channel)
         levels = jdll_levels(channel, normalization)
         shifts = np.abs(np.subtract(levels, (ours.lo, ours.hi)))

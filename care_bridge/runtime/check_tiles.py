@@ -14,6 +14,7 @@ from care_bridge.images.image import Image
 from care_bridge.package.consumers import Draft
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ
 from care_bridge.package.consumers.sizes import declared_halo
+from care_bridge.package.spec import TensorSpec
 from care_bridge.resampling import fewest_pixels
 from care_bridge.runtime.checked import EXPORT_AGAIN, Checked, relative
 from care_bridge.runtime.halo import measure_halo
@@ -29,12 +30,24 @@ _PROJECTED = 5
 def measured_halo(checked: Checked) -> dict[str, int]:
     """The reach of the network in pixels, by axis; TilingError where it has no end."""
     spec = checked.package.spec
-    channel = spec.output.axes.index("C")
+    block = "CZYX" if "Z" in spec.input.axes else "CYX"
+    outputs = [spec.output, *([spec.members] if spec.members else [])]
 
     def run(tile: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.concatenate(checked.session.run_all(tile), axis=channel)
+        tiles = [
+            np.ascontiguousarray(Axes(block).to(_of_channels(tile, each), each.image_axes))
+            for each in spec.input_tensors
+        ]
+        made = checked.session.run_all(*tiles)[spec.position :]
+        parts = zip(outputs, made, strict=False)
+        return np.concatenate([each.image_axes.to(part, "CZYX") for each, part in parts])
 
-    return measure_halo(run, spec.input.axes, spec.channels_in, spec.tiling)
+    return measure_halo(run, block, spec.channels_in, spec.tiling, spec.placement, spec.depth)
+
+
+def _of_channels(tile: NDArray[np.float32], tensor: TensorSpec) -> NDArray[np.float32]:
+    """A tile (C…) with the channels of a tensor, in turn those that it has."""
+    return np.resize(tile, (len(tensor.channel_names), *tile.shape[1:]))
 
 
 def _check_halo(checked: Checked) -> Iterator[Finding]:
@@ -87,14 +100,19 @@ def _check_tiles(checked: Checked) -> Iterator[Finding]:
     restorer = Restorer(checked.package, options)
     restorer.tell_device()  # once, not for each of its copies
     tiling, zoom = spec.image_tiling, spec.procedure.zoom
+    if spec.more_inputs:
+        return  # nothing says what images would fit together
     for axis, limits in tiling.items():
+        if limits.most is not None:
+            yield Finding("ok", f"along {axis} images are seen in tiles of {limits.most} pixels")
+            continue
         # Two tiles and a rest along this axis, little along the others.
         sizes = {other: other_limits.step + 1 for other, other_limits in tiling.items()}
         sizes[axis] = limits.smallest_tile + limits.step + 1
         sizes |= {
             other: fewest_pixels(other, sizes[other], factor) for other, factor in zoom.items()
         }
-        depth = {"Z": _PROJECTED} if spec.projects else {}
+        depth = {"Z": spec.depth.padded(_PROJECTED)} if spec.depth else {}
         image = _noise({"C": spec.channels_in, **depth, **sizes})
         whole = _restored(restorer, image, {})
         tiled = _restored(restorer, image, {axis: limits.smallest_tile})

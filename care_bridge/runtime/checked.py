@@ -23,11 +23,16 @@ class Checked:
     package: Package
     session: Session
 
+    def test_inputs(self) -> list[NDArray[np.generic]]:
+        """The test tensors of all inputs."""
+        return [self.test_tensor(each) for each in self.package.spec.input_tensors]
+
     def test_tensor(self, spec: TensorSpec) -> NDArray[np.generic]:
         """The test tensor of an input or output; PackageFormatError where it is not of its axes."""
         tensor = self.package.tensor(spec.test_tensor)
-        channels = len(spec.channel_names)
-        if tensor.ndim != len(spec.axes) or tensor.shape[spec.axes.index("C")] != channels:
+        channels, channel = len(spec.channel_names), spec.axes.find("C")
+        fits = tensor.ndim == len(spec.axes)
+        if not fits or (channel >= 0 and tensor.shape[channel] != channels):
             raise PackageFormatError(
                 f'"{spec.test_tensor}" has the shape {tensor.shape}, the description says the axes '
                 f"{spec.axes} with C of size {channels}: {GET_AGAIN}"

@@ -7,6 +7,7 @@ step, as tile starts do, so the result is the reach for aligned tiles.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import EllipsisType
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.errors import TilingError
+from care_bridge.package.spec import Placement
 from care_bridge.tiling import AxisLimits, round_up
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -27,40 +29,62 @@ _SEEDS = (0, 1)
 
 
 def measure_halo(
-    run: Run, axes: str, channels: int, limits: Mapping[str, AxisLimits]
+    run: Run,
+    axes: str,
+    channels: int,
+    limits: Mapping[str, AxisLimits],
+    placement: Mapping[str, Placement] | None = None,
+    depth: AxisLimits | None = None,
 ) -> dict[str, int]:
     """The halo of the network `run` along each axis of `limits`, in pixels.
 
     axes: of its input and output, B for batch (e.g. "BCYX"). limits: its size step and smallest
     size by axis; their halo is not used. A Z that it does not name is projected: the output lacks
-    it. TilingError where the output depends on pixels at any
+    it; depth: its sizes. placement: by axis where the output's pixels are, if not where the
+    input's are. TilingError where the output depends on pixels at any
     distance, as with global pooling.
     """
-    return {axis: _measure_axis(run, axes, channels, limits, axis) for axis in limits}
+    places = {axis: (placement or {}).get(axis, Placement()) for axis in limits}
+    slices = depth.padded(_PROJECTED) if depth else _PROJECTED
+    return {
+        axis: _measure_axis(run, axes, {"Z": slices, "C": channels}, limits, axis, places[axis])
+        for axis in limits
+    }
 
 
 def _measure_axis(
-    run: Run, axes: str, channels: int, limits: Mapping[str, AxisLimits], axis: str
+    run: Run,
+    axes: str,
+    others: Mapping[str, int],
+    limits: Mapping[str, AxisLimits],
+    axis: str,
+    place: Placement,
 ) -> int:
-    length = _SHORTEST
+    length, most = _SHORTEST, limits[axis].most
     while length <= _LONGEST:
-        sizes = {"Z": _PROJECTED}
+        sizes = dict(others)
         sizes |= {letter: limit.padded(_WIDTH) for letter, limit in limits.items()}
-        sizes |= {"B": 1, "C": channels, axis: limits[axis].padded(length)}
+        sizes |= {"B": 1, axis: most or limits[axis].padded(length)}
         border = round_up(sizes[axis] // 2, limits[axis].step)
         from_end = axes.index(axis) - len(axes)
-        reach = _reach(run, tuple(sizes[letter] for letter in axes), from_end, border)
+        shape = tuple(sizes[letter] for letter in axes)
+        reach = math.ceil(
+            _reach(run, shape, from_end, border, place.start(border)) * place.down / place.up
+        )
         if reach < min(border, sizes[axis] - border):
             return reach
+        if most:
+            break
         length *= 2
     raise TilingError(
-        f"the network's output depends on pixels more than {_LONGEST // 2} away along {axis}: "
-        "it cannot be run in tiles"
+        f"the network's output depends on pixels more than {(most or _LONGEST) // 2} away along "
+        f"{axis}: it cannot be run in tiles"
     )
 
 
-def _reach(run: Run, shape: tuple[int, ...], dimension: int, border: int) -> int:
-    """dimension: counted from the last one, -1."""
+def _reach(run: Run, shape: tuple[int, ...], dimension: int, border: int, meets: int) -> int:
+    """In pixels of the output. dimension: counted from the last one, -1. meets: the output's pixel
+    that lies at the input's border."""
     beyond = (slice(None),) * (-1 - dimension)
     before: Part = (..., slice(border), *beyond)
     after: Part = (..., slice(border, None), *beyond)
@@ -69,10 +93,8 @@ def _reach(run: Run, shape: tuple[int, ...], dimension: int, border: int) -> int
         output = run(background)
         reach = max(
             reach,
-            _last_changed(output, run(_changed(background, before, change)), dimension)
-            + 1
-            - border,
-            border - _first_changed(output, run(_changed(background, after, change)), dimension),
+            _last_changed(output, run(_changed(background, before, change)), dimension) + 1 - meets,
+            meets - _first_changed(output, run(_changed(background, after, change)), dimension),
         )
     return reach
 

@@ -21,7 +21,7 @@ def check_output(output: NDArray[np.float32], described: TensorSpec) -> None:
         )
 
 
-def check_sizes(output: NDArray[np.float32], expected: Sequence[int]) -> None:
+def check_sizes(output: NDArray[np.generic], expected: Sequence[int]) -> None:
     """Raise InferenceError where an output (CZYX) has not the expected sizes of Z, Y and X."""
     if list(output.shape[1:]) != list(expected):
         raise InferenceError(

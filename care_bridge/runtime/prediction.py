@@ -64,7 +64,7 @@ def _predicted(spec: ModelSpec, session: Session, blocks: tuple[Pixels, ...]) ->
     normalized = _normalized(spec, blocks, _statistics(known))
     outputs = session.run_all(
         *(
-            np.ascontiguousarray(_BLOCK.to(block, _as_axes(described)), np.float32)
+            np.ascontiguousarray(_BLOCK.to(block, described.image_axes), np.float32)
             for block, described in zip(normalized, spec.input_tensors, strict=True)
         )
     )
@@ -98,7 +98,7 @@ def _after(
     known: dict[str, Pixels],
 ) -> Pixels:
     if isinstance(normalization, Operations):
-        axes = _as_axes(described)
+        axes = described.image_axes
         block = axes.to(output, _BLOCK)
         formulas = formulas_of(
             normalization.output, described.id, _statistics({**known, described.id: block})
@@ -130,8 +130,3 @@ def _inverted(
     planes = np.moveaxis(output, channel, 0) if channel >= 0 else output[np.newaxis]
     scaled = [scale.invert(plane) for scale, plane in zip(scales, planes, strict=True)]
     return (np.stack(scaled, channel) if channel >= 0 else scaled[0]).astype(np.float32)
-
-
-def _as_axes(described: TensorSpec) -> Axes:
-    """A tensor's axes with its batch, here of one sample, as the sample axis."""
-    return Axes(described.axes.replace("B", "S"))

@@ -167,6 +167,7 @@ class TileRunner:
             place = self._place(work)["Z"]
             made = apply_all(scales.around[0].output, computed.output, place)
             restored = cast_pixels(made, dtype)
+            check_sizes(restored, self._sizes_of_result(work))
         else:
             restored = self._scaled_back(work, computed, scales)
         if self._keeps_nonfinite and computed.raw is not None:
@@ -181,8 +182,7 @@ class TileRunner:
         self, work: Work, computed: Computed, scales: SampleScales
     ) -> NDArray[np.generic]:
         """A result (CZYX) in grey levels."""
-        place = self._place(work)
-        shape = [place[axis].stop - place[axis].start for axis in "ZYX"]
+        shape = self._sizes_of_result(work)
         restored = np.empty((len(scales.after), *shape), self._plan.info.dtype)
         if computed.output is not None:
             check_sizes(computed.output, shape)
@@ -326,7 +326,7 @@ class TileRunner:
         """The network's output (CZYX) for whole tiles of its inputs (CZYX), followed by the
         predicted distributions where they are wanted."""
         tiles = [
-            np.ascontiguousarray(_BLOCK.to(tensor, _as_axes(described.axes)), np.float32)
+            np.ascontiguousarray(_BLOCK.to(tensor, described.image_axes), np.float32)
             for tensor, described in zip(tensors, self._spec.input_tensors, strict=True)
         ]
         if self._beside:
@@ -334,7 +334,7 @@ class TileRunner:
         else:
             outputs = [self._session.run(*tiles, output=self._spec.position)]
         check_output(outputs[self._spec.position if self._beside else 0], self._spec.output)
-        axes = _as_axes(self._spec.output.axes)
+        axes = self._spec.output.image_axes
         moved = [axes.to(output, _BLOCK).astype(np.float32, copy=False) for output in outputs]
         return np.concatenate(moved) if moved[1:] else moved[0]
 
@@ -348,6 +348,11 @@ class TileRunner:
                 for axis, kept in zip("ZYX", work.keep, strict=True)
             },
         }
+
+    def _sizes_of_result(self, work: Work) -> list[int]:
+        """Of Z, Y and X."""
+        place = self._place(work)
+        return [place[axis].stop - place[axis].start for axis in "ZYX"]
 
     def _in_result(self, axis: str, span: slice) -> slice:
         return self._spec.result_span(axis, span, self._source.info.sizes.get(axis, 1))
@@ -419,8 +424,3 @@ def _index(spans: Mapping[str, slice]) -> tuple[slice, ...]:
 def _from(span: slice, origin: int) -> slice:
     """A span counted from `origin`."""
     return slice(span.start - origin, span.stop - origin)
-
-
-def _as_axes(model_axes: str) -> Axes:
-    """A model's axes with its batch, which is always 1 here, as the sample axis."""
-    return Axes(model_axes.replace("B", "S"))

@@ -81,4 +81,9 @@ def test_inspect_shows_what_a_package_is(tmp_path, capsys):
     for expected in ("Tiny network for tests 0.1.0", "CC0-1.0", "Z 12, Y 12, X 12", "1 and 99.9"):
         assert expected in shown
     assert main(["inspect", str(tmp_path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["tiling"]["Z"] == {"step": 4, "min": 4, "halo": 12}
+    assert json.loads(capsys.readouterr().out)["tiling"]["Z"] == {
+        "step": 4,
+        "min": 4,
+        "halo": 12,
+        "most": None,
+    }

@@ -49,6 +49,18 @@ def test_percentiles_are_numpys_to_the_last_bit(pixels):
         assert measured(blocks).percentiles == tuple(expected)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("count", [1, 4, 997])
+def test_percentiles_that_are_pixels_are_numpys(dtype, count):
+    pixels = RANDOM.poisson(90, count).astype(dtype)
+    percents = (0.0, 5.0, 25.0, 50.0, 90.0, 100.0)
+    (levels,) = measure(
+        lambda: [(0, pixels)], 1, pixels.dtype, percents, ignore_zeros=False, interpolated=False
+    )
+    expected = np.percentile(pixels, percents, method="inverted_cdf")
+    assert levels.percentiles == tuple(expected)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_percentiles_of_many_alike_are_numpys(dtype, sign):

@@ -57,7 +57,9 @@ def test_an_operator_that_nobody_has_is_named():
     graph = helper.make_graph([node], "g", values[:1], values[1:])
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("somewhere", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    with pytest.raises(InferenceError, match="uses the operator somewhere:Invented, which") as error:
+    with pytest.raises(
+        InferenceError, match="uses the operator somewhere:Invented, which"
+    ) as error:
         Session(model.SerializeToString(), "cpu")
     assert "\n" not in str(error.value)
 

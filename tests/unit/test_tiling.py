@@ -98,3 +98,28 @@ def test_a_window_reads_no_more_than_its_halo():
     (tile,) = grid
     assert (tile.spans["X"].start, tile.spans["X"].stop) == (60, 240)
     assert grid.computed_share == 1.8
+
+
+def test_two_tiles_are_not_smaller_than_the_smallest():
+    # Two equal tiles of 48 would do for 96, but the network takes 64, 80, 96, …
+    limits = AxisLimits(step=16, min=64, halo=0)
+    grid = TileGrid.fit({"X": 96}, {"X": limits}, {"X": 80})
+    assert [span.spans["X"].read for span in grid] == [slice(0, 64), slice(32, 96)]
+
+
+@pytest.mark.parametrize(
+    ("size", "reads"),
+    [
+        (20, [(0, 64)]),
+        (64, [(0, 64)]),
+        (65, [(0, 64), (1, 65)]),
+        (150, [(0, 64), (54, 118), (86, 150)]),
+    ],
+)
+def test_tiles_of_a_network_of_one_size_have_it(size, reads):
+    """By hand: each keeps all but the halo of 5 a side, the last ends where the image does."""
+    limits = AxisLimits(step=1, min=64, halo=5, most=64)
+    for largest in ({}, {"X": 100}):
+        spans = [tile.spans["X"] for tile in TileGrid.fit({"X": size}, {"X": limits}, largest)]
+        assert [(span.start, span.stop) for span in spans] == reads
+        assert (spans[0].keep_start, spans[-1].keep_stop) == (0, size)
