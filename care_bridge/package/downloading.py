@@ -14,13 +14,12 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
 from platformdirs import user_cache_path
 
 from care_bridge.atomic import replacing
 from care_bridge.errors import PackageError, PackageIntegrityError
-from care_bridge.package.archive import LARGEST_FILE, check_digest, is_address
+from care_bridge.package.archive import LARGEST_FILE, check_digest
 from care_bridge.package.printable import shown
 
 _SECONDS = 30
@@ -100,7 +99,7 @@ class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _check_address(address: str, package: Path) -> None:
-    if not is_address(address) or urlsplit(address).scheme.lower() != "https":
+    if not address.lower().startswith("https://"):
         raise PackageIntegrityError(
             f'"{shown(address)}", which the package {package} names, is no https address: it is '
             "not fetched, get the whole package"

@@ -41,7 +41,7 @@ def count_parts(data: bytes, kind: Descriptor, most: int) -> int:
     left: list[tuple[int, int, Descriptor]] = [(0, len(data), kind)]
     while left:
         at, end, kind = left.pop()
-        inner, packed = _fields(kind)
+        inner, packed, texts = _fields(kind)
         while at < end and count <= most:
             key, at = _varint(data, at, end)
             count += 1
@@ -54,6 +54,8 @@ def count_parts(data: bytes, kind: Descriptor, most: int) -> int:
                     left.append((at, at + size, inner[number]))
                 elif number in packed:
                     count += size // _NUMBERS_A_PART
+                elif number in texts and not _is_text(data[at : at + size]):
+                    raise DamagedMessageError(f"byte {at} begins a text that is none")
                 at += size
             elif wire in (_FIXED_64, _FIXED_32):
                 at += 8 if wire == _FIXED_64 else 4
@@ -65,11 +67,22 @@ def count_parts(data: bytes, kind: Descriptor, most: int) -> int:
 
 
 @cache
-def _fields(kind: Descriptor) -> tuple[dict[int, Descriptor], frozenset[int]]:
-    """The fields of a message that are messages, and those that may be lists of varints."""
+def _fields(
+    kind: Descriptor,
+) -> tuple[dict[int, Descriptor], frozenset[int], frozenset[int]]:
+    """The fields of a message that are messages, that may be lists of varints, and texts."""
     inner = {field.number: field.message_type for field in kind.fields if field.message_type}
     packed = frozenset(field.number for field in kind.fields if field.type in _PACKED)
-    return inner, packed
+    texts = {field.number for field in kind.fields if field.type == FieldDescriptor.TYPE_STRING}
+    return inner, packed, frozenset(texts)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:

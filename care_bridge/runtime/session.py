@@ -35,8 +35,10 @@ _SHAPES_KEPT = 2
 _LARGEST_CONSTANT = "optimization.constant_folding_max_output_size_in_bytes"
 _LARGEST_CONSTANT_BYTES = 16 << 20
 _FLOAT32 = "tensor(float)"
-# What ONNX Runtime calls otherwise than numpy.
-_TYPES = {"float": "float32", "double": "float64"}
+# ONNX Runtime's names of numpy's types.
+_TYPES = {"float": "float32", "double": "float64"} | {
+    name: name for name in ("float16", "bool", "int8", "uint8", "int16", "uint16", "int32", "int64")
+}
 _UNKNOWN_OPERATOR = "is not a registered function/op"
 _MODEL_ERRORS = ("InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NotImplemented")
 _ENGINE_ERRORS = ("EPFail", "EngineError", "Fail", "RuntimeException")
@@ -200,12 +202,18 @@ class Session:
 
 
 class _Input:
-    """An input of the network: the names or sizes of its axes, and the type that it takes."""
+    """An input of the network: the names or sizes of its axes, and the type that it takes.
+    InferenceError where that is none of numbers."""
 
     def __init__(self, described: Any) -> None:
         self.axes: list[int | str | None] = described.shape
         kind = described.type.removeprefix("tensor(").removesuffix(")")
-        self.dtype = np.dtype(_TYPES.get(kind, kind))
+        if kind not in _TYPES:
+            raise InferenceError(
+                f'the network\'s input "{described.name}" is {described.type}, numbers are '
+                "expected: check the package"
+            )
+        self.dtype = np.dtype(_TYPES[kind])
 
 
 @lru_cache(maxsize=1)
@@ -282,9 +290,9 @@ def _try(
             runtime.preload_dlls()
     providers = [(engine.provider, engine.options)]
     about_engine: tuple[type[Exception], ...] = ()
+    # Why a provider does not start, or a tensor does not fit, goes to a log besides the error.
+    runtime.set_default_logger_severity(_ONLY_FATAL)
     if engine.kind != "cpu":
-        # Why a provider does not start goes to a log that only people can read.
-        runtime.set_default_logger_severity(_ONLY_FATAL)
         providers.append(("CPUExecutionProvider", {}))  # for what the engine cannot compute
         about_engine = (*_errors(runtime, _ENGINE_ERRORS), RuntimeError)
     options = runtime.SessionOptions()

@@ -232,6 +232,11 @@ NETWORKS = {
     "network-words": Case(of(b"these are words"), "no ONNX file", RUNNING),
     "network-of-torch": Case(of(torch_file), "no ONNX file", RUNNING),
     "network-cut": Case(of(lambda: good()["weights.onnx"][:-200]), "no ONNX file", RUNNING),
+    "network-with-a-name-that-is-no-text": Case(
+        of(lambda: good()["weights.onnx"].replace(b"weights0", b"weight\xff\xfe")),
+        "no ONNX file",
+        RUNNING,
+    ),
     "network-without-graph": Case(
         of(lambda: onnx.ModelProto(ir_version=8).SerializeToString()), "", RUNNING
     ),
