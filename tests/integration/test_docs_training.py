@@ -19,18 +19,21 @@ from care_bridge.cli.main import main
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text("utf-8")
 COMMAND = re.compile(r"^    care-bridge (.*)$", re.MULTILINE)
+STEP = re.compile(
+    r"^    care-bridge (?P<command>[^\n]*)$|^```python\n(?P<code>.*?)```", re.M | re.S
+)
 WHOLE = "CARE_BRIDGE_WHOLE_EXAMPLES" in os.environ
 LESS = {"--steps": "2", "--count": "2", "--members": "2"}
 
 
-def examples() -> dict[str, list[list[str]]]:
-    """The command lines of each section, from the first that simulates on."""
+def examples() -> dict[str, list[re.Match[str]]]:
+    """The commands and the code of each section, from the first that simulates on."""
     found = {}
     for section in re.split(r"^(?=##+ )", PAGE, flags=re.MULTILINE):
-        commands = [shlex.split(command) for command in COMMAND.findall(section)]
-        first = [words[0] for words in commands]
-        if "simulate" in first:
-            found[section.splitlines()[0].strip("# ")] = commands[first.index("simulate") :]
+        steps = list(STEP.finditer(section))
+        simulates = [(step["command"] or "").startswith("simulate") for step in steps]
+        if any(simulates):
+            found[section.splitlines()[0].strip("# ")] = steps[simulates.index(True) :]
     return found
 
 
@@ -47,16 +50,21 @@ def test_the_example_runs_from_a_clean_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for words in examples()[name]:
+    for step in examples()[name]:
+        if step["code"]:
+            exec(step["code"], {})
+            continue
+        words = shlex.split(step["command"])
         if WHOLE or words[0] in ("simulate", "train"):
             code = main(words if WHOLE else shortened(words))
-            assert code == 0, f"{shlex.join(words)}: {capsys.readouterr().err}"
+            assert code == 0, f"{step['command']}: {capsys.readouterr().err}"
     assert list(tmp_path.glob("run*/report.html"))
     assert len(list(tmp_path.glob("*.zip"))) == WHOLE
 
 
 def test_each_task_has_an_example() -> None:
-    shown = [words for commands in examples().values() for words in commands]
+    steps = [step for each in examples().values() for step in each]
+    shown = [shlex.split(step["command"]) for step in steps if step["command"]]
     trained = [words for words in shown if words[0] == "train"]
     tasks = {words[words.index("--task") + 1] for words in trained if "--task" in words}
     assert tasks == {"n2n", "n2v2", "structn2v", "isotropic", "upsampling", "projection", "rcan"}
