@@ -51,7 +51,8 @@ def add_about_arguments(parser: argparse.ArgumentParser) -> None:
         "--pixel-size",
         action="append",
         metavar="AXES=LOW[:HIGH]",
-        help="of the training images in micrometres, e.g. YX=0.1:0.2; may be repeated for Z",
+        help="of the training images in micrometres, e.g. YX=0.1:0.2, may be repeated for Z "
+        "(default: as their files say)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the package")
 

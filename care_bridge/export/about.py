@@ -32,8 +32,8 @@ class About:
     be left out, in any order; maintainers need the GitHub name. cite: texts "REFERENCE; DOI",
     besides the papers of the task. training_data: what it was trained on, for the model card;
     dataset: its id on bioimage.io. modality: the kind of microscope. pixel_size: of the training
-    images, lowest and highest in micrometres by axis (Z, Y, X). limits: sentences on what the model
-    is not for. Raises ConfigError where something cannot be used.
+    images, lowest and highest in micrometres by axis (Z, Y, X); {}: as their files say. limits:
+    sentences on what the model is not for. Raises ConfigError where something cannot be used.
     """
 
     name: str

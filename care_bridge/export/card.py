@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from care_bridge.export.about import About, paper, person
-from care_bridge.export.domain import noise_line
+from care_bridge.export.domain import noise_line, pixel_size
 from care_bridge.export.figure import FIGURE, truth_shown
 from care_bridge.export.tasks import TASKS
 from care_bridge.normalization import Percentiles
@@ -101,7 +101,8 @@ def _limits(checkpoint: Checkpoint, about: About) -> list[str]:
     """How not to use it."""
     task = TASKS[checkpoint.config.task]
     kinds = f" ({about.modality})" if about.modality else ""
-    sizes = f", and other pixel sizes than {_pixel_sizes(about)}" if about.pixel_size else ""
+    trained = _pixel_sizes(checkpoint, about)
+    sizes = f", and other pixel sizes than {trained}" if trained else ""
     return [
         "# Limits",
         "",
@@ -126,17 +127,17 @@ def _data(checkpoint: Checkpoint, about: About) -> list[str]:
         ("images", about.training_data),
         ("dataset", about.dataset),
         ("microscope", about.modality),
-        ("pixel size", _pixel_sizes(about)),
+        ("pixel size", _pixel_sizes(checkpoint, about)),
         ("noise of the example", noise_line(checkpoint)),
     ]
     rows = [(what, text) for what, text in told if text]
     return ["# Data", "", *_table(("of the training images", ""), rows), ""]
 
 
-def _pixel_sizes(about: About) -> str:
+def _pixel_sizes(checkpoint: Checkpoint, about: About) -> str:
     ranges = {
-        axis: f"{low:g}" if low == high else f"{low:g} to {high:g}"
-        for axis, (low, high) in about.pixel_size.items()
+        axis: f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+        for axis, (low, high) in pixel_size(checkpoint, about).items()
     }
     return ", ".join(f"{axis} {told} micrometres" for axis, told in ranges.items())
 

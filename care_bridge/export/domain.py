@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from care_bridge.axes import rdf_id
@@ -20,13 +22,20 @@ def domain_content(checkpoint: Checkpoint, about: About) -> dict[str, object]:
     content: dict[str, object] = {}
     if about.modality:
         content["modality"] = about.modality
-    if about.pixel_size:
-        ranges = {rdf_id(axis): [low, high] for axis, (low, high) in about.pixel_size.items()}
+    sizes = pixel_size(checkpoint, about)
+    if sizes:
+        ranges = {rdf_id(axis): [low, high] for axis, (low, high) in sizes.items()}
         content["pixel_size"] = {"unit": "micrometer", **ranges}
     noise = example_noise(checkpoint)
     if noise:
         content["noise"] = round(noise, 4)
     return content
+
+
+def pixel_size(checkpoint: Checkpoint, about: About) -> Mapping[str, tuple[float, float]]:
+    """What is told of the training images' pixel size, lowest and highest in micrometres by axis;
+    else what their files say."""
+    return about.pixel_size or checkpoint.pixel_size
 
 
 def example_noise(checkpoint: Checkpoint) -> float:

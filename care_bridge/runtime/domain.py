@@ -22,7 +22,7 @@ def warn_of_domain(spec: ModelSpec, calibration: Calibration) -> None:
         given = calibration.voxel_size.get(axis)
         size = convert_length(given, calibration.unit, "micron") if given else None
         if size is not None and not low / CLEARLY_OTHER <= size <= high * CLEARLY_OTHER:
-            trained = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            trained = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
             log.warning(
                 "the image's pixels are %.4g micrometres along %s, the model %s was trained on "
                 "%s: do not trust what it restores, rescale the image or use another model",

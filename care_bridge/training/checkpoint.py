@@ -15,7 +15,7 @@ import pickle
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from care_bridge.normalization import Scale
 from care_bridge.training.architecture import architecture
 from care_bridge.training.config import TrainConfig, parse_config
 from care_bridge.training.networks.mixture import Mixture
+from care_bridge.training.pixel_sizes import PixelSizes
 from care_bridge.training.scales import Intensities
 
 BEST = "best.ckpt"
@@ -60,7 +61,7 @@ class Checkpoint:
     versions: of the libraries it was trained with. imported: what another program's configuration
     says, where that trained it: then the config knows of the network alone, and validation and
     images are empty. start: what its training started from (start.py), None where that was a
-    freshly drawn network.
+    freshly drawn network. pixel_size: of the training images, where all of them tell it.
     """
 
     config: TrainConfig
@@ -76,6 +77,7 @@ class Checkpoint:
     versions: Mapping[str, str]
     imported: Mapping[str, Any] | None = None
     start: Mapping[str, Any] | None = None
+    pixel_size: PixelSizes = field(default_factory=dict)
 
     @property
     def members(self) -> int:
@@ -130,6 +132,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         images=state["images"],
         versions=state["versions"],
         start=state.get("start"),
+        pixel_size=state.get("pixel_size", {}),
     )
 
 

@@ -14,6 +14,7 @@ from care_bridge.training.dataset import EXAMPLE, Dataset
 from care_bridge.training.layouts.fields import fingerprints
 from care_bridge.training.losses import Loss
 from care_bridge.training.patches import Batch, Foreground
+from care_bridge.training.pixel_sizes import PixelSizes, pixel_sizes
 from care_bridge.training.scales import Intensities
 
 # Batches of one member of an ensemble before those of the next.
@@ -30,6 +31,7 @@ class Task:
     validated on. loss: of (output, target). whole_targets: the target is known at every pixel, so
     that outputs can be compared with it. example, images: kept in the run (checkpoint.py).
     files: a hash of every file by side and name, so that a resumed run knows its images again.
+    pixel_size: of the sources (pixel_sizes.py).
     """
 
     config: TrainConfig
@@ -44,6 +46,7 @@ class Task:
     example: Example
     images: Mapping[str, list[str]]
     files: Mapping[str, str]
+    pixel_size: PixelSizes
 
     def member(self, number: int) -> Task:
         """The task of a member of an ensemble, counted from 0: the first one's is this one; the
@@ -91,6 +94,7 @@ def make_task(
             "validation": sorted({stack.name for stack in dataset.validation}),
         },
         files=fingerprints(dataset.pairing),
+        pixel_size=pixel_sizes(dataset.pairing),
     )
 
 

@@ -274,6 +274,7 @@ class Trainer:
             },
             "images": task.images,
             "files": task.files,
+            "pixel_size": task.pixel_size,
             "step": self.step,
             "best_loss": self.best_loss,
             "validation": self.validation,

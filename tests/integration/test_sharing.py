@@ -18,16 +18,17 @@ from care_bridge.cli.main import main
 from care_bridge.errors import ConfigError, ExportError
 from care_bridge.export.about import About, paper, person
 from care_bridge.export.builder import WEIGHTS, export_checkpoint
-from care_bridge.export.domain import example_noise
+from care_bridge.export.domain import domain_content, example_noise
 from care_bridge.export.graph import run_torch
 from care_bridge.export.torch_weights import torch_weights
 from care_bridge.images import Calibration, Image, write_image
 from care_bridge.package.rdf_content import Paper, Person
 from care_bridge.runtime.domain import warn_of_domain
 from care_bridge.training.architecture import whole_architecture
-from care_bridge.training.checkpoint import build_network
-from care_bridge.training.config import parse_config
+from care_bridge.training.checkpoint import build_network, load_checkpoint
+from care_bridge.training.config import load_config, parse_config
 from care_bridge.training.networks.mixture import Mixture
+from care_bridge.training.run import train
 from tests.checkpoints import untrained
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
@@ -284,6 +285,25 @@ def test_the_domain_is_kept_for_programs(package):
     domain = package.spec.config["domain"]
     assert domain["modality"] == "spinning disk confocal"
     assert domain["pixel_size"] == {"unit": "micrometer", "y": [0.1, 0.2], "x": [0.1, 0.2]}
+
+
+def test_pixel_sizes_are_those_of_the_training_files(tmp_path):
+    """Pixels of 0.2 and 0.25 micrometres, slices 0.5 and 500 nm apart."""
+    for name, size, spacing, unit in (("a", 0.2, 0.5, "micron"), ("b", 250, 500, "nm")):
+        voxel = {"Z": spacing, "Y": size, "X": size}
+        pixels = np.random.default_rng(0).poisson(50, (8, 24, 24)).astype(np.uint16)
+        (tmp_path / "data").mkdir(exist_ok=True)
+        image = Image(pixels, Axes("ZYX"), Calibration(voxel, unit))
+        write_image(image, tmp_path / "data" / f"{name}.tif")
+    small = ("task=n2v", "network.axes=ZYX", "network.n_first=4", "patches.size=[8,16,16]")
+    config = load_config(None, [*small, "training.steps=1", "training.batch_size=1"])
+    train(tmp_path / "data", tmp_path / "run", config)
+    trained = load_checkpoint(tmp_path / "run")
+    assert set(trained.pixel_size) == {"Z", "Y", "X"}
+    assert trained.pixel_size["Z"] == pytest.approx((0.5, 0.5))
+    assert trained.pixel_size["X"] == pytest.approx((0.2, 0.25))
+    told = domain_content(trained, About("A model", ""))["pixel_size"]
+    assert told == {"unit": "micrometer", **{a.lower(): [*trained.pixel_size[a]] for a in "ZYX"}}
 
 
 def test_the_examples_noise_is_that_of_its_poisson_noise(checkpoint):
