@@ -68,7 +68,8 @@ def zoo_file_name(folder):
 
 def no_cover(folder):
     edit(folder, lambda rdf: rdf.pop("covers"))
-    (folder / "cover.png").unlink()
+    for name in ("cover.png", "validation.png"):
+        (folder / name).unlink()
 
 
 def no_sample(folder):
