@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -11,8 +12,12 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 from onnx.numpy_helper import to_array
 
-from care_bridge.errors import PackageFormatError
+from care_bridge.errors import PackageFormatError, PackageIntegrityError
+from care_bridge.package.archive import LARGEST_FILE
 from care_bridge.package.onnx_graph import parsed_network
+from care_bridge.package.printable import shown
+
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -64,16 +69,42 @@ def external_files(data: bytes, name: str) -> tuple[str, ...]:
 
 
 def as_one_file(data: bytes, read: Callable[[str], bytes]) -> bytes:
-    """The ONNX file with the weights in it that it keeps in others; `read` gives their bytes."""
+    """The ONNX file with the weights in it that it keeps in others; `read` gives their bytes.
+    PackageFormatError where they are not in them, PackageIntegrityError where they are larger
+    together than an ONNX file can be."""
     model = onnx.load_model_from_string(data)
+    size = len(data)
     for tensor in list(_external_tensors(model)):
         kept = _external(tensor)
-        start = int(kept.get("offset", 0))
-        values = read(kept["location"])[start:]
-        tensor.raw_data = values[: int(kept.get("length", len(values)))]
+        values = _cut_out(read(kept["location"]), kept)
+        size += len(values)
+        if size > LARGEST_FILE:
+            raise PackageIntegrityError(
+                f"the network's weights take more than {LARGEST_FILE} bytes, the most that an ONNX "
+                "file has: do not use this package"
+            )
+        tensor.raw_data = values
         tensor.ClearField("external_data")
         tensor.ClearField("data_location")
     return bytes(model.SerializeToString())
+
+
+def _cut_out(data: bytes, kept: dict[str, str]) -> bytes:
+    """The part of a file's bytes that is a tensor's."""
+    offset, length = kept.get("offset", "0"), kept.get("length")
+    if not all(_NUMBER.fullmatch(each) for each in (offset, length or "0")):
+        raise PackageFormatError(
+            f'weights lie at offset "{shown(offset)}" of "{shown(kept["location"])}", a number of '
+            "bytes was expected: get the package again"
+        )
+    start = int(offset)
+    end = start + int(length) if length else len(data)
+    if not start <= end <= len(data):
+        raise PackageFormatError(
+            f'weights lie at the bytes {start} to {end} of "{shown(kept["location"])}", which has '
+            f"{len(data)}: get the package again"
+        )
+    return data[start:end]
 
 
 def with_ir_version(data: bytes, ir_version: int) -> bytes:

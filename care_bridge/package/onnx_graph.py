@@ -20,7 +20,7 @@ from care_bridge.package.protobuf_parts import DamagedMessageError, count_parts
 
 MOST_OPERATORS = 20_000
 MOST_FUNCTIONS = 1_000
-MOST_PARTS = 500_000
+MOST_PARTS = 300_000
 # Those that ONNX Runtime has built in; a model's own functions have others.
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 _ENDLESS = frozenset({"Loop", "Scan", "SequenceMap"})

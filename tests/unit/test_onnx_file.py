@@ -5,8 +5,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from care_bridge.errors import PackageFormatError
-from care_bridge.package.onnx_file import read_onnx
+from care_bridge.errors import PackageFormatError, PackageIntegrityError
+from care_bridge.package import onnx_file
+from care_bridge.package.onnx_file import as_one_file, read_onnx
 from tests.packages import tiny_network
 
 
@@ -75,3 +76,47 @@ def test_what_is_no_network_is_said_in_one_line(case):
         read_onnx(data, "weights.onnx")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def beside(**place):
+    """A network whose one weight, 2, lies in another file."""
+    model = onnx.load_model_from_string(with_external_weights())
+    (tensor,) = model.graph.initializer
+    del tensor.external_data[:]
+    for key, value in {"location": "weights.onnx.data", **place}.items():
+        tensor.external_data.add(key=key, value=value)
+    return model.SerializeToString()
+
+
+OTHER_FILE = bytes(8) + np.float32(2).tobytes()
+
+
+@pytest.mark.parametrize("place", [{"offset": "8"}, {"offset": "8", "length": "4"}], ids=str)
+def test_weights_of_another_file_are_taken_in(place):
+    whole = onnx.load_model_from_string(as_one_file(beside(**place), lambda name: OTHER_FILE))
+    assert numpy_helper.to_array(whole.graph.initializer[0]).item() == 2
+    read_onnx(whole.SerializeToString(), "weights.onnx")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"offset": "-1"},
+        {"offset": "evil"},
+        {"offset": "٨"},
+        {"offset": "9" * 30},
+        {"offset": "13"},
+        {"offset": "8", "length": "5"},
+        {"offset": "8", "length": "-4"},
+    ],
+    ids=str,
+)
+def test_weights_that_are_not_in_the_other_file_are_refused(place):
+    with pytest.raises(PackageFormatError, match=r"weights lie at .*weights\.onnx\.data"):
+        as_one_file(beside(**place), lambda name: OTHER_FILE)
+
+
+def test_the_same_bytes_many_times_are_no_way_to_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(onnx_file, "LARGEST_FILE", 300)
+    with pytest.raises(PackageIntegrityError, match="more than 300 bytes"):
+        as_one_file(beside(), lambda name: bytes(300))
