@@ -255,6 +255,8 @@ def _plain(value: object) -> Any:
     """An option's value as JSON has it."""
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -262,6 +262,7 @@ class Restorer:
             result = result_info(spec, source.info, self.options, channels, window, fitted)
             grid, memory = self._grid(source, result, window, 0)
             plan = Plan(result, channels, 0, window, grid, fitted, memory)
+            # Nothing is written yet: the output is only looked at.
             sink = ImageInMemory.empty(result.replace(shape=(0,) * len(result.shape)))
             runner = TileRunner(spec, self.session, source, plan, sink, self.options, more=more)
             return fitting.fitted(fitted, runner.outputs)

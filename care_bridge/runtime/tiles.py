@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.axes import CANONICAL, Axes, by_letter
-from care_bridge.errors import OutOfMemoryError
+from care_bridge.axes import CANONICAL
 from care_bridge.images.pixels import cast_pixels
 from care_bridge.images.source import ImageSink, ImageSource
 from care_bridge.normalization import UNCHANGED, Scale
 from care_bridge.package.spec import ModelSpec
-from care_bridge.runtime.blending import Blender
 from care_bridge.runtime.blocks import Block, blocks, channels_restored
 from care_bridge.runtime.formulas import apply_all
 from care_bridge.runtime.options import RestoreOptions
-from care_bridge.runtime.output_shape import check_output, check_sizes
+from care_bridge.runtime.output_shape import check_sizes
 from care_bridge.runtime.plan import Plan
-from care_bridge.runtime.planes import restore_planes
-from care_bridge.runtime.planner import plan_tiles
 from care_bridge.runtime.scaling import SampleScales, scale_back
 from care_bridge.runtime.session import Session
 from care_bridge.runtime.statistics import Part
+from care_bridge.runtime.tile_network import BLOCK, TileNetwork, counted_from, crop_of
 from care_bridge.runtime.uncertainty import Uncertainty, pixel_numbers
-from care_bridge.tiling import Tile, TileGrid
-
-_BLOCK = Axes("CZYX")
-
-log = logging.getLogger("care_bridge")
+from care_bridge.tiling import Tile
 
 
 @dataclass(frozen=True)
@@ -66,11 +57,7 @@ class Computed:
 
 
 class TileRunner:
-    """Loads, computes and stores the tiles of one restoration; see `overlapped`.
-
-    Where the engine runs out of memory, that tile and the later ones are computed in smaller
-    ones, unless the tile was asked for.
-    """
+    """Loads, computes and stores the tiles of one restoration; see `overlapped`."""
 
     def __init__(
         self,
@@ -85,16 +72,18 @@ class TileRunner:
     ) -> None:
         self._spec = spec
         self._more = more
-        self._session = session
         self._source = source
         self._plan = plan
         self._sink = sink
-        self._options = options
         self._beside = beside
         self._uncertainty = Uncertainty.of(spec, options) if beside else None
-        self._most_pixels: int | None = None
-        self._blender: Blender | None = None
-        self._blended: Block | None = None
+        self._network = TileNetwork(
+            spec,
+            session,
+            plan.grid,
+            free=options.tile is None,
+            with_members=beside is not None,
+        )
         self._keeps_nonfinite = options.ignore_nonfinite and source.info.dtype.kind == "f"
         self.count = len(plan.grid) * sum(1 for _ in self._blocks())
 
@@ -134,23 +123,14 @@ class TileRunner:
         needs_raw = self._plan.raw_channels or any(scales.stays) or self._keeps_nonfinite
         return Loaded(
             tuple(_padded(tensor, tile) for tensor in tensors),
-            self._raw(part[_crop(tile)]).copy() if needs_raw else None,
+            self._raw(part[crop_of(tile)]).copy() if needs_raw else None,
         )
 
     def compute(self, work: Work, loaded: Loaded) -> Computed:
         """Run the network on a loaded tile."""
         if not loaded.tensors:
             return Computed(None, loaded.raw)
-        if self._plan.grid.blend and self._blended != work.block:
-            outputs = work.block.channels_out.stop - work.block.channels_out.start
-            self._blender, self._blended = Blender(self._plan.grid, _BLOCK, outputs), work.block
-        while True:
-            try:
-                return Computed(self._run(work.tile, loaded.tensors), loaded.raw)
-            except OutOfMemoryError as error:
-                if self._options.tile is not None or self._blender or self._spec.placement:
-                    raise OutOfMemoryError(str(error), work.tile.shape) from error
-                self._shrink(work.tile, error)
+        return Computed(self._network.kept(work.block, work.tile, loaded.tensors), loaded.raw)
 
     def store(self, work: Work, computed: Computed) -> None:
         """Scale a result back to grey levels and write it."""
@@ -269,75 +249,6 @@ class TileRunner:
         box = slice(sample, sample + 1), slice(time, time + 1), channels, *place
         return np.asarray(source.read(box)[0, 0])
 
-    def _run(self, tile: Tile, tensors: tuple[NDArray[np.float32], ...]) -> NDArray[np.float32]:
-        """The network's output for what the tile keeps, in smaller tiles where it must be."""
-        if self._most_pixels is None:
-            return self._kept(tensors, tile)
-        output: NDArray[np.float32] | None = None
-        for part in self._smaller(tile):
-            read = {
-                axis: _from(span.read, tile.spans[axis].start) for axis, span in part.spans.items()
-            }
-            place = {
-                axis: _from(span.keep, tile.spans[axis].keep_start)
-                for axis, span in part.spans.items()
-            }
-            kept = self._kept(tuple(tensor[_index(read)] for tensor in tensors), part)
-            if output is None:
-                sizes = {
-                    axis: span.keep_stop - span.keep_start for axis, span in tile.spans.items()
-                }
-                shape = [sizes.get(axis, size) for axis, size in _BLOCK.sizes(kept.shape).items()]
-                output = np.empty(shape, np.float32)
-            output[_index(place)] = kept
-        assert output is not None
-        return output
-
-    def _smaller(self, tile: Tile) -> TileGrid:
-        """Tiles of at most `_most_pixels` that keep what `tile` keeps and read no more."""
-        return plan_tiles(
-            {axis: span.stop for axis, span in tile.spans.items()},
-            self._plan.grid.limits,
-            1,
-            self._most_pixels or 0,
-            {axis: span.keep for axis, span in tile.spans.items()},
-        )
-
-    def _kept(self, tensors: tuple[NDArray[np.float32], ...], tile: Tile) -> NDArray[np.float32]:
-        """The network's output (CZYX) for what a tile keeps of its tensors."""
-        if self._blender:
-            return self._blender.add(tile, self._network(*tensors))
-        combination = self._spec.procedure.combination
-        if combination:
-            return restore_planes(self._network, tensors[0], _crop(tile), combination)
-        return self._network(*tensors)[_index(self._crop_of_output(tile))]
-
-    def _crop_of_output(self, tile: Tile) -> dict[str, slice]:
-        """What a tile keeps of the network's output, by axis."""
-        crops = {}
-        for axis, span in tile.spans.items():
-            size = self._source.info.sizes[axis]
-            kept = self._spec.result_span(axis, span.keep, size)
-            place = self._spec.placement.get(axis)
-            crops[axis] = _from(kept, place.first(span.start) if place else span.start)
-        return crops
-
-    def _network(self, *tensors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's output (CZYX) for whole tiles of its inputs (CZYX), followed by the
-        predicted distributions where they are wanted."""
-        tiles = [
-            np.ascontiguousarray(_BLOCK.to(tensor, described.image_axes), np.float32)
-            for tensor, described in zip(tensors, self._spec.input_tensors, strict=True)
-        ]
-        if self._beside:
-            outputs = self._session.run_all(*tiles)
-        else:
-            outputs = [self._session.run(*tiles, output=self._spec.position)]
-        check_output(outputs[self._spec.position if self._beside else 0], self._spec.output)
-        axes = self._spec.output.image_axes
-        moved = [axes.to(output, _BLOCK).astype(np.float32, copy=False) for output in outputs]
-        return np.concatenate(moved) if moved[1:] else moved[0]
-
     def _place(self, work: Work) -> dict[str, slice]:
         """Where in the result of the whole image that lies what a tile keeps."""
         return {
@@ -357,20 +268,6 @@ class TileRunner:
     def _in_result(self, axis: str, span: slice) -> slice:
         return self._spec.result_span(axis, span, self._source.info.sizes.get(axis, 1))
 
-    def _shrink(self, tile: Tile, reason: OutOfMemoryError) -> None:
-        """Compute tiles of at most half of the pixels from now on."""
-        self._most_pixels = (self._most_pixels or math.prod(tile.shape.values())) // 2
-        try:
-            smaller = self._smaller(tile)
-        except OutOfMemoryError:
-            raise OutOfMemoryError(
-                f"even a tile that cannot be cut further does not fit into the memory of "
-                f"{self._session.device}: "
-                "close other programs, or use another device",
-                tile.shape,
-            ) from reason
-        log.warning("%s: going on with tiles of %s", reason, by_letter(smaller.tile))
-
     def _write(
         self, work: Work, channels: slice, pixels: NDArray[np.generic], sink: ImageSink
     ) -> None:
@@ -378,7 +275,7 @@ class TileRunner:
         starts = {axis: span.start for axis, span in self._plan.window.items()} | {
             axis: self._in_result(axis, self._plan.window[axis]).start for axis in "ZYX"
         }
-        place = {axis: _from(span, starts[axis]) for axis, span in kept.items()}
+        place = {axis: counted_from(span, starts[axis]) for axis, span in kept.items()}
         box = tuple(place.get(axis, channels) for axis in CANONICAL)
         sink.write(box, pixels[np.newaxis, np.newaxis])
 
@@ -406,21 +303,6 @@ def _padded(tensor: NDArray[np.float32], tile: Tile) -> NDArray[np.float32]:
     """A tensor (CZYX) continued at the image's far end to the size of its tile."""
     missing = [
         (0, tile.shape[axis] - size if axis in tile.spans else 0)
-        for axis, size in _BLOCK.sizes(tensor.shape).items()
+        for axis, size in BLOCK.sizes(tensor.shape).items()
     ]
     return np.pad(tensor, missing, mode="reflect") if np.any(missing) else tensor
-
-
-def _crop(tile: Tile) -> tuple[slice, ...]:
-    """Index of what a tile keeps into the tile's array (CZYX)."""
-    return _index({axis: span.crop for axis, span in tile.spans.items()})
-
-
-def _index(spans: Mapping[str, slice]) -> tuple[slice, ...]:
-    """Index into an array CZYX; axes that are not named are taken whole."""
-    return tuple(spans.get(axis, slice(None)) for axis in _BLOCK)
-
-
-def _from(span: slice, origin: int) -> slice:
-    """A span counted from `origin`."""
-    return slice(span.start - origin, span.stop - origin)

@@ -299,6 +299,16 @@ class TestSeveralInputsAndOutputs:
         status, out = self.run(of_many, tmp_path, *given, "--tile", "16,20")
         assert_same(tifffile.imread(out), whole)
 
+    def test_a_batch_remembers_them(self, of_many, tmp_path):
+        given = ("--inputs", f"mask={tmp_path / 'mask.tif'}", "--device", "cpu", "--json")
+        out = tmp_path / "results"
+        words = ["restore", tmp_path / "image.tif", "--model", of_many[1], "--out", out, *given]
+        assert main(list(map(str, words))) == 0
+        manifest = (out / "care_bridge_manifest.jsonl").read_text("utf-8")
+        assert "mask.tif" in manifest
+        assert main(list(map(str, words))) == 0
+        assert (out / "care_bridge_manifest.jsonl").read_text("utf-8") == manifest
+
     def test_an_output_by_its_name(self, of_many, tmp_path):
         given = ("--inputs", f"mask={tmp_path / 'mask.tif'}", "--output-tensor", "edges")
         status, out = self.run(of_many, tmp_path, *given)

@@ -51,6 +51,28 @@ def test_inputs_are_taken_by_their_place():
     assert session.run(np.array([2.0], np.float32), np.array([3.0], np.float32)) == 5
 
 
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8])
+def test_an_input_gets_its_own_type(kind):
+    source = helper.make_tensor_value_info("a", kind, ["n"])
+    result = helper.make_tensor_value_info("b", TensorProto.FLOAT, ["n"])
+    node = helper.make_node("Cast", ["a"], ["b"], to=TensorProto.FLOAT)
+    graph = helper.make_graph([node], "g", [source], [result])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = Session(model.SerializeToString(), "cpu")
+    assert session.run(np.array([3.0], np.float32)) == 3
+
+
+def test_an_input_of_texts_is_refused():
+    source = helper.make_tensor_value_info("a", TensorProto.STRING, ["n"])
+    result = helper.make_tensor_value_info("b", TensorProto.STRING, ["n"])
+    graph = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "g", [source], [result])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    with pytest.raises(
+        InferenceError, match=r'input "a" is tensor\(string\), numbers are expected'
+    ):
+        Session(model.SerializeToString(), "cpu")
+
+
 def test_an_operator_that_nobody_has_is_named():
     node = helper.make_node("Invented", ["a"], ["b"], domain="somewhere")
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "ab"]
