@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import care_bridge
 from care_bridge.axes import Axes, by_letter
 from care_bridge.errors import ConfigError, OutOfMemoryError, PackageFormatError
 from care_bridge.images.image import Image, ImageInfo
@@ -42,6 +41,7 @@ from care_bridge.runtime.plan import (
 from care_bridge.runtime.planner import Before, plan_tiles, tile_memory
 from care_bridge.runtime.precision import precision_line
 from care_bridge.runtime.progress import Progress
+from care_bridge.runtime.record import record_line
 from care_bridge.runtime.scaling import ImageScales, fit_scales
 from care_bridge.runtime.session import Session
 from care_bridge.runtime.tiles import TileRunner
@@ -49,7 +49,6 @@ from care_bridge.runtime.uncertainty import Uncertainty
 from care_bridge.tiling import TileGrid
 
 _WASTEFUL_SHARE = 5
-_RANGES_RECORDED = 8
 
 log = logging.getLogger("care_bridge")
 # The device is the session's and no matter of the file at hand: see batch._named.
@@ -147,7 +146,7 @@ class Restorer:
                 by_letter(grid.tile),
                 grid.computed_share,
             )
-        result = result.replace(history=(*info.history, self._record(scales)))
+        result = result.replace(history=(*info.history, record_line(spec, self.options, scales)))
         raw_channels = len(channels) if self.options.with_raw else 0
         return Plan(
             info=result,
@@ -312,28 +311,6 @@ class Restorer:
             grid = plan_tiles(sizes, limits, memory.per_pixel, memory.budget, window, memory.base)
         return grid, memory.needed(grid)
 
-    def _record(self, scales: ImageScales) -> str:
-        """A line for the image's history: which model, and what was done to the grey levels."""
-        spec, options = self.package.spec, self.options
-        if isinstance(spec.normalization, Operations):
-            ranges = ["as the package says"]
-        else:
-            ranges = _told(scales.levels)
-        more = (
-            f" and {len(ranges) - _RANGES_RECORDED} more" if len(ranges) > _RANGES_RECORDED else ""
-        )
-        kind = "" if options.range == "input" else f" in the range {options.range}"
-        if options.range == "full":
-            kind += f" (0..{np.iinfo(scales.dtype).max} for {', '.join(_told(scales.ends))})"
-        # That of a rescaled one is decided, and recorded, when it is fitted.
-        result = "" if options.rescale_to else f", result {scales.dtype}{kind}"
-        precision = "" if options.precision == "float32" else f", precision {options.precision}"
-        return (
-            f"care_bridge {care_bridge.__version__}: {spec.name} {spec.version} "
-            f"(rdf sha256 {spec.rdf_sha256[:16]}), grey levels taken as 0..1: "
-            f"{', '.join(ranges[:_RANGES_RECORDED])}{more}{result}{precision}"
-        )
-
 
 def _with_output(package: Package, options: RestoreOptions) -> Package:
     """The package with the output that is asked for."""
@@ -349,10 +326,6 @@ def _check_tensors(package: Package, session: Session) -> None:
             f"description names {len(spec.input_tensors)} and at least {spec.position + 1}: get "
             "the package again"
         )
-
-
-def _told(ranges: Iterable[tuple[float, float]]) -> list[str]:
-    return [f"{low:.6g}..{high:.6g}" for low, high in ranges]
 
 
 def restore(
