@@ -173,7 +173,7 @@ def test_the_command_says_how_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[TrainConfig] = []
-    monkeypatch.setattr(runs, "train", lambda _data, _run, config: told.append(config))
+    monkeypatch.setattr(runs, "train", lambda _data, _run, config, _start: told.append(config))
     assert main(["train", str(tmp_path), "--out", str(tmp_path / "run"), *words]) == 0
     (config,) = told
     assert (config.probabilistic, config.members, config.training.loss) == expected

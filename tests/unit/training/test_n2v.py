@@ -137,7 +137,7 @@ def test_it_takes_noise_away_that_it_never_saw_without(tmp_path: Path) -> None:
         write_image(tmp_path / "data" / f"im{index}.tif", image.astype(np.float32))
     settings = ["network.n_first=8", "network.kernel=3", "network.depth=1", "training.steps=400"]
     learn = ["training.learning_rate=5e-3", "training.schedule=cosine", "training.device=cpu"]
-    epochs = ["training.steps_per_epoch=400", "normalization.mode=fixed"]
+    epochs = ["training.steps_per_epoch=400", "normalization.mode=fixed", "training.batch_size=8"]
     config = load_config(None, ["task=n2v", *SMALL, *settings, *learn, *epochs])
     train(tmp_path / "data", tmp_path / "run", config)
     checkpoint = load_checkpoint(tmp_path / "run")
