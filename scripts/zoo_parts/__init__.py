@@ -1,0 +1,1 @@
+"""What scripts/zoo is made of: one module a subject."""
