@@ -162,7 +162,7 @@ def _members(checkpoint: Checkpoint) -> TensorSpec | None:
     if not checkpoint.members:
         return None
     names = tuple(
-        f"member{number} {what} {channel}"
+        f"member{number}_{what}_{channel}"
         for number in range(checkpoint.members)
         for what in ("mean", "scale")
         for channel in _channel_names(checkpoint.channels_out)

@@ -168,6 +168,7 @@ MENDABLE = {
     "documentation": no_validation,
     "space-ids": unnamed_space,
     "channel-names": edited(lambda rdf: rdf["inputs"][0]["axes"][1].pop("channel_names")),
+    "channel-words": input_axis(1, channel_names=["488 nm (GFP)"]),
     "size-min-step": input_axis(2, size={"min": 54, "step": 4}),
     "size-min-halo": input_axis(2, size={"min": 4, "step": 4}),
     "concatenable": input_axis(2, concatenable=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from care_bridge.package.consumers.draft import (
     source_of,
     space_axes,
 )
-from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, Rule
+from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, OLD_CORE, Rule
 from care_bridge.package.npy import npy_bytes
 
 _SIDES = ("inputs", "outputs")
@@ -59,6 +60,35 @@ def _name_channels(draft: Draft) -> None:
         if axis is not None and values is not None and not axis.get("channel_names"):
             count = values.shape[position(tensor, axis)]
             axis["channel_names"] = [f"channel{index}" for index in range(count)]
+
+
+def _channel_words(draft: Draft) -> Iterator[str]:
+    for tensor in _all(draft):
+        wrong = [name for name in _channels(tensor) if not name.isidentifier()]
+        if wrong:
+            yield (
+                f'the channel name "{wrong[0]}" of "{tensor.get("id")}" is not of letters, digits '
+                "and _ alone"
+            )
+
+
+def _channels(tensor: Described) -> list[str]:
+    axis = axis_of_type(tensor, "channel")
+    names = axis.get("channel_names") if axis else None
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def _write_identifiers(draft: Draft) -> None:
+    for tensor in _all(draft):
+        names = [_identifier(name) for name in _channels(tensor)]
+        axis = axis_of_type(tensor, "channel")
+        if axis is not None and names and len(set(names)) == len(names):
+            axis["channel_names"] = names
+
+
+def _identifier(name: str) -> str:
+    plain = re.sub(r"\W", "_", name)
+    return plain if plain.isidentifier() else f"_{plain}"
 
 
 def _fixed_batch(draft: Draft) -> Iterator[str]:
@@ -145,6 +175,14 @@ TENSOR_RULES = (
         _unnamed_channels,
         "write a name for each channel",
         _name_channels,
+    ),
+    Rule(
+        "channel-words",
+        (OLD_CORE,),
+        "error",
+        _channel_words,
+        "write channel names of letters, digits and _, not beginning with a digit",
+        _write_identifiers,
     ),
     Rule(
         "batch-size",
