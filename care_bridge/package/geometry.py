@@ -13,6 +13,7 @@ from care_bridge.package.steps import Step
 from care_bridge.tiling import AxisLimits
 
 _SPACE = "ZYX"
+_LARGEST_SCALE = 100
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,16 @@ class Axis:
     size: int | Stepped | Following
     halo: int = 0
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether an image can have such an axis; the library lets most numbers pass."""
+        size = self.size
+        if isinstance(size, Following):
+            return self.halo >= 0 and 1 / _LARGEST_SCALE <= size.scale <= _LARGEST_SCALE
+        if isinstance(size, Stepped):
+            return self.halo >= 0 and size.min > 0 and size.step >= 0
+        return self.halo >= 0 and size > 0
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -67,6 +78,12 @@ class Tensor:
                 f'its tensor "{self.id}" has the axes {letters}, care_bridge runs Y and X, and '
                 "with them B, C and Z"
             )
+        for axis in self.axes:
+            if not axis.is_sound:
+                raise RefusedError(
+                    f'its tensor "{self.id}" has a size, a step, a halo or a scale along '
+                    f"{axis.letter} that no image has"
+                )
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,8 @@ def _forward(steps: tuple[Step, ...], channels: int) -> tuple[Scale, ...] | None
             return tuple(Scale(gain=1 / gain, offset=-offset / gain) for gain, offset in pairs)
     if step.id == "fixed_zero_mean_unit_variance":
         pairs = _pairs(step, ("mean", "std"), channels)
-        return tuple(Scale(gain=std, offset=mean) for mean, std in pairs)
+        if all(std for _, std in pairs):
+            return tuple(Scale(gain=std, offset=mean) for mean, std in pairs)
     return None
 
 

@@ -26,6 +26,11 @@ Described = rdf.InputTensorDescr | rdf.OutputTensorDescr
 
 def tensors_0_4(model: rdf.ModelDescr) -> tuple[list[Tensor], list[Tensor]]:
     """The inputs and outputs of `model`."""
+    described: list[Described] = [*model.inputs, *model.outputs]
+    for tensor in described:
+        _check_length(tensor)
+    if (len(model.inputs), len(model.outputs)) != (len(model.test_inputs), len(model.test_outputs)):
+        raise RefusedError("it does not have a test tensor for each of its tensors")
     channels = {str(each.name): _input_channels(each) for each in model.inputs}
     inputs = [
         _tensor(each, _input_axes(each), channels[str(each.name)], each.preprocessing, files)
@@ -40,6 +45,13 @@ def tensors_0_4(model: rdf.ModelDescr) -> tuple[list[Tensor], list[Tensor]]:
         )
     ]
     return inputs, outputs
+
+
+def _check_length(tensor: Described) -> None:
+    if len(tensor.axes) != len(tensor.shape):
+        raise RefusedError(
+            f'its tensor "{tensor.name}" has the axes {tensor.axes} and {len(tensor.shape)} sizes'
+        )
 
 
 def _files(tests: Sequence[Any], samples: Sequence[Any]) -> list[tuple[str, str | None]]:

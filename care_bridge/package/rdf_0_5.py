@@ -93,7 +93,8 @@ def _following(
     for tensor in inputs:
         for other in tensor.axes:
             if (tensor.id, other.id) == (size.tensor_id, size.axis_id):
-                scale = Fraction(other.scale / axis.scale).limit_denominator(_LARGEST_PART)
+                scale = Fraction(other.scale) / Fraction(axis.scale)
+                scale = scale.limit_denominator(_LARGEST_PART)
                 return Following(str(tensor.id), _letter(other), scale, size.offset)
     raise RefusedError(
         f"its size along {axis.id} follows {size.tensor_id}.{size.axis_id}, which is no axis of an "

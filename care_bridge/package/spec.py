@@ -247,6 +247,12 @@ class ModelSpec:
                 f"{limits.min}"
                 + (f" and {limits.step} more at a time" if limits.most is None else "")
             )
+        for axis, place in self.placement.items():
+            if place.size(sizes.get(axis, 1)) < 1:
+                raise AxesError(
+                    f"the image has {sizes.get(axis, 1)} pixels along {axis}, of which the model "
+                    f"{self.name} leaves none: give it a larger one"
+                )
         if "Z" in self.placement and not self.sees_volumes and depth > 1:
             raise AxesError(
                 f"the image has {depth} slices, the model {self.name} makes a stack of one: give "

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from care_bridge import load_package
 from care_bridge.axes import Axes
@@ -442,6 +443,37 @@ REFUSED = {
         "it normalises input over X alone",
     ),
 }
+
+
+UNSOUND = {
+    "step": (("inputs", 0, "shape", "step"), [0, 0, -4, 4], "a halo or a scale along Y"),
+    "halo": (("outputs", 0, "halo"), [0, 0, 0, -1], "a halo or a scale along X"),
+    "axes": (("inputs", 0, "axes"), "cyx", 'tensor "input" has the axes cyx and 4 sizes'),
+    "tests": (("test_outputs",), ["a.npy", "b.npy"], "a test tensor for each of its tensors"),
+}
+
+
+@pytest.mark.parametrize("name", UNSOUND)
+def test_descriptions_that_the_spec_library_lets_pass_are_refused(tmp_path, name):
+    (*way, last), value, says = UNSOUND[name]
+    package = foreign_package(tmp_path, Foreign(halo=0), "0.4")
+    rdf = yaml.safe_load((package / "rdf.yaml").read_text())
+    part = rdf
+    for key in way:
+        part = part[key]
+    part[last] = value
+    (package / "rdf.yaml").write_text(yaml.safe_dump(rdf))
+    with pytest.raises(PackageFormatError, match="cannot use the package") as caught:
+        load_package(package)
+    assert says in str(caught.value)
+
+
+def test_an_image_of_which_nothing_is_left_is_refused(tmp_path):
+    package = foreign_package(tmp_path, Foreign(valid=True), "0.5")
+    with pytest.raises(AxesError, match="has 2 pixels along X, of which the model"):
+        restore(np.zeros((2, 24, 2), np.uint8), axes="CYX", package=package)
+    found = restore(np.ones((2, 24, 3), np.uint8), axes="CYX", package=package)
+    assert found.shape == (2, 22, 1)
 
 
 @pytest.mark.parametrize("name", REFUSED)
