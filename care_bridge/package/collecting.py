@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -165,8 +164,6 @@ def _hashed(archive: Archive, name: str, sha256: str | None) -> Iterator[bytes]:
 def _writing(place: WritablePlace) -> Iterator[None]:
     try:
         yield
-    except zipfile.LargeZipFile as error:
-        raise PackageError("the package takes more than 2 GiB, the most that is kept") from error
     except OSError as error:
         hint = "ask its owner, or leave out --shared" if place == "shared" else "free or allow it"
         raise PackageError(

@@ -16,7 +16,14 @@ from care_bridge.errors import PackageFormatError
 LARGEST_TENSOR = 256 << 20  # bytes of a file
 
 # What numpy and the Python parser, which numpy gives the header to, raise for a wrong one.
-_NO_NUMBERS = (ValueError, TypeError, MemoryError, OverflowError, tokenize.TokenError)
+_NO_NUMBERS = (
+    ValueError,
+    TypeError,
+    MemoryError,
+    OverflowError,
+    SyntaxError,
+    tokenize.TokenError,
+)
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,

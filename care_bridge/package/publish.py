@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from care_bridge.atomic import partial_beside, replacing
+from care_bridge.atomic import partial_beside
 from care_bridge.errors import ExportError
 from care_bridge.package.archive import RDF_NAMES, Archive
+from care_bridge.package.packing import pack
 from care_bridge.package.rdf_files import named_files
-
-# The earliest date a zip can hold: the same files give the same zip.
-_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 @contextmanager
@@ -81,12 +79,8 @@ def _check_replaceable(out: Path, overwrite: bool) -> None:
 
 
 def _zip(staging: Path, out: Path) -> None:
-    with replacing(out) as packed, zipfile.ZipFile(packed, "w") as opened:
-        for name in _files(staging):
-            entry = zipfile.ZipInfo(name, _DATE)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16
-            opened.writestr(entry, (staging / name).read_bytes())
+    files = ((name, [(staging / name).read_bytes()]) for name in _files(staging))
+    pack(out, files, zipfile.ZIP_DEFLATED)
 
 
 def _files(folder: Path) -> list[str]:

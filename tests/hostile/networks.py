@@ -435,6 +435,9 @@ IMAGES = {
     "image-of-records": image(of_shape("(1,)", "[('a', '<f4')]")),
     "image-of-a-type-in-types": image(of_shape("(1,)", "'" + "(2,)" * 40 + "<f4'")),
     "image-that-calls": image(header("__import__('os').system('touch evil')\n")),
+    "image-with-a-bracket-too-many": image(
+        header("{'descr': '<f4', 'fortran_order': False, 'shape': (1))}\n")
+    ),
     "image-deep": image(header("(" * 9000)),
     "image-header-without-end": image(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{"),
     "image-of-the-future": image(b"\x93NUMPY\x09\x00"),
