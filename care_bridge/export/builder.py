@@ -215,6 +215,7 @@ def _training(checkpoint: Checkpoint) -> dict[str, Any]:
         "config": settings,
         "validation": dict(checkpoint.validation),
         "versions": dict(checkpoint.versions),
+        **({"started_from": dict(checkpoint.start)} if checkpoint.start else {}),
     }
 
 

@@ -256,6 +256,7 @@ def _training(checkpoint: Checkpoint) -> list[str]:
         ("learning rate", f"{config.training.learning_rate:g}"),
         ("images", str(len(checkpoint.images["training"]))),
         ("seed", str(config.seed)),
+        *((f"started from: {what}", f"{told}") for what, told in (checkpoint.start or {}).items()),
         *((f"{name} version", version) for name, version in checkpoint.versions.items()),
     ]
     return ["# Training", "", *_table(("setting", "value"), rows), ""]

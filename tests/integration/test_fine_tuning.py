@@ -16,6 +16,7 @@ from care_bridge.errors import ConfigError, TrainingError
 from care_bridge.export.about import About
 from care_bridge.export.builder import export_checkpoint
 from care_bridge.images import open_image
+from care_bridge.package.package import load_package
 from care_bridge.training.checkpoint import BEST, START, load_checkpoint, read_state
 from care_bridge.training.config import load_config, parse_config, read_values
 from care_bridge.training.csbdeep import import_csbdeep
@@ -268,5 +269,11 @@ def test_the_command_starts_from_a_bundled_model(
     assert checkpoint.start["package"] == "denoise-2d"
     weights = onnx.load(Path(__file__).parents[2] / "model_zoo" / "denoise-2d" / "weights.onnx")
     kernel = next(each for each in weights.graph.initializer if each.name == "bottleneck.0.weight")
+    export_checkpoint(checkpoint, tmp_path / "tuned", About("Fine-tuned", "Of the bundled one"))
+    told = load_package(tmp_path / "tuned").spec.config["training"]
+    assert told["started_from"]["package"] == "denoise-2d"
+    assert (
+        "| started from: package | denoise-2d |" in (tmp_path / "tuned" / "README.md").read_text()
+    )
     began = read_state(tmp_path / "run" / START)["network"]["bottleneck.0.weight"]
     np.testing.assert_array_equal(began.numpy(), onnx.numpy_helper.to_array(kernel))
