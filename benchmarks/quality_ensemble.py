@@ -49,6 +49,7 @@ SETTINGS = (
     "patches.size=[64,64]",
     "training.steps_per_epoch=100",
     "training.schedule=cosine",
+    "training.learning_rate=1e-3",
     "training.precision=bf16",
 )
 HIGHEST = 90

@@ -33,7 +33,7 @@ from care_bridge.runtime.restorer import Restorer
 from care_bridge.simulation.recipe_file import load_recipe
 from care_bridge.simulation.simulated_pair import simulate_pair
 
-TRAINED, TESTED = 8, 2
+TRAINED, TESTED = 16, 2
 FACTOR = 4
 
 RECIPES = {
@@ -55,7 +55,11 @@ RECIPES = {
 }
 SETTINGS = {
     "upsampling": ("patches.size=[16,32,32]", "training.batch_size=4"),
-    "projection": ("patches.size=[64,64]", "training.batch_size=4"),
+    "projection": (
+        "patches.size=[64,64]",
+        "training.batch_size=4",
+        "training.learning_rate=1e-3",
+    ),
 }
 
 
