@@ -3,7 +3,8 @@
 from tests.hostile.case import Case
 from tests.hostile.descriptions import DESCRIPTIONS
 from tests.hostile.folders import FOLDERS
-from tests.hostile.networks import IMAGES, NETWORKS
+from tests.hostile.images import IMAGES
+from tests.hostile.networks import NETWORKS
 from tests.hostile.zips import ZIPS
 
 CASES: dict[str, Case] = {**ZIPS, **FOLDERS, **DESCRIPTIONS, **NETWORKS, **IMAGES}
