@@ -1,18 +1,21 @@
 """What an ensemble gains over its members, whether its intervals hold, and what its D tells.
 
-    python benchmarks/quality_ensemble.py --out RESULTS [--seeds 0 1 2 3] [--steps 2000]
+    python benchmarks/quality_ensemble.py --out RESULTS [--scenes denoise deblur]
+        [--seeds 0 1 2 3] [--steps 2000]
 
-Simulated filaments with little light train five probabilistic networks. They restore filaments that
-none has seen, and nuclei and membranes with the same light, which are foreign to them. Figures:
-PSNR in the CARE paper's metric; the calibration error, in the grey levels that source and target
-have in common; the disagreement D on familiar and on foreign images, and how much larger it is on
-the tenth of the familiar pixels that are most wrong. What is done is kept in RESULTS (a JSON each),
-so the script may be interrupted and called again.
+Simulated filaments train five probabilistic networks: with little light, or blurred and with more
+of it. They restore filaments that none has seen, and nuclei and membranes in the same light and
+through the same optics, which are foreign to them. Figures: PSNR in the CARE paper's metric; the
+calibration error, in the grey levels that source and target have in common; the disagreement D on
+familiar and on foreign images, and how much larger it is on the tenth of the familiar pixels that
+are most wrong. What is done is kept in RESULTS (a JSON each), so the script may be interrupted and
+called again.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean
@@ -34,13 +37,17 @@ from care_bridge.simulation.recipe_file import load_recipe
 FAMILIAR, FOREIGN = "tubules", ("nuclei", "membranes")
 PAIRS = (12, 4)
 # The filaments' optics for all: only the structure is foreign.
-RECIPE = (
-    "size=[256,256]",
-    "exposure.photons=10",
-    "optics.numerical_aperture=1.4",
-    "optics.refractive_index=1.515",
-    "optics.pixel_size=0.1",
-)
+_OPTICS = ("optics.numerical_aperture=1.4", "optics.refractive_index=1.515")
+SCENES = {
+    "denoise": ("optics.pixel_size=0.1", "exposure.photons=10"),
+    "deblur": (
+        "optics.pixel_size=0.06",
+        "exposure.photons=100",
+        "background.level=0.05",
+        "target.image=structure",
+        "target.background=false",
+    ),
+}
 SETTINGS = (
     "probabilistic=true",
     "members=5",
@@ -79,11 +86,13 @@ def ratio(values: NDArray[np.float64], by: NDArray[np.float64]) -> float:
     return float(values[high].mean() / values[~high].mean())
 
 
-def measured(steps: int, seed: int, folder: Path) -> dict[str, Any]:
+def measured(scene: str, steps: int, seed: int, folder: Path) -> dict[str, Any]:
     """The figures, by name."""
     data = {kind: folder / "data" / kind for kind in (FAMILIAR, *FOREIGN)}
     for kind, place in data.items():
-        recipe = load_recipe(None, kind, [*RECIPE, f"seed={seed}"])
+        recipe = load_recipe(
+            None, kind, ["size=[256,256]", *_OPTICS, *SCENES[scene], f"seed={seed}"]
+        )
         write_pairs(place, recipe, PAIRS[0] if kind == FAMILIAR else 0, PAIRS[1])
     settings = (*SETTINGS, f"seed={seed}", f"training.steps={steps}")
     package = trained_package(data[FAMILIAR], folder, settings)
@@ -118,14 +127,22 @@ def measured(steps: int, seed: int, folder: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     add_arguments(parser, steps=2000)
+    parser.add_argument("--scenes", nargs="+", choices=SCENES, default=list(SCENES))
     given = parser.parse_args()
-    results = of_all_seeds(given, "ensemble", partial(measured, given.steps))
+    for scene in given.scenes:
+        measure = partial(measured, scene, given.steps)
+        results = of_all_seeds(given, f"ensemble-{scene}", measure)
+        print_results(f"{scene}, {given.steps} steps a member", given.seeds, results)
+
+
+def print_results(title: str, seeds: Sequence[int], results: Sequence[dict[str, Any]]) -> None:
+    """The tables of a scene."""
     ensemble = [result["ensemble"] for result in results]
     members = [mean(result["members"]) for result in results]
     best = [max(result["members"]) for result in results]
     print_figures(
-        f"{given.steps} steps a member: PSNR in dB",
-        given.seeds,
+        f"{title}: PSNR in dB",
+        seeds,
         {"ensemble": ensemble, "members, mean": members, "members, the best": best},
     )
     print_verdict("ensemble - members", difference(ensemble, members), 0)
@@ -141,7 +158,7 @@ def main() -> None:
             result["error_where_d"] for result in results
         ],
     }
-    print_figures("Reliability", given.seeds, rows, digits=3)
+    print_figures(f"{title}: reliability", seeds, rows, digits=3)
 
 
 if __name__ == "__main__":

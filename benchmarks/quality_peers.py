@@ -4,7 +4,8 @@
         [--seeds 0 1 2 3] [--steps N]
 
 The same simulated noisy images, network, patches, batches and number of steps for each tool; the
-rest (scaling, augmentation, learning rate and its schedule, validation) is each tool's default.
+rest (scaling, augmentation, learning rate and its schedule, validation) is each tool's default; care
+has a second row with the learning rate's schedule that docs/training.md advises for short runs.
 Figures: PSNR in the CARE paper's metric of images that training did not see. A difference is that
 of the means over the seeds, with its standard error; it should be at least -2 standard errors, and
 never below -0.4 dB. What is done is kept in RESULTS (a JSON a tool and seed), so the script may be
@@ -45,6 +46,7 @@ class Comparison:
     ours: dict[str, tuple[str, ...]]
 
 
+_COSINE = ("training.schedule=cosine",)
 COMPARISONS = {
     "care2d": Comparison(
         peer="csbdeep",
@@ -55,7 +57,7 @@ COMPARISONS = {
         patch=(64, 64),
         batch=16,
         steps=2000,
-        ours={"care": ()},
+        ours={"care": (), "care-cosine": _COSINE},
     ),
     # careamics' network has kernels of 3 pixels.
     "n2v": Comparison(
@@ -78,7 +80,7 @@ COMPARISONS = {
         patch=(16, 48, 48),
         batch=4,
         steps=1000,
-        ours={"care": ()},
+        ours={"care": (), "care-cosine": _COSINE},
     ),
 }
 
