@@ -4,8 +4,8 @@
         [--seeds 0 1 2 3] [--steps N]
 
 The same simulated noisy images, network, patches, batches and number of steps for each tool; the
-rest (scaling, augmentation, learning rate and its schedule, validation) is each tool's default; care
-has a second row with the learning rate's schedule that docs/training.md advises for short runs.
+rest (scaling, augmentation, learning rate and its schedule, validation) is each tool's default. Of
+care a second row has the learning rate's schedule that docs/training.md advises for short runs.
 Figures: PSNR in the CARE paper's metric of images that training did not see. A difference is that
 of the means over the seeds, with its standard error; it should be at least -2 standard errors, and
 never below -0.4 dB. What is done is kept in RESULTS (a JSON a tool and seed), so the script may be
