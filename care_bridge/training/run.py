@@ -106,7 +106,7 @@ def _run(data: Path, run: Path, config: TrainConfig, start: Start | None) -> Pat
     try:
         return _fit(data, run, config, start, fabric, scratch)
     except (CareBridgeError, KeyboardInterrupt, OSError) as error:
-        # The frames that it passed through hold mapped files, which Windows does not delete.
+        # A frame that it passed through may hold a mapped file, which Windows does not delete.
         traceback.clear_frames(error.__traceback__)
         if isinstance(error, OSError):
             raise TrainingError(f"{run} cannot be written: {error}") from None
@@ -120,7 +120,7 @@ def _run(data: Path, run: Path, config: TrainConfig, start: Start | None) -> Pat
 def _fit(
     data: Path, run: Path, config: TrainConfig, start: Start | None, fabric: Fabric, scratch: Path
 ) -> Path | None:
-    """Train to the end. Here alone live the task and its pixels, mapped from `scratch`."""
+    """Train to the end. Here alone live the task and its pixels, kept in `scratch`."""
     task = _MODULES[config.task].prepare(data, config, scratch)
     folders = member_folders(run, task.config)
     writes = fabric.is_global_zero

@@ -10,10 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -288,7 +290,7 @@ def test_the_command_trains_resumes_and_does_not_chatter(data: Path, tmp_path: P
     [
         pytest.param("{data} --out {run} --set trainin.steps=3", 'no key "trainin"', id="key"),
         pytest.param("{data} --out {run} --steps 0", "training.steps has the value 0", id="value"),
-        pytest.param("{empty} --out {run}", "there is no folder", id="no-folders"),
+        pytest.param("{empty} --out {run}", "holds nothing: expected", id="no-folders"),
         pytest.param("{data} --out {empty}", "is there already", id="run-is-there"),
         pytest.param("{data} --out {file}/run", "cannot be written", id="run-below-a-file"),
         pytest.param("{data} --out {run} --resume", "no last.ckpt to go on", id="no-run"),
@@ -378,48 +380,90 @@ def test_a_new_last_step_is_kept(started: Path, data: Path) -> None:
     assert read_state(started / LAST)["step"] == 3
 
 
-@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no list of mapped files")
-@pytest.mark.parametrize("step", [None, 1], ids=["finished", "interrupted"])
-def test_no_file_is_mapped_when_the_pixels_are_deleted(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int | None
-) -> None:
-    """Windows deletes no file that is mapped."""
-    mapped, fit = [], Trainer.fit
+@contextmanager
+def finished(_monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield
 
-    def fit_and_note(trainer: Trainer) -> None:
-        if step is not None:
-            trainer.task = sending(trainer.task, signal.SIGINT, step)
-        mapped.append(_mapped_below(tmp_path))
+
+@contextmanager
+def interrupted_in_a_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    fit = Trainer.fit
+
+    def interrupted_fit(trainer: Trainer) -> None:
+        trainer.task = sending(trainer.task, signal.SIGINT, step=1)
         fit(trainer)
 
-    def delete_and_note(path: Path, **how: bool) -> None:
-        mapped.append(_mapped_below(tmp_path))
+    monkeypatch.setattr(Trainer, "fit", interrupted_fit)
+    with pytest.raises(KeyboardInterrupt):
+        yield
+
+
+@contextmanager
+def interrupted_while_reading(_monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ctrl-C where pixels are being copied out of a file."""
+
+    def profile(frame: FrameType, event: str, called: Any) -> None:
+        copies = event == "c_call" and called.__name__ == "copy"
+        if copies and Path(frame.f_code.co_filename).name == "pixels.py":
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    sys.setprofile(profile)
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    assert sys.getprofile() is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no list of files in use")
+@pytest.mark.parametrize(
+    "ending", [finished, interrupted_in_a_step, interrupted_while_reading], ids=lambda f: f.__name__
+)
+def test_no_file_is_in_use_when_the_pixels_are_deleted(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ending: Callable[[pytest.MonkeyPatch], AbstractContextManager[None]],
+) -> None:
+    """Windows deletes no file that is open or mapped, and NFS keeps it by another name."""
+    seen, delete = [], shutil.rmtree
+
+    def note_and_delete(path: Path, **how: bool) -> None:
+        seen.append((path, list(path.iterdir()), in_use_below(path)))
         delete(path, **how)
 
-    delete = shutil.rmtree
-    monkeypatch.setattr(Trainer, "fit", fit_and_note)
-    monkeypatch.setattr(shutil, "rmtree", delete_and_note)
-    ending = nullcontext() if step is None else pytest.raises(KeyboardInterrupt)
-    with ending:
+    monkeypatch.setattr(shutil, "rmtree", note_and_delete)
+    with ending(monkeypatch):
         train(data, tmp_path / "run", load_config(None, [*TINY, "training.steps=2"]))
-    while_fitting, at_deletion = mapped
-    assert while_fitting
-    assert not at_deletion
-    assert not list(tmp_path.glob(".*"))
+    ((scratch, files, in_use),) = seen
+    assert files
+    assert not in_use
+    assert not scratch.exists()
 
 
-def _mapped_below(folder: Path) -> set[str]:
-    lines = Path("/proc/self/maps").read_text().splitlines()
-    return {line.split()[-1] for line in lines if line.endswith(".npy") and str(folder) in line}
+def in_use_below(folder: Path) -> set[str]:
+    """Files that this process has mapped or open."""
+    mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
+    opened = {str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
+    return {name for name in mapped | opened if name.startswith(f"{folder}{os.sep}")}
+
+
+def test_files_in_use_are_seen(tmp_path: Path) -> None:
+    for name in ("mapped", "opened", "neither"):
+        (tmp_path / name).write_bytes(b"pixels")
+    with (tmp_path / "mapped").open("rb") as file:
+        map_ = mmap(file.fileno(), 0, access=ACCESS_READ)
+    with map_, (tmp_path / "opened").open("rb"):
+        assert in_use_below(tmp_path) == {str(tmp_path / "mapped"), str(tmp_path / "opened")}
+    assert not in_use_below(tmp_path)
 
 
 def test_pixels_that_cannot_be_deleted_are_told_of_and_mask_nothing(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    delete = os.unlink
+    delete, scratch = os.unlink, tmp_path / ".run.pixels"
 
     def refuse(path: Any, **where: Any) -> None:
-        if str(path).endswith(".npy"):
+        if scratch.is_dir() and Path(path).name in {file.name for file in scratch.iterdir()}:
             raise PermissionError(13, "in use")
         delete(path, **where)
 
