@@ -18,6 +18,9 @@ input = call("ij.Macro.getValue", arguments, "input", "");
 output = call("ij.Macro.getValue", arguments, "output", "");
 profile = call("ij.Macro.getValue", arguments, "profile", "");
 
+if (input != "" && !File.exists(input))
+    exit("There is no file \"" + input + "\": give input=[/path/to/image.tif], or leave it out.");
+if (input == "" && nImages == 0) exit("There is no image: open one, or give input=[/path/to/image.tif].");
 if (input != "") open(input);
 if (selectionType() != 5) makeLine(0, getHeight() / 2, getWidth() - 1, getHeight() / 2);
 getLine(x1, y1, x2, y2, lineWidth);

@@ -15,6 +15,9 @@ input = call("ij.Macro.getValue", arguments, "input", "");
 truth = call("ij.Macro.getValue", arguments, "truth", "");
 output = call("ij.Macro.getValue", arguments, "output", "");
 
+if (!File.exists(input)) exit("There is no file \"" + input + "\": give input=[/path/to/image.tif].");
+if (!File.exists(truth) && !isOpen(truth))
+    exit("There is no file and no image \"" + truth + "\": give truth=[/path/to/good.tif].");
 open(input);
 noisy = getTitle();
 run("CARE Restore", arguments + " result=new macro_keys=[input truth output]");

@@ -13,6 +13,9 @@ arguments = getArgument();
 input = call("ij.Macro.getValue", arguments, "input", "");
 output = call("ij.Macro.getValue", arguments, "output", "");
 
+if (input != "" && !File.exists(input))
+    exit("There is no file \"" + input + "\": give input=[/path/to/image.tif], or leave it out.");
+if (input == "" && nImages == 0) exit("There is no image: open one, or give input=[/path/to/image.tif].");
 if (input != "") open(input);
 run("Z Project...", "projection=[Max Intensity] all");
 run("CARE Restore", arguments + " macro_keys=[input output]");

@@ -13,7 +13,14 @@ arguments = getArgument();
 input = call("ij.Macro.getValue", arguments, "input", "");
 output = call("ij.Macro.getValue", arguments, "output", "");
 
+if (!File.exists(input)) exit("There is no file \"" + input + "\": give input=[/path/to/image.tif].");
+if (output == "") exit("There is no output: give output=[/path/to/result.tif].");
 open(input);
+source = getImageID();
 run("CARE Restore", arguments + " macro_keys=[input output]");
 saveAs("Tiff", output);
-close("*");
+close();
+if (isOpen(source)) {
+    selectImage(source);
+    close();
+}

@@ -18,6 +18,15 @@ width = call("ij.Macro.getValue", arguments, "width", "");
 height = call("ij.Macro.getValue", arguments, "height", "");
 output = call("ij.Macro.getValue", arguments, "output", "");
 
+place = newArray(x, y, width, height);
+numbers = 0;
+for (i = 0; i < place.length; i++)
+    if (!isNaN(parseFloat(place[i]))) numbers++;
+if (x + y + width + height != "" && numbers != 4)
+    exit("The rectangle is not complete: give x, y, width and height in pixels, or none of them.");
+if (input != "" && !File.exists(input))
+    exit("There is no file \"" + input + "\": give input=[/path/to/image.tif], or leave it out.");
+if (input == "" && nImages == 0) exit("There is no image: open one, or give input=[/path/to/image.tif].");
 if (input != "") open(input);
 if (width != "") makeRectangle(x, y, width, height);
 if (selectionType() != 0) exit("Select a rectangle first, or give x, y, width and height.");
