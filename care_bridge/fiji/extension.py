@@ -10,8 +10,9 @@ from typing import Any
 
 from jpype import JArray, JClass, JDouble, JImplements, JOverride
 
-from care_bridge.errors import CareBridgeError, FijiError
+from care_bridge.errors import FijiError
 from care_bridge.fiji.arguments import parse_arguments
+from care_bridge.fiji.calling import ERRORS, current_thread, end_caller, macro_threads
 from care_bridge.fiji.described import RESTORE, described
 from care_bridge.fiji.evaluating import figures_of
 from care_bridge.fiji.images import to_imageplus
@@ -87,9 +88,13 @@ def _restorer(options: str) -> Restorer:
 
 
 def register_extensions(_given: Mapping[str, str]) -> None:
-    """CARE Macro Extensions: make the running macro know Ext.CARE_…; FijiError outside macros."""
+    """CARE Macro Extensions: make the running macro know Ext.CARE_…; FijiError outside macros, and
+    where several run."""
     if JClass("ij.macro.Interpreter").getInstance() is None:
         raise FijiError("no macro is running that could use the functions: call it in a macro")
+    if len(macro_threads()) > 1:
+        # They would come to the macro that was started last.
+        raise FijiError("another macro is running, too: start this one when it has ended")
     JClass("ij.macro.Functions").registerExtensions(_extension())
 
 
@@ -125,9 +130,8 @@ class _Extension:
         try:
             with one_at_a_time:
                 found = function.run(*texts)
-        except (CareBridgeError, OSError, KeyboardInterrupt) as error:
-            told = str(error) or "cancelled"
-            JClass("ij.macro.Interpreter").getInstance().abort(f"Ext.{name}: {told}")
+        except ERRORS as error:
+            end_caller(f"Ext.{name}", error, current_thread())
             return None
         if isinstance(found, str):
             return found

@@ -21,6 +21,7 @@ MODES = ("headless", "interactive", "gui")
 _IMAGEJ = ("net.imagej:ij:1.54p", "net.imagej:ij1-patcher:2.0.0")
 _OPEN_FOR_PATCHER = "--add-opens=java.base/java.lang=ALL-UNNAMED"
 _LOOK_SECONDS = 0.2
+_WITHOUT_WINDOW = "run a macro without one (care-bridge fiji run; in Python, the mode headless)"
 # groupId:artifactId:version, several with + between them; no path looks like it.
 _ENDPOINT = re.compile(r"[\w.-]+:[\w.-]+:[\w.:+-]+")
 
@@ -158,11 +159,11 @@ def _check_display() -> None:
     """Before Java is started: a process starts it once."""
     if sys.platform == "darwin":
         raise FijiError(
-            "macOS shows no window of a Java virtual machine inside Python: use the mode headless"
+            f"macOS shows no window of a Java virtual machine inside Python: {_WITHOUT_WINDOW}"
         )
     if sys.platform != "win32" and not os.environ.get("DISPLAY"):
         raise FijiError(
-            "there is no display for ImageJ's window: set DISPLAY, or use the mode headless"
+            f"there is no display for ImageJ's window: set DISPLAY, or {_WITHOUT_WINDOW}"
         )
 
 
@@ -209,55 +210,55 @@ def _start_plain(mode: str) -> None:
     except JException as error:
         raise FijiError(
             f"the display {os.environ.get('DISPLAY', '')} cannot be used "
-            f"({_first_line(error)}): set DISPLAY, or use the mode headless"
+            f"({_first_line(error)}): set DISPLAY, or {_WITHOUT_WINDOW}"
         ) from error
 
 
 def _start_fiji(folder: Path, mode: str) -> Any:
-    import imagej
     import scyjava
-    from jpype import JException, JVMNotFoundException, JVMNotSupportedException
-    from requests import RequestException
+    from jpype import JException
 
     # pyimagej asks Maven for imglib2-imglyb, which a current Fiji has: then no network is needed.
     if any(folder.glob("jars/imglib2-imglyb-*.jar")):
         scyjava.config.endpoints.clear()
     try:
-        # pyimagej's own mode gui would not return before the window is closed.
-        imagej2 = imagej.init(str(folder), mode="headless" if mode == "headless" else "interactive")
-    except (JVMNotFoundException, JVMNotSupportedException) as error:
-        raise FijiError(_unusable_java(error)) from error
-    except (RequestException, RuntimeError) as error:
-        raise FijiError(
-            f"the Fiji in {folder} has no jars/imglib2-imglyb-*.jar, and it could not be fetched "
-            f"({type(error).__name__}): update Fiji (Help > Update...), or connect to the network"
-        ) from error
+        return _init_imagej2(
+            str(folder),
+            mode,
+            f"the Fiji in {folder} has no jars/imglib2-imglyb-*.jar, and it could not be fetched: "
+            "update Fiji (Help > Update...), or connect to the network",
+        )
     except (TypeError, JException) as error:  # a class is missing; an error inside Java
         raise FijiError(
             f"the Fiji in {folder} could not be started ({_first_line(error)}): its jars "
             "are damaged, or need a newer Java"
         ) from error
-    if not imagej2:
-        raise FijiError(f"the Fiji in {folder} could not be started; the reason is above")
-    return imagej2
 
 
 def _start_imagej2(endpoint: str, mode: str) -> Any:
+    return _init_imagej2(
+        endpoint,
+        mode,
+        f"{endpoint} could not be fetched: connect to the network, which must reach the SciJava "
+        "project's repository, or give the folder of a Fiji",
+    )
+
+
+def _init_imagej2(where: str, mode: str, unfetched: str) -> Any:
+    """pyimagej's gateway; unfetched: what is told where Maven's artifacts are not to be had."""
     import imagej
     from jpype import JVMNotFoundException, JVMNotSupportedException
     from requests import RequestException
 
     try:
-        imagej2 = imagej.init(endpoint, mode="headless" if mode == "headless" else "interactive")
+        # pyimagej's own mode gui would not return before the window is closed.
+        imagej2 = imagej.init(where, mode="headless" if mode == "headless" else "interactive")
     except (JVMNotFoundException, JVMNotSupportedException) as error:
         raise FijiError(_unusable_java(error)) from error
     except (RequestException, RuntimeError) as error:
-        raise FijiError(
-            f"{endpoint} could not be fetched ({type(error).__name__}): connect to the network, "
-            "which must reach the SciJava project's repository, or give the folder of a Fiji"
-        ) from error
+        raise FijiError(unfetched) from error
     if not imagej2:
-        raise FijiError(f"{endpoint} could not be started; the reason is above")
+        raise FijiError(f"{where} could not be started; the reason is above")
     return imagej2
 
 

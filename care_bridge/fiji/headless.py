@@ -6,6 +6,7 @@ takes longer than all the rest of a start, so what it makes is kept in the user'
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import scyjava
@@ -13,6 +14,8 @@ from jpype import JClass
 from platformdirs import user_cache_path
 
 from care_bridge.atomic import replacing
+
+_log = logging.getLogger(__name__)
 
 
 def use_kept_classes(imagej: tuple[str, ...]) -> None:
@@ -25,12 +28,20 @@ def use_kept_classes(imagej: tuple[str, ...]) -> None:
 
 def make_headless(imagej: tuple[str, ...]) -> None:
     """Make the commands work in the Java virtual machine that was started, before any class of
-    ImageJ is touched in it, and keep the changed classes."""
+    ImageJ is touched in it, and keep the changed classes, where that can be done."""
     injector = JClass("net.imagej.patcher.LegacyInjector")
     injector.preinit()  # does nothing where the classes are changed
-    if not _kept(imagej).exists():
+    if _kept(imagej).exists():
+        return
+    try:
         with replacing(_kept(imagej)) as partial:
             injector.writeJar(JClass("java.io.File")(str(partial)), True, False)
+    except OSError as error:
+        _log.warning(
+            "ImageJ's changed classes cannot be kept in %s (%s): every start takes longer",
+            _kept(imagej).parent,
+            error.strerror,
+        )
 
 
 def _kept(imagej: tuple[str, ...]) -> Path:

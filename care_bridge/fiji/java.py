@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from importlib.util import find_spec
 
 from care_bridge.errors import FijiError
@@ -11,6 +12,10 @@ _OLDEST_JAVA = "11"
 # As in a Fiji that was started by itself; Java's own default is a quarter.
 _MEMORY_PERCENT = 75
 _GRACE_MS = 300
+# What a command that is cancelled needs for its end at most; a thread in Python would crash it.
+_PATIENCE_SECONDS = 60
+_LOOK_SECONDS = 0.02
+_IN_PYTHON = "org.jpype.proxy."
 
 
 def choose_java() -> None:
@@ -43,12 +48,18 @@ def choose_java() -> None:
 def end_threads() -> None:
     """Keep Java threads from holding back the end of the process.
 
-    The idle threads of ImageJ's pool would do so for more than a minute; other threads get a
-    moment to finish, and are not waited for where they do not: then Java's shutdown hooks are
-    not run.
+    What runs in Python is cancelled and waited for. The idle threads of ImageJ's pool would hold
+    the end back for more than a minute; other threads get a moment to finish, and are not waited
+    for where they do not: then Java's shutdown hooks are not run.
     """
     import jpype
 
+    from care_bridge.fiji.progress import ending
+
+    ending.set()
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while _runs_python() and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
     jpype.JClass("ij.util.ThreadUtil").threadPoolExecutor.shutdown()
     thread_class = jpype.JClass("java.lang.Thread")
     own = thread_class.currentThread()
@@ -63,3 +74,13 @@ def end_threads() -> None:
         jpype.config.destroy_jvm = False
         # It would go on to release Python objects while Python ends, and crash.
         jpype.JClass("org.jpype.ref.JPypeReferenceQueue").getInstance().stop()
+
+
+def _runs_python() -> bool:
+    """Whether a thread of Java's is in Python."""
+    import jpype
+
+    traces = jpype.JClass("java.lang.Thread").getAllStackTraces().values()
+    return any(
+        str(frame.getClassName()).startswith(_IN_PYTHON) for trace in traces for frame in trace
+    )

@@ -21,9 +21,10 @@ _SUFFIX = ".ijm"
 _HEAD, _INDENT = "// Parameters", "//   "
 _KEYS = re.compile(r"([a-z_]+(?:, [a-z_]+)*)  ")
 _OTHERS = re.compile(r"all others of (CARE [A-Za-z ]+) \(docs/fiji\.md\)(?: but (.*))?")
-# Of ij.Macro and ij.macro.MacroConstants: how a macro ends itself, and the bits of a token's kind.
-_CANCELED = "Macro canceled"
+# Of ij.macro.MacroConstants, in ImageJ 1.54p: the bits of a token's kind.
 _TOKEN = 0xFFF
+# What Java says where a macro asks in a dialog without a display.
+_HEADLESS = ("headless dialog", "HeadlessException")
 # Two macros at once would share the active image.
 _one_at_a_time = threading.Lock()
 
@@ -111,18 +112,27 @@ def run_macro(name: str | Path, arguments: Mapping[str, str] | None = None) -> s
                 _raise_unless_exit(interpreter, path, error)
             result = None
         if interpreter.getErrorMessage() is not None:
-            line = int(_private(interpreter, "lineNumber"))
+            line = int(_of(interpreter, "lineNumber"))
             raise _macro_error(path, line, str(interpreter.getErrorMessage()))
     return None if result is None else str(result)
 
 
 def _raise_unless_exit(interpreter: Any, path: Path, error: Any) -> None:
     """Raise MacroError for a Java exception, unless it is a plain exit() of the macro."""
+    from care_bridge.fiji.calling import CANCELED
+
     line = int(interpreter.getLineNumber())
-    if str(error.getMessage()) != _CANCELED:
+    if any(each in str(error) for each in _HEADLESS):
+        raise _macro_error(
+            path,
+            line,
+            "it asks in a dialog, and a headless run has none: give the value as an argument, "
+            "which getArgument() reads, or run the macro in ImageJ's window",
+        ) from error
+    if str(error.getMessage()) != CANCELED:
         raise _macro_error(path, line, str(error)) from error
     # exit and exit() are a macro's normal end; exit("message") shows what went wrong.
-    code, place = _private(interpreter, "pgm").getCode(), int(_private(interpreter, "pc"))
+    code, place = _of(interpreter, "pgm").getCode(), int(_of(interpreter, "pc"))
     if code[place] & _TOKEN == ord(")") and code[place - 1] & _TOKEN != ord("("):
         raise _macro_error(path, line, "the macro stopped with a message, which is above")
 
@@ -131,8 +141,7 @@ def _macro_error(path: Path, line: int, message: str) -> MacroError:
     return MacroError(f"{path.name}, line {line}: {message}", path.name, line)
 
 
-def _private(interpreter: Any, name: str) -> Any:
-    """A field of ij.macro.Interpreter for which it has no method."""
-    field = type(interpreter).class_.getDeclaredField(name)
-    field.setAccessible(True)
-    return field.get(interpreter)
+def _of(interpreter: Any, name: str) -> Any:
+    from care_bridge.fiji.private_fields import private_field
+
+    return private_field("ij.macro.Interpreter", name).get(interpreter)

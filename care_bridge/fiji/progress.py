@@ -1,4 +1,4 @@
-"""What a running command shows in ImageJ's status bar, and how Escape ends it."""
+"""What a running command shows in the status bar, and how Escape and ImageJ's end cancel it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from jpype import JClass, JProxy
 from care_bridge.errors import InferenceError
 
 _LOOK_SECONDS = 0.05
+# Set when ImageJ ends: what runs is cancelled.
+ending = Event()
 
 
 @dataclass(frozen=True)
 class StatusBar:
     """The status bar while the command `name` runs. Its methods are called with the steps done
-    and all steps, and raise KeyboardInterrupt where Escape was pressed."""
+    and all steps, and raise KeyboardInterrupt where Escape was pressed or ImageJ ends."""
 
     name: str
 
@@ -31,7 +33,7 @@ class StatusBar:
 
     def _show(self, text: str, done: int, total: int) -> None:
         imagej = JClass("ij.IJ")
-        if imagej.escapePressed():
+        if _is_cancelled():
             raise KeyboardInterrupt
         imagej.showStatus(f"{self.name}: {text} (Esc cancels)")
         imagej.showProgress(done, total)
@@ -57,23 +59,26 @@ def status_bar(name: str) -> Iterator[StatusBar]:
 
 @contextmanager
 def stoppable(cancel: Callable[[], None]) -> Iterator[None]:
-    """Escape calls `cancel` (a session's), and so ends the tile that runs in the `with` block:
-    KeyboardInterrupt."""
-    imagej = JClass("ij.IJ")
+    """Escape and ImageJ's end call `cancel` (a session's), and so end the tile that runs in the
+    `with` block: KeyboardInterrupt."""
     ended = Event()
 
     def watch() -> None:
         while not ended.wait(_LOOK_SECONDS):
-            if imagej.escapePressed():
+            if _is_cancelled():
                 cancel()
 
-    if imagej.getInstance() is not None:
+    if JClass("ij.IJ").getInstance() is not None:
         in_background(watch, "CARE: Escape")
     try:
         yield
     except InferenceError as error:
-        if imagej.escapePressed():
+        if _is_cancelled():
             raise KeyboardInterrupt from error
         raise
     finally:
         ended.set()
+
+
+def _is_cancelled() -> bool:
+    return ending.is_set() or bool(JClass("ij.IJ").escapePressed())
