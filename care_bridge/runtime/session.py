@@ -218,11 +218,13 @@ class _Input:
 
 @lru_cache(maxsize=1)
 def _share_exact_arena(runtime: ModuleType) -> None:
-    """Let all sessions of this process take main memory as they need it, up to what is free now.
+    """Let all sessions of this process take main memory as they need it, up to what is free now, or
+    half of all where that is more.
 
     By default an arena grows by powers of two, up to half more than a network needs, by no rule
     that a plan of its tiles could follow. Without the limit a network that asks for more than
-    there is would have the system end this process, or others.
+    there is would have the system end this process, or others. It cannot be changed later: what is
+    free now alone would keep a worker that was started at a full moment small for good.
     """
     place = runtime.OrtMemoryInfo(
         "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
@@ -230,9 +232,10 @@ def _share_exact_arena(runtime: ModuleType) -> None:
     import psutil
 
     same_as_requested = 1
+    memory = psutil.virtual_memory()
     limits = {
         "arena_extend_strategy": same_as_requested,
-        "max_mem": psutil.virtual_memory().available,
+        "max_mem": max(memory.available, memory.total // 2),
     }
     runtime.create_and_register_allocator(place, runtime.OrtArenaCfg(limits))
 
