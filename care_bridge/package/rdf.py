@@ -17,6 +17,7 @@ from typing import Any
 from bioimageio.spec import InvalidDescr, ValidationContext, build_description
 from bioimageio.spec.generic.v0_3 import LicenseId
 from bioimageio.spec.model import v0_4, v0_5
+from loguru import logger
 from pydantic import ValidationError
 
 from care_bridge.errors import AxesError, ConfigError, PackageFormatError
@@ -38,6 +39,10 @@ from care_bridge.package.spec import (
 )
 from care_bridge.plain_yaml import read_plain_yaml
 from care_bridge.tiling import AxisLimits
+
+# The spec's library tells on stderr what it fills in, in its own name and in its caller's.
+for _name in ("bioimageio.spec", "pydantic"):
+    logger.disable(_name)
 
 _FORMATS = ("0.4", "0.5")
 _LONGEST_REASON = 120

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from loguru import logger
 
 from care_bridge.errors import PackageFormatError
 from care_bridge.normalization import FixedScale, Percentiles, Scale
@@ -284,6 +285,18 @@ def _values(content):
     if isinstance(content, list):
         return [value for part in content for value in _values(part)]
     return [content]
+
+
+def test_what_the_library_fills_in_is_not_told(written):
+    rdf = copy.deepcopy(written["2D"])
+    for tensor in (*rdf["inputs"], *rdf["outputs"]):
+        for axis in tensor["axes"]:
+            axis |= {"id": axis["id"].upper()} if axis["type"] == "space" else {}
+    told = []
+    sink = logger.add(told.append, level=0)
+    assert parse(rdf).input.axes == "BCYX"
+    logger.remove(sink)
+    assert told == []
 
 
 def test_reading_leaves_no_trace_in_the_working_folder(written, tmp_path, monkeypatch):
