@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from care_bridge.runtime.options import RestoreOptions
     from care_bridge.runtime.restorer import Restorer
 
-_EMPTY = {"model": "package or a bundled model", "out": "folder or a file for the results"}
+_EMPTY = {"model": "package or a kept model", "out": "folder or a file for the results"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         required=True,
         metavar="PACKAGE",
-        help="a package (folder or .zip) or the name of a bundled model",
+        help="a package (folder or .zip) or the name of a kept model",
     )
     parser.add_argument(
         "--out",

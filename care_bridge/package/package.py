@@ -53,7 +53,7 @@ class Package:
 
 
 def load_package(source: str | Path) -> Package:
-    """The package at `source`: a folder, a .zip, an rdf.yaml, or a bundled model's name.
+    """The package at `source`: a folder, a .zip, an rdf.yaml, or a kept model's name.
 
     PackageNotFoundError where there is none, PackageFormatError where it is no package or one
     that care_bridge cannot run, PackageIntegrityError where its files are not allowed.

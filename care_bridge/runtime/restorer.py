@@ -339,7 +339,7 @@ def restore(
 
     image: uint8, uint16 or float32, or what becomes that (int8, int16, float16, float64), whose
     dimensions `axes` names (letters of STCZYX, e.g. "ZYX"). package: a folder, a .zip, or the name
-    of a bundled model; or a loaded Package.
+    of a kept model; or a loaded Package.
     options: those of RestoreOptions, e.g. dtype="float32", tile={"Y": 256, "X": 256}. For many
     images make one Restorer, for files see `restore_files`.
     """
