@@ -12,7 +12,14 @@ from care_bridge.errors import ConfigError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     parser.add_argument(
-        "package", metavar="PACKAGE", help="a folder, a .zip, or the name of a bundled model"
+        "package", metavar="PACKAGE", help="a folder, a .zip, or the name of a kept model"
+    )
+    parser.add_argument(
+        "--for",
+        dest="judges",
+        metavar="SOFTWARE[,…]",
+        help="judge it for these only, named as the report does, such as care_bridge,deepImageJ "
+        "(default: all)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
@@ -29,21 +36,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; 1 where it has an error."""
     from care_bridge.runtime.check import check_package
+    from care_bridge.runtime.report import JUDGES, judges_of
 
     if arguments.out and not arguments.fix:
         raise ConfigError("--out is where --fix writes: give both or none")
+    judges = JUDGES if arguments.judges is None else judges_of(arguments.judges)
     if arguments.fix:
-        return _mend(arguments)
-    report = check_package(arguments.package)
+        return _mend(arguments, judges)
+    report = check_package(arguments.package).limited(judges)
     print(report.json() if arguments.json else report.text())
     return 1 if report.errors else 0
 
 
-def _mend(arguments: argparse.Namespace) -> int:
+def _mend(arguments: argparse.Namespace, judges: tuple[str, ...]) -> int:
     from care_bridge.runtime.mending import mend_package
 
     mended = mend_package(arguments.package, arguments.out)
-    report = mended.report
+    report = mended.report.limited(judges)
     if arguments.json:
         print(json.dumps({**json.loads(report.json()), "changes": mended.changes}, indent=2))
     else:

@@ -19,6 +19,7 @@ from care_bridge.package.file_names import checked_name
 from care_bridge.package.printable import shown
 from care_bridge.package.zip_directory import (
     LARGEST_PACKAGE,
+    MOST_FILES,
     ZIP_ERRORS,
     check_entries,
     opened_zip,
@@ -74,6 +75,27 @@ class Archive:
             while chunk := file.read(min(_CHUNK, size)):
                 size -= len(chunk)
                 yield chunk
+
+    def names(self) -> list[str]:
+        """The names of all files in it, in order, named in the description or not.
+
+        PackageIntegrityError where a folder holds more files or bytes than a package may.
+        """
+        if self.is_zip:
+            with opened_zip(self.path) as opened:
+                return sorted(entry.filename for entry in opened.infolist() if not entry.is_dir())
+        found, size = [], 0
+        for path in self.path.rglob("*"):
+            if path.is_symlink() or not path.is_dir():
+                found.append(path.relative_to(self.path).as_posix())
+                size += path.lstat().st_size
+            if len(found) > MOST_FILES or size > LARGEST_PACKAGE:
+                raise PackageIntegrityError(
+                    f"the folder {self.path} holds more than {MOST_FILES} files or "
+                    f"{LARGEST_PACKAGE} bytes, the most that a package may: put the package's "
+                    "files into a folder of their own"
+                )
+        return sorted(found)
 
     def description(self) -> bytes:
         """The RDF's bytes, at most LARGEST_RDF; errors as in `read`."""

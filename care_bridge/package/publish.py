@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,15 +16,15 @@ from care_bridge.package.rdf_files import named_files
 
 
 @contextmanager
-def whole_package(out: Path, *, overwrite: bool) -> Iterator[Path]:
+def whole_package(out: Path, *, overwrite: bool, carried: Collection[str] = ()) -> Iterator[Path]:
     """Give a hidden folder beside `out` to fill and to check; at the end it gets the name `out`,
-    or its files become the zip `out` where that ends in .zip.
+    or its files become the zip `out` where that ends in .zip. carried: as in `package_target`.
 
     After an error `out` is as before; errors as in `package_target`. A folder is replaced in two
     steps: where the machine stops between them, the former package is left under the hidden name
     .NAME.replaced, and gets its name back at the next writing.
     """
-    out = package_target(out, overwrite=overwrite)
+    out = package_target(out, overwrite=overwrite, carried=carried)
     staging = partial_beside(out)
     with _writing(out):
         staging.mkdir()
@@ -38,11 +38,12 @@ def whole_package(out: Path, *, overwrite: bool) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
 
 
-def package_target(out: Path, *, overwrite: bool) -> Path:
+def package_target(out: Path, *, overwrite: bool, carried: Collection[str] = ()) -> Path:
     """`out` as an absolute path without links, where a package can be written.
 
-    ExportError where there is no folder for it, it exists already and `overwrite` is not set, or
-    it is a folder with more in it than a package.
+    carried: the files of a folder `out` that the new package will have as well. ExportError where
+    there is no folder for it, it exists already and `overwrite` is not set, or it is a folder with
+    more in it than a package and these.
     """
     out = out.resolve()
     if not out.parent.is_dir():
@@ -50,7 +51,7 @@ def package_target(out: Path, *, overwrite: bool) -> Path:
     with _writing(out):
         _recover(out)
         if out.exists():
-            _check_replaceable(out, overwrite)
+            _check_replaceable(out, overwrite, carried)
     return out
 
 
@@ -62,7 +63,7 @@ def _writing(out: Path) -> Iterator[None]:
         raise ExportError(f"{out} cannot be written: {error.strerror or error}") from error
 
 
-def _check_replaceable(out: Path, overwrite: bool) -> None:
+def _check_replaceable(out: Path, overwrite: bool, carried: Collection[str]) -> None:
     if not overwrite:
         raise ExportError(f"{out} exists already: choose another name or overwrite it")
     if out.is_dir() != (out.suffix.lower() != ".zip"):
@@ -70,7 +71,7 @@ def _check_replaceable(out: Path, overwrite: bool) -> None:
     if out.is_dir():
         rdf = next((name for name in RDF_NAMES if (out / name).is_file()), None)
         known = {rdf, *named_files(Archive(out, rdf).description())} if rdf else set()
-        others = sorted(set(_files(out)) - known)
+        others = sorted(set(_files(out)) - known - set(carried))
         if others:
             raise ExportError(
                 f"the folder {out} holds {others[0]}, which is no part of a package and would be "

@@ -8,6 +8,7 @@ from pathlib import Path
 from care_bridge.errors import CareBridgeError, PackageError, PackageFormatError
 from care_bridge.package.archive import open_archive
 from care_bridge.package.consumers import CONSUMERS, RULES, Draft
+from care_bridge.package.consumers.rule import CORE
 from care_bridge.package.onnx_file import OnnxFacts, read_onnx
 from care_bridge.package.package import Package, load_package
 from care_bridge.package.rdf import rdf_warnings
@@ -44,7 +45,7 @@ def check_draft(draft: Draft) -> Iterator[Finding]:
     broken: set[str] = set()
     for rule in RULES:
         for breach in rule.breaches(draft):
-            if rule.severity != "note":
+            if rule.severity in ("error", "warning"):
                 broken.update(rule.consumers)
             yield Finding(
                 rule.severity,
@@ -57,7 +58,7 @@ def check_draft(draft: Draft) -> Iterator[Finding]:
     for consumer in CONSUMERS:
         count = sum(consumer in rule.consumers for rule in RULES)
         if consumer not in broken:
-            yield Finding("ok", f"{count} rules of {consumer} hold")
+            yield Finding("ok", f"{count} rules hold", consumers=(consumer,))
 
 
 MENDED_BY_RUNNING = ("cover", "sample-tensors", "same-samples", "percentiles", "halo")
@@ -85,7 +86,8 @@ def _running(path: Path) -> Iterator[Finding]:
     yield Finding("ok", f"the description is valid, format {package.spec.format_version}")
     for warning in rdf_warnings(package.archive.description()):
         if not warning.startswith(_SAID_BY_RULES):
-            yield Finding("warning", f"the spec advises: {warning}", rule="spec")
+            advice = f"the spec advises: {warning}"
+            yield Finding("warning", advice, rule="spec", consumers=(CORE,))
     weights = package.weights()
     facts = read_onnx(weights, package.spec.weights.source)
     yield from _check_onnx(package, facts)

@@ -19,6 +19,7 @@ from care_bridge.normalization import Percentiles
 from care_bridge.package.archive import Archive, check_hash, open_archive
 from care_bridge.package.consumers import RULES, Draft
 from care_bridge.package.consumers.sizes import declare_halo
+from care_bridge.package.file_names import checked_name, same_file
 from care_bridge.package.npy import npy_bytes
 from care_bridge.package.package import load_package
 from care_bridge.package.publish import package_target, whole_package
@@ -47,25 +48,39 @@ def mend_package(source: str | Path, out: Path | None = None) -> Mended:
     """Mend the package at `source` (as `load_package` takes it) as far as that can be done.
 
     out: the package to write, a folder or a zip; None: in place of the one at `source`. It appears
-    whole or not at all; where there is nothing to mend, nothing is written. PackageError where the
-    package cannot be read or a file is not the one that it was made with, ExportError where `out`
-    cannot be written.
+    whole or not at all, with the files that the description does not name; where there is nothing
+    to mend, nothing is written. PackageError where the package cannot be read, a file is not the
+    one that it was made with, or one that is not named cannot be carried over; ExportError where
+    `out` cannot be written.
     """
     path = find_package(source)
     draft = Draft.of(open_archive(path))
     for name, sha256 in draft.files.items():
         if sha256:
             check_hash(draft.read(name), sha256, name, path)
-    target = package_target(out or _in_place(draft.archive), overwrite=out is None)
+    others = _others(draft)
+    overwrite, carried = out is None, others if out is None else ()
+    target = package_target(out or _in_place(draft.archive), overwrite=overwrite, carried=carried)
     changes = list(_mended_by_rules(draft))
     with tempfile.TemporaryDirectory() as folder:
         changes += _mended_by_running(draft, Path(folder))
         if not changes:
             return Mended((), check_package(source))
-        with whole_package(target, overwrite=out is None) as staging:
+        with whole_package(target, overwrite=overwrite, carried=carried) as staging:
             _write(draft, staging)
+            _carry_over(draft, others, staging)
             report = check_package(staging)
     return Mended(tuple(changes), dataclasses.replace(report, source=str(target)))
+
+
+def _others(draft: Draft) -> tuple[str, ...]:
+    """The files of the package that its description does not name."""
+    known = {same_file(name) for name in (draft.archive.rdf_name, *draft.files)}
+    return tuple(
+        name
+        for name in draft.archive.names()
+        if same_file(checked_name(name, draft.archive.path)) not in known
+    )
 
 
 def _in_place(archive: Archive) -> Path:
@@ -113,6 +128,17 @@ def _write(draft: Draft, folder: Path) -> None:
     (folder / draft.rdf_name).write_bytes(draft.text())
 
 
+def _carry_over(draft: Draft, others: tuple[str, ...], folder: Path) -> None:
+    """Put the `others`, which the description did not name, into `folder` beside the package."""
+    for name in others:
+        if name in draft.changed:  # taken into the package
+            continue
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("wb") as opened:
+            opened.writelines(draft.archive.chunks(name))
+
+
 def _widen_halo(draft: Draft, checked: Checked) -> None:
     spec = checked.package.spec
     measured = measured_halo(checked)
@@ -144,7 +170,8 @@ def _save_samples(draft: Draft, checked: Checked) -> None:
     for tensor, spec in zip(described, checked.package.spec.tensors, strict=False):
         axes = "".join(axis for axis in spec.axes if axis != "B")
         pixels = checked.test_tensor(spec)[(0,) if "B" in spec.axes else ()]
-        name = str(Path(spec.sample_tensor or f"sample_{spec.id}").with_suffix(".tif"))
+        suffixed = Path(spec.sample_tensor or f"sample_{spec.id}").with_suffix(".tif")
+        name = draft.own_name(suffixed.as_posix())
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "sample.tif"
             write_image(Image(pixels.astype(np.float32), Axes(axes)), file)
@@ -163,8 +190,9 @@ def _make_cover(draft: Draft, checked: Checked) -> None:
         panels.append((label, volume[len(volume) // 2]))
     with tempfile.TemporaryDirectory() as folder:
         write_panels(Path(folder) / _COVER, panels)
-        draft.content["covers"] = [_COVER]
-        draft.write(_COVER, (Path(folder) / _COVER).read_bytes())
+        name = draft.own_name(_COVER)
+        draft.content["covers"] = [name]
+        draft.write(name, (Path(folder) / _COVER).read_bytes())
 
 
 _MENDS: tuple[tuple[str, Callable[[Draft, Checked], None]], ...] = (

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Severity = Literal["error", "warning", "note", "ok"]
+from care_bridge.errors import ConfigError
+from care_bridge.package.consumers.rule import CONSUMERS, CORE, OLD_CORE
+from care_bridge.package.consumers.rule import Severity as RuleSeverity
+
+CARE_BRIDGE = "care_bridge"
+JUDGES = (CARE_BRIDGE, *CONSUMERS)
+"""For whom a package is judged."""
+
+Severity = RuleSeverity | Literal["ok"]
+
+_OF_ALL = ("hashes", "test-tensors")
+"""Rules of care_bridge that tell of a wrong package, whoever uses it."""
 
 
 @dataclass(frozen=True)
@@ -15,8 +28,8 @@ class Finding:
 
     rule: which one was broken, by its id. consumers: whose rule it is; () for care_bridge's own.
     mendable: whether `mend_package` may be able to mend it. An "error" breaks something: a consumer
-    refuses the package or computes something else; a "warning" is worse than it could be; a "note"
-    says what cannot be done with the package, which need not be wrong.
+    refuses the package or computes something else; a "warning" is worse than it could be; "cannot"
+    says who cannot use the package, which need not be wrong; a "note" is worth knowing.
     """
 
     severity: Severity
@@ -32,13 +45,21 @@ class Finding:
         remedy = f": {self.remedy}" if self.remedy else ""
         return f"{self.severity:<8}{whose}{self.what}{remedy}"
 
+    def concerns(self, judge: str) -> bool:
+        """Whether it counts for one of JUDGES."""
+        if not self.consumers:
+            return judge == CARE_BRIDGE or self.rule in _OF_ALL
+        return judge in self.consumers or (judge == OLD_CORE and CORE in self.consumers)
+
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The findings on the package at `source`, in the order in which they were checked."""
+    """The findings on the package at `source`, in the order in which they were checked, and the
+    `judges` whom they concern."""
 
     source: str
     findings: tuple[Finding, ...]
+    judges: tuple[str, ...] = JUDGES
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -50,21 +71,62 @@ class CheckReport:
         """Is there neither an error nor a warning?"""
         return not self.errors and not self._of("warning")
 
+    def limited(self, judges: Sequence[str]) -> CheckReport:
+        """Only what concerns these of JUDGES."""
+        kept = (each for each in self.findings if any(map(each.concerns, judges)))
+        return dataclasses.replace(self, findings=tuple(kept), judges=tuple(judges))
+
+    def summary(self) -> dict[str, str]:
+        """What each judge makes of the package, in some words."""
+        return {judge: self._summary_for(judge) for judge in self.judges}
+
+    def _summary_for(self, judge: str) -> str:
+        found = [each for each in self.findings if each.concerns(judge)]
+        said = []
+        for severity in ("error", "warning", "cannot", "note"):
+            of_it = [each for each in found if each.severity == severity]
+            if of_it:
+                rules = ", ".join(dict.fromkeys(each.rule for each in of_it if each.rule))
+                words = severity if severity == "cannot" else _count(len(of_it), severity)
+                said.append(f"{words} ({rules})" if rules else words)
+        return ", ".join(said) or ("runs" if judge == CARE_BRIDGE else "fine")
+
     def text(self) -> str:
-        """A line for each finding, and one that sums them up."""
+        """A line for each finding, one with the summary, and one with the verdict."""
         verdict = "fails" if self.errors else "passes"
         counts = [_count(len(self._of(kind)), kind) for kind in ("error", "warning", "note")]
         mendable = sum(finding.mendable for finding in self.findings)
         hint = f"; --fix may mend {mendable}" if mendable else ""
         lines = [finding.line() for finding in self.findings]
-        return "\n".join([*lines, f"{self.source} {verdict}: {', '.join(counts)}{hint}"])
+        summary = "; ".join(f"{judge}: {words}" for judge, words in self.summary().items())
+        return "\n".join([*lines, summary, f"{self.source} {verdict}: {', '.join(counts)}{hint}"])
 
     def json(self) -> str:
-        """The report as JSON: source, passed, findings."""
-        return json.dumps({**asdict(self), "passed": not self.errors}, indent=2)
+        """The report as JSON: source, passed, summary, findings."""
+        told = {
+            "source": self.source,
+            "passed": not self.errors,
+            "summary": self.summary(),
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+        return json.dumps(told, indent=2)
 
     def _of(self, severity: Severity) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.severity == severity)
+
+
+def judges_of(text: str) -> tuple[str, ...]:
+    """Those of JUDGES that `text` names, divided by commas, capitals or not; ConfigError where it
+    names another."""
+    known = {judge.casefold(): judge for judge in JUDGES}
+    asked = [name.strip() for name in text.split(",")]
+    for name in asked:
+        if name.casefold() not in known:
+            raise ConfigError(
+                f'no package is judged for "{name}": give some of {", ".join(JUDGES)}, divided by '
+                "commas"
+            )
+    return tuple(known[name.casefold()] for name in asked)
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,8 +7,9 @@ import onnx
 import pytest
 
 from care_bridge import check_package, restore
+from care_bridge.cli.main import main
 from care_bridge.errors import PackageFormatError, PackageNotFoundError
-from tests.broken_packages import put, with_model
+from tests.broken_packages import edit, put, with_model
 from tests.packages import npy, tiny_network, tiny_package
 
 
@@ -20,8 +21,8 @@ from tests.packages import npy, tiny_network, tiny_package
 def test_a_good_package_passes(tmp_path, options):
     report = check_package(tiny_package(tmp_path, **options))
     assert report.is_clean
-    notes = {finding.rule for finding in report.findings if finding.severity == "note"}
-    assert notes == {"maintainers", "torchscript"}
+    noted = {(each.severity, each.rule) for each in report.findings if each.severity != "ok"}
+    assert noted == {("note", "maintainers"), ("cannot", "torchscript")}
     said = [finding.what for finding in report.findings if finding.severity == "ok"]
     axes = "ZYX"[-options.get("dims", 2) :]
     assert sum("reaches 12 pixels" in what for what in said) == len(axes)
@@ -178,11 +179,83 @@ def test_a_missing_package_is_an_error_of_its_own(tmp_path):
 def test_the_report_as_text_and_json(tmp_path):
     report = check_package(tiny_package(tmp_path, halo=8))
     lines = report.text().splitlines()
-    assert len(lines) == len(report.findings) + 1
+    assert len(lines) == len(report.findings) + 2
     mendable = "--fix may mend 2"
-    assert lines[-1] == f"{tmp_path} fails: 4 errors, 0 warnings, 2 notes; {mendable}"
+    assert lines[-1] == f"{tmp_path} fails: 4 errors, 0 warnings, 1 note; {mendable}"
     said = json.loads(report.json())
     assert (said["source"], said["passed"]) == (str(tmp_path), False)
     assert len(said["findings"]) == len(report.findings)
+    assert "; ".join(f"{judge}: {words}" for judge, words in said["summary"].items()) == lines[-2]
     keys = {"severity", "what", "remedy", "rule", "consumers", "mendable"}
     assert keys == set(said["findings"][0])
+
+
+def without_nickname(folder):
+    edit(folder, lambda rdf: rdf["config"].pop("bioimageio"))
+
+
+def in_a_newer_format(folder):
+    edit(folder, lambda rdf: rdf.update(format_version="0.5.6"))
+
+
+CLEAN = {
+    "care_bridge": "runs",
+    "bioimageio.core": "fine",
+    "bioimageio.core 0.9 to 0.10": "fine",
+    "deepImageJ": "fine",
+    "ilastik": "cannot (torchscript)",
+    "bioimage.io's upload": "1 note (maintainers)",
+}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    {
+        without_nickname: {"deepImageJ": "1 error (nickname)"},
+        in_a_newer_format: {"bioimageio.core 0.9 to 0.10": "1 error (format-version)"},
+        other_weights: {
+            **dict.fromkeys(CLEAN, "1 error (test-tensors)"),
+            "ilastik": "1 error (test-tensors), cannot (torchscript)",
+            "bioimage.io's upload": "1 error (test-tensors), 1 note (maintainers)",
+        },
+    }.items(),
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_summary_says_who_has_what_against_it(tmp_path, spoil, told):
+    spoil(tiny_package(tmp_path))
+    assert check_package(tmp_path).summary() == CLEAN | told
+
+
+@pytest.mark.parametrize(
+    ("judges", "status"),
+    {
+        "care_bridge": 0,
+        "DeepImageJ": 1,
+        "ilastik,bioimageio.core": 0,
+        "ilastik, deepImageJ": 1,
+        "bioimage.io's upload": 0,
+    }.items(),
+)
+def test_it_is_judged_for_those_asked_for(tmp_path, capsys, judges, status):
+    without_nickname(tiny_package(tmp_path))
+    assert main(["check", str(tmp_path), "--for", judges, "--json"]) == status
+    said = json.loads(capsys.readouterr().out)
+    assert said["passed"] == (status == 0)
+    assert [judge.lower() for judge in said["summary"]] == judges.lower().replace(", ", ",").split(
+        ","
+    )
+    rules = {finding["rule"] for finding in said["findings"]}
+    assert ("nickname" in rules, "torchscript" in rules) == (status == 1, "ilastik" in judges)
+
+
+def test_an_older_version_has_the_rules_of_all_versions_too(tmp_path):
+    edit(tiny_package(tmp_path), lambda rdf: rdf.update(name="Denoise: 2D"))
+    old = "bioimageio.core 0.9 to 0.10"
+    assert check_package(tmp_path).limited([old]).summary() == {old: "1 error (name)"}
+
+
+def test_software_without_rules_is_no_judge(tmp_path, capsys):
+    assert main(["check", str(tiny_package(tmp_path)), "--for", "ilastik,napari"]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert '"napari": give some of care_bridge, bioimageio.core' in said.err

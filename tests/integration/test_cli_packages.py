@@ -71,7 +71,7 @@ def test_a_package_with_an_error_fails_its_check(tmp_path, capsys):
     assert main(["check", str(tmp_path)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("error   along Y") for line in lines)
-    counts = "4 errors, 0 warnings, 2 notes; --fix may mend 2"
+    counts = "4 errors, 0 warnings, 1 note; --fix may mend 2"
     assert lines[-1] == f"{tmp_path} fails: {counts}"
 
 

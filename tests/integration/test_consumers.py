@@ -1,9 +1,12 @@
 """The rules of other consumers: each is broken, caught, and mended where it can be."""
 
 import json
+import os
 import shutil
+import zipfile
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -304,13 +307,81 @@ def test_a_file_that_was_changed_is_not_mended(package):
     assert listing(package) == before
 
 
-def test_what_lies_beside_a_package_is_not_lost(package):
+OTHERS = {"thesis.docx": b"years of work", "more/a.csv": b"1,2", "LICENSE": b"CC0"}
+
+
+def with_others(folder, others):
+    for name, data in others.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def files_below(folder):
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("place", ["folder", "zip", "another-zip"])
+def test_what_the_description_does_not_name_is_not_lost(package, tmp_path, place):
     MENDABLE["nickname"](package)
-    (package / "thesis.docx").write_bytes(b"years of work")
+    with_others(package, OTHERS)
+    before = files_below(package)
+    source, out = package, None
+    if place != "folder":
+        source = Path(shutil.make_archive(str(tmp_path / "zipped"), "zip", package))
+    if place == "another-zip":
+        out = tmp_path / "mended.zip"
+    assert mend_package(source, out).changes
+    result = out or source
+    if result.is_dir():
+        after = files_below(result)
+    else:
+        with zipfile.ZipFile(result) as opened:
+            after = {name: opened.read(name) for name in opened.namelist()}
+    assert {**after, "rdf.yaml": b""} == {**before, "rdf.yaml": b""}
+    assert after["rdf.yaml"] != before["rdf.yaml"]
+
+
+def test_files_to_write_replace_none_that_is_not_named(package):
+    """The cover, the samples and the model card are made, or taken from the file of that name."""
+    edit(package, lambda rdf: (rdf.pop("covers"), rdf.pop("documentation")))
+    edit(package, lambda rdf: rdf["inputs"][0].pop("sample_tensor"))
+    (package / "cover.png").unlink()
+    with_others(package, {"README.md": b"# By hand", "COVER.png": b"by hand"})
+    sample = (package / "sample_input.tif").read_bytes()
+    assert mend_package(package).report.is_clean
+    assert (package / "COVER.png").read_bytes() == b"by hand"
+    assert (package / "sample_input.tif").read_bytes() == sample
+    assert (package / "README.md").read_text("utf-8").startswith("# By hand\n")
+    named = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))
+    assert named["covers"] == ["cover_2.png"]
+    assert named["inputs"][0]["sample_tensor"]["source"] == "sample_input_2.tif"
+
+
+def linked(folder):
+    (folder / "link").symlink_to(folder / "cover.png")
+
+
+def named_as_on_one_system(folder):
+    (folder / "a:b.txt").write_text("")
+
+
+def too_many(folder):
+    for index in range(30):
+        (folder / f"{index}.txt").touch()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names and links cannot be made")
+@pytest.mark.parametrize("others", [linked, named_as_on_one_system, too_many])
+def test_a_package_whose_other_files_cannot_be_carried_is_left_alone(package, others, monkeypatch):
+    monkeypatch.setattr("care_bridge.package.archive.MOST_FILES", 30)
+    MENDABLE["nickname"](package)
+    others(package)
     before = listing(package)
-    with pytest.raises(ExportError, match="thesis.docx"):
+    with pytest.raises(PackageIntegrityError):
         mend_package(package)
     assert listing(package) == before
+    assert not list(package.parent.glob(".*"))
 
 
 def test_bundled_models_are_not_written(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from care_bridge.errors import ConfigError, PackageError, PackageFormatError
 from care_bridge.package.archive import Archive, check_hash
+from care_bridge.package.file_names import same_file
 from care_bridge.package.npy import LARGEST_TENSOR, read_npy
 from care_bridge.package.onnx_file import OnnxFacts, external_files, read_onnx
 from care_bridge.package.rdf_files import named_files
@@ -81,6 +84,17 @@ class Draft:
         for entry in sources(self.content):
             if entry["source"] == name and "sha256" in entry:
                 entry["sha256"] = sha256
+
+    def own_name(self, wanted: str) -> str:
+        """A name for a file to write: the `wanted` one, unless a file has it that the description
+        does not name."""
+        if wanted in self.files:
+            return wanted
+        taken = {same_file(name) for name in (*self.archive.names(), *self.files)}
+        path = PurePosixPath(wanted)
+        numbered = (str(path.with_stem(f"{path.stem}_{number}")) for number in itertools.count(2))
+        names = itertools.chain([wanted], numbered)
+        return next(name for name in names if same_file(name) not in taken)
 
     def tensors(self, side: str) -> list[Described]:
         """The "inputs" or "outputs", as far as they are described as in format 0.5."""

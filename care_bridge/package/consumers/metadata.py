@@ -98,9 +98,11 @@ def _no_card(draft: Draft) -> Iterator[str]:
 
 
 def _add_card(draft: Draft) -> None:
-    name = source_of(draft.content.get("documentation")) or _CARD
-    card = _card(draft) or f"# {draft.content.get('name')}\n\n{draft.content.get('description')}"
+    named = source_of(draft.content.get("documentation"))
+    lies_there = _CARD in draft.archive.names()
+    name = named or (_CARD if lies_there else draft.own_name(_CARD))
     draft.content["documentation"] = name
+    card = _card(draft) or f"# {draft.content.get('name')}\n\n{draft.content.get('description')}"
     draft.write(name, (card.rstrip() + _UNKNOWN).encode())
 
 

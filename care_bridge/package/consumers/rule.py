@@ -16,21 +16,23 @@ ZOO = "bioimage.io's upload"
 CONSUMERS = (CORE, OLD_CORE, DEEPIMAGEJ, ILASTIK, ZOO)
 """Who has rules, besides care_bridge itself."""
 
+Severity = Literal["error", "warning", "cannot", "note"]
+
 
 @dataclass(frozen=True)
 class Rule:
     """What some `consumers` ask of packages.
 
     severity: "error" where they refuse a package that breaks the rule, or compute something else;
-    "warning" where they are worse off; "note" where they cannot use such a package, which need not
-    be wrong. breaches: what breaks the rule, a line each. remedy: what people are to do. mend:
-    change the draft so that the rule holds, as far as that can be done from the package alone;
-    None: it cannot.
+    "warning" where they are worse off; "cannot" where they cannot use such a package, which need
+    not be wrong; "note" what is worth knowing. breaches: what breaks the rule, a line each. remedy:
+    what people are to do. mend: change the draft so that the rule holds, as far as that can be done
+    from the package alone; None: it cannot.
     """
 
     id: str
     consumers: tuple[str, ...]
-    severity: Literal["error", "warning", "note"]
+    severity: Severity
     breaches: Callable[[Draft], Iterator[str]]
     remedy: str
     mend: Callable[[Draft], None] | None = None

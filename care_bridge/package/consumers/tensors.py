@@ -203,7 +203,7 @@ TENSOR_RULES = (
     Rule(
         "one-input",
         (DEEPIMAGEJ,),
-        "note",
+        "cannot",
         _several_inputs,
         "use it in care_bridge or bioimageio.core",
     ),

@@ -164,7 +164,7 @@ WEIGHTS_RULES = (
     Rule(
         "torchscript",
         (ILASTIK,),
-        "note",
+        "cannot",
         _no_torchscript,
         "export with --weights onnx,torchscript",
     ),
