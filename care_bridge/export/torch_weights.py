@@ -93,10 +93,10 @@ def _compare(
     loaded: nn.Module, network: nn.Module, channels: int, steps: Sequence[int], kind: str
 ) -> None:
     for source in random_inputs(channels, steps):
-        found, expected = run_torch(loaded, source), run_torch(network, source)
-        difference = relative_difference(found, expected, source)
+        difference = relative_difference(run_torch(loaded, source), network, source)
         if not difference <= LARGEST_DIFFERENCE:
             raise ExportError(
                 f"the weights {kind} differ from the trained network by {difference:.1e} of its "
-                f"range, at most {LARGEST_DIFFERENCE:.0e} is expected: leave them out of --weights"
+                f"layers' range, at most {LARGEST_DIFFERENCE:.0e} is expected: leave them out of "
+                "--weights"
             )

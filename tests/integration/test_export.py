@@ -18,7 +18,12 @@ from care_bridge.errors import ConfigError, ExportError, PackageCheckError
 from care_bridge.export import builder
 from care_bridge.export.about import About, default_description, default_name
 from care_bridge.export.builder import export_checkpoint
-from care_bridge.export.graph import compare_with_torch, export_onnx, run_torch
+from care_bridge.export.graph import (
+    compare_with_torch,
+    export_onnx,
+    relative_difference,
+    run_torch,
+)
 from care_bridge.export.memory import measure_memory_per_pixel
 from care_bridge.images import open_image
 from care_bridge.normalization import Percentiles
@@ -222,6 +227,18 @@ def test_a_difference_from_torch_is_found(weights, small):
         other.network.last.bias += 1e-3
     with pytest.raises(ExportError, match="differs from the trained network by"):
         compare_with_torch(weights, other.network, 1, [4, 4])
+
+
+def test_a_difference_counts_by_the_largest_numbers_in_the_network():
+    """Numbers from 0 to 1 are made 500 times as large, then small again."""
+    larger, smaller = torch.nn.Conv2d(1, 1, 1, bias=False), torch.nn.Conv2d(1, 1, 1, bias=False)
+    with torch.no_grad():
+        larger.weight.fill_(500)
+        smaller.weight.fill_(1 / 500)
+    source = np.linspace(0, 1, 12, dtype=np.float32).reshape(1, 1, 3, 4)
+    network = torch.nn.Sequential(larger, smaller)
+    assert relative_difference(source + 0.1, network, source) == pytest.approx(0.1 / 500, rel=1e-3)
+    assert relative_difference(source / 500 + 0.1, smaller, source) == pytest.approx(0.1, rel=1e-3)
 
 
 def test_memory_grows_with_the_image(weights):
