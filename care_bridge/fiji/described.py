@@ -157,6 +157,17 @@ _CHECKS: Mapping[str, Check] = {
 }
 
 
+def check_levels(title: str, *, calibrated: bool) -> None:
+    """Raise FijiError where an image shows other grey levels than its pixels hold, as ImageJ does
+    for signed 16-bit pixels, too."""
+    if calibrated:
+        raise FijiError(
+            f'"{title}" has calibrated grey levels (signed 16-bit, or by Analyze > Calibrate...): '
+            "convert it by Image > Type > 32-bit, which applies the calibration, or set the "
+            "function None there, to restore the pixels as they are stored"
+        )
+
+
 def check_replacement(*, part: bool, virtual: bool) -> None:
     """Raise FijiError where an image's pixels cannot be replaced: a part of it is selected, or it
     is a virtual stack."""

@@ -19,7 +19,7 @@ from care_bridge.images.source import read_image
 def from_imageplus(imp: Any) -> Image:
     """The image that an ij.ImagePlus holds, with copied pixels; axes of length 1 are left out.
 
-    Raises FijiError for signed 16-bit images, and where a file of a virtual stack is gone.
+    Raises FijiError where grey levels are calibrated, and where a file of a virtual stack is gone.
     """
     return read_image(ImagePlusSource(imp))
 

@@ -252,7 +252,7 @@ def _evaluate(request: Request) -> _Code:
 
 def _named(request: Request, role: str, name: str) -> Image:
     """The image of that title, which the shim has kept, or else the file of that name."""
-    image = request.image(role)
+    image = request.image(role, name)
     if image is not None:
         return image
     path = Path(name).expanduser()

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import tifffile
+
 from care_bridge.errors import FijiError
+from care_bridge.fiji.described import check_levels
 from care_bridge.fiji.macro_text import quoted
 from care_bridge.fiji.shim_client import PROGRESS
 from care_bridge.images import open_image, write_image
@@ -27,14 +30,19 @@ class Request:
     virtual: bool
     headless: bool
 
-    def image(self, role: str) -> Image | None:
-        """The image that the shim has kept under this name, if any."""
+    def image(self, role: str, title: str) -> Image | None:
+        """The image that the shim has kept under this name, if any; FijiError where its grey levels
+        are calibrated."""
         file = self.folder / f"{role}.tif"
-        return open_image(file) if file.exists() else None
+        if not file.exists():
+            return None
+        with tifffile.TiffFile(file) as tif:
+            check_levels(title, calibrated="cf" in (tif.imagej_metadata or {}))
+        return open_image(file)
 
     def active(self) -> Image:
         """The active image; FijiError where there is none."""
-        image = self.image("image")
+        image = self.image("image", self.title)
         if image is None:
             raise FijiError("there is no active image: open one first")
         return image

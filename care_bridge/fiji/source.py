@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from care_bridge.axes import CANONICAL, IMAGEJ, Axes
 from care_bridge.errors import FijiError
 from care_bridge.fiji.buffers import DTYPES, RGB_BITS, from_java
+from care_bridge.fiji.described import check_levels
 from care_bridge.images.image import Calibration, Display, ImageInfo
 from care_bridge.images.source import Box
 from care_bridge.images.units import to_seconds
@@ -33,15 +34,11 @@ _URL = "://"
 class ImagePlusSource:
     """An ImageSource of an ij.ImagePlus, with the pixels that it holds at this moment.
 
-    Raises FijiError for signed 16-bit images, whose grey levels ImageJ shifts.
+    Raises FijiError where its grey levels are calibrated, those of signed 16-bit images among them.
     """
 
     def __init__(self, imp: Any) -> None:
-        if imp.getCalibration().isSigned16Bit():
-            raise FijiError(
-                f'"{imp.getTitle()}" has signed 16-bit pixels: convert it to 32-bit first '
-                '(run("32-bit"))'
-            )
+        check_levels(str(imp.getTitle()), calibrated=bool(imp.getCalibration().calibrated()))
         self.info = image_info(imp)
         self._title = str(imp.getTitle())
         self._dtype = np.dtype(DTYPES[int(imp.getBitDepth())])

@@ -49,7 +49,8 @@ def _describe(
     tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, path: Path, given_axes: str | None
 ) -> ImageInfo:
     page = series.keyframe
-    letters, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
+    squeeze = series.kind == "imagej"  # it stores no axes of length 1: tifffile adds them
+    letters, shape = series.get_axes(squeeze=squeeze), series.get_shape(squeeze=squeeze)
     # tifffile takes 3 or 4 planes for colours when it writes an array whose axes nobody told it
     told = "axes" in (tif.shaped_metadata or ({},))[0]
     separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
@@ -145,8 +146,9 @@ def _describe_imagej(
     metadata: dict[str, Any] = tif.imagej_metadata or {}
     if "cf" in metadata:
         raise ImageError(
-            f"{path} holds calibrated intensities (ImageJ's Calibrate, or signed 16-bit): convert "
-            "it in ImageJ by Image > Type > 32-bit, which applies the calibration"
+            f"{path} has calibrated grey levels (signed 16-bit, or by Analyze > "
+            "Calibrate...): convert it by Image > Type > 32-bit, which applies the calibration, or "
+            "set the function None there, to restore the pixels as they are stored"
         )
     sizes = info.sizes
     channels = 1 if info.rgb else sizes.get("C", 1)

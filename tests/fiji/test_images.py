@@ -5,7 +5,10 @@ import pickle
 
 import numpy as np
 import pytest
+import tifffile
 
+from care_bridge.errors import FijiError, ImageError
+from care_bridge.fiji.shim_request import Request
 from care_bridge.images import open_image
 from tests.fiji.conftest import run_child
 from tests.fiji.image_cases import CASES, COLOUR
@@ -85,7 +88,31 @@ def test_colours_become_one_rgb_picture_and_come_back(taken, facts):
     np.testing.assert_array_equal(back.pixels, COLOUR.pixels)
 
 
-def test_signed_pixels_are_refused_in_one_line(facts):
-    assert facts["signed"].startswith("FijiError")
-    assert "convert it to 32-bit" in facts["signed"]
-    assert "\n" not in facts["signed"]
+# What the calibration makes of a stored pixel.
+CALIBRATED = {
+    "signed": lambda stored: stored - 32768.0,
+    "density": lambda stored: stored * 0.01,
+}
+
+
+@pytest.mark.parametrize("name", ["signed", "density", "optical"])
+def test_calibrated_levels_are_refused_alike_by_all_ways(facts, taken, name, tmp_path):
+    (tmp_path / "image.tif").write_bytes((taken / f"{name}.tif").read_bytes())
+    shim = Request({}, tmp_path, name, -1, (), virtual=False, headless=False)
+    with pytest.raises(FijiError) as by_shim:
+        shim.active()
+    with pytest.raises(ImageError) as by_file:
+        open_image(taken / f"{name}.tif")
+    assert facts[name] == str(by_shim.value)
+    head, tail = facts[name].split(" has calibrated grey levels ")
+    assert head == f'"{name}"'
+    assert "Image > Type > 32-bit" in tail
+    assert str(by_file.value) == f"{taken / name}.tif has calibrated grey levels {tail}"
+
+
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_applied_calibration_is_what_is_restored(facts, taken, name):
+    stored = tifffile.imread(taken / f"{name}.tif").astype(float)
+    applied = open_image(taken / f"{name} applied.tif").pixels
+    np.testing.assert_allclose(applied, CALIBRATED[name](stored), rtol=1e-4, atol=1e-3)
+    np.testing.assert_array_equal(facts[f"{name} applied"], applied[0])

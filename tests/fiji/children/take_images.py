@@ -12,8 +12,9 @@ from care_bridge.fiji.gateway import start
 
 start(sys.argv[1] or None)
 
-from jpype import JClass  # noqa: E402
+from jpype import JArray, JClass, JDouble  # noqa: E402
 
+from care_bridge.errors import FijiError  # noqa: E402
 from care_bridge.fiji.images import from_imageplus, to_imageplus  # noqa: E402
 from tests.fiji.image_cases import CASES, COLOUR  # noqa: E402
 
@@ -57,10 +58,19 @@ for name, image in {**CASES, "colour": COLOUR}.items():
     (folder / f"{name}.pickle").write_bytes(pickle.dumps(from_imageplus(imp)))
     JClass("ij.IJ").saveAsTiff(imp, str(folder / f"{name}.tif"))
 
-signed = JClass("ij.IJ").createImage("signed", "16-bit ramp", 8, 8, 1)
-signed.getCalibration().setSigned16BitCalibration()
-try:
-    from_imageplus(signed)
-except Exception as error:
-    facts["signed"] = f"{type(error).__name__}: {error}"
+for title, calibrate in {
+    "signed": lambda cal: cal.setSigned16BitCalibration(),
+    "density": lambda cal: cal.setFunction(0, JArray(JDouble)([0.0, 0.01]), "OD"),
+    "optical": lambda cal: cal.setFunction(21, None, "Uncalibrated OD"),
+}.items():
+    imp = JClass("ij.IJ").createImage(title, "16-bit ramp", 8, 8, 1)
+    calibrate(imp.getCalibration())
+    JClass("ij.IJ").save(imp, str(folder / f"{title}.tif"))
+    try:
+        from_imageplus(imp)
+    except FijiError as error:
+        facts[title] = str(error)
+    JClass("ij.IJ").run(imp, "32-bit", "")
+    JClass("ij.IJ").save(imp, str(folder / f"{title} applied.tif"))
+    facts[f"{title} applied"] = [float(level) for level in from_imageplus(imp).pixels[0]]
 (folder / "facts.json").write_text(json.dumps(facts))
