@@ -15,8 +15,8 @@ def settle_axes(
     and letters outside STCZYX (I, Q) are dimensions that the file does not name. given: the
     user's axes, or None. Axes of length 1 other than Y and X are left out unless given.
 
-    Raises AxesError where dimensions stay unnamed, or `given` contradicts the file; `name` is the
-    image's in messages.
+    Raises AxesError where dimensions stay unnamed, or `given` contradicts the file but in what are
+    slices and what frames, which many files confuse; `name` is the image's in messages.
     """
     dimensions = _samples_to_channels(list(zip(letters, shape, strict=True)), name)
     own = [(letter, size) for letter, size in dimensions if size > 1 or letter in "YX"]
@@ -26,11 +26,13 @@ def settle_axes(
         if given is None:
             return Axes(own_letters), own_shape
         chosen = Axes(given)
-        if [letter for letter in chosen if letter in own_letters] != list(own_letters):
+        if not _fits(chosen, own_letters, [letter for letter, _ in dimensions]):
             raise AxesError(
                 f"{name} says that its axes are {own_letters}, but {chosen} was given: leave axes "
                 "out, or correct the file (in ImageJ: Image > Properties)"
             )
+        if len(chosen) == len(own):
+            return chosen, own_shape
         return chosen, tuple(dict(own).get(letter, 1) for letter in chosen)
     if given is None:
         raise AxesError(
@@ -46,6 +48,22 @@ def settle_axes(
             "one letter for each"
         )
     return chosen, settled
+
+
+def _fits(chosen: Axes, own: str, stored: list[str]) -> bool:
+    """Whether the user's axes can be the file's.
+
+    own: its axes that are longer than 1; stored: all of its dimensions.
+    """
+    if len(chosen) == len(own):
+        return all(
+            given == letter or ({given, letter} == {"Z", "T"} and given not in own)
+            for given, letter in zip(chosen, own, strict=True)
+        )
+    added = [letter for letter in chosen if letter not in stored]
+    unnamed = [letter for letter in stored if letter not in CANONICAL]
+    kept = [letter for letter in chosen if letter in own]
+    return kept == list(own) and len(added) <= len(unnamed)
 
 
 def _samples_to_channels(dimensions: list[tuple[str, int]], name: object) -> list[tuple[str, int]]:

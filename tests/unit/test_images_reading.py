@@ -118,13 +118,19 @@ def test_ome_tiff(tmp_path):
         pytest.param((64, 3), {}, None, "YX", id="three columns are no colours"),
         pytest.param((1, 8, 9), {}, None, "YX", id="a plane in a stack of one"),
         pytest.param((1, 8, 9), {}, "CYX", "CYX", id="the user names an axis of length 1"),
-        pytest.param((8, 9), {}, "ZYX", "ZYX", id="the user adds an axis of length 1"),
         pytest.param((5, 8, 9), {}, "tyx", "TYX", id="the user names a stack"),
         pytest.param((5, 8, 9), {}, "YXZ", "YXZ", id="the user's order"),
         pytest.param((5, 8, 9), {"metadata": None}, "ZYX", "ZYX", id="pages without metadata"),
         pytest.param((5, 8, 9), {"metadata": {"axes": "ZYX"}}, None, "ZYX", id="tifffile's axes"),
         pytest.param((3, 8, 9), {"metadata": {"axes": "CYX"}}, None, "CYX", id="channels"),
         pytest.param((5, 8, 9), {"imagej": True}, None, "CYX", id="imagej channels"),
+        pytest.param(
+            (5, 8, 9),
+            {"imagej": True, "metadata": {"axes": "ZYX"}},
+            "TYX",
+            "TYX",
+            id="slices that are frames",
+        ),
         pytest.param((5, 8, 9), {"compression": "zlib"}, "ZYX", "ZYX", id="compressed"),
         pytest.param((5, 64, 64), {"tile": (16, 16)}, "ZYX", "ZYX", id="tiled"),
         pytest.param((5, 8, 9), {"bigtiff": True}, "ZYX", "ZYX", id="bigtiff"),
@@ -148,7 +154,7 @@ def test_axes_of_plain_files(tmp_path, shape, options, given, axes, dtype):
         pytest.param({}, None, "does not say what they are.*axes=ZYX", id="unknown"),
         pytest.param({}, "YX", "one letter for each", id="too few"),
         pytest.param({}, "QYX", 'unknown letter "Q"', id="no such axis"),
-        pytest.param({"imagej": True, "metadata": {"axes": "ZYX"}}, "TYX", "axes are ZYX", id="ij"),
+        pytest.param({"imagej": True, "metadata": {"axes": "ZYX"}}, "CYX", "axes are ZYX", id="ij"),
         pytest.param({"ome": True, "metadata": {"axes": "ZYX"}}, "YX", "axes are ZYX", id="ome"),
         pytest.param({"metadata": {"axes": "ZYX"}}, "YXZ", "axes are ZYX", id="order"),
     ],
@@ -159,6 +165,13 @@ def test_axes_that_are_unknown_or_contradict_the_file(tmp_path, options, given, 
     with pytest.raises(AxesError, match=expected) as caught:
         open_image(path, given)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"imagej": True}], ids=["plain", "ij"])
+def test_more_axes_than_an_image_has_are_refused(tmp_path, options):
+    tifffile.imwrite(tmp_path / "image.tif", ramp(8, 9), **options)
+    with pytest.raises(AxesError, match="axes are YX, but ZYX was given"):
+        open_image(tmp_path / "image.tif", "ZYX")
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 9), (4, 8, 9)])
