@@ -341,11 +341,17 @@ def test_resuming_needs_the_same_images(
     assert read_state(started / LAST)["step"] == 1
 
 
+@pytest.fixture(scope="module")
+def one_step(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("one-step") / "run"
+    train(data, run, load_config(None, [*TINY, "training.steps=1"]))
+    return run
+
+
 @pytest.fixture
-def started(data: Path, tmp_path: Path) -> Path:
-    """A run of one step."""
-    train(data, tmp_path / "run", load_config(None, [*TINY, "training.steps=1"]))
-    return tmp_path / "run"
+def started(one_step: Path, tmp_path: Path) -> Path:
+    """A run of one step, for a test to spoil."""
+    return shutil.copytree(one_step, tmp_path / "run")
 
 
 def test_a_copy_of_the_images_elsewhere_will_do(started: Path, data: Path, tmp_path: Path) -> None:
