@@ -10,9 +10,9 @@ from typing import Any
 from jpype import JArray, JClass, JString
 
 from care_bridge.errors import CareBridgeError
-from care_bridge.fiji.parameters import Command, Parameter
+from care_bridge.fiji.parameters import Command, Parameter, in_two_columns
 
-_COLUMNS = 12
+_COLUMNS = 8  # beside a longer one ImageJ puts nothing
 _WIDE_COLUMNS = 28
 
 
@@ -38,7 +38,9 @@ def ask(command: Command) -> dict[str, str] | None:
 def _shown(command: Command, values: Mapping[str, str]) -> dict[str, str] | None:
     dialog = JClass("ij.gui.GenericDialog")(command.name)
     dialog.addMessage(command.about)
-    for parameter in command.parameters:
+    for parameter, beside in in_two_columns(command.parameters):
+        if beside:
+            dialog.addToSameRow()
         _add(dialog, parameter, values[parameter.name])
     dialog.addHelp(_help(command))
     dialog.showDialog()

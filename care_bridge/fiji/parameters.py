@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass
 from typing import Any, Literal
 
@@ -84,6 +84,17 @@ class Command:
             for name, text in values.items()
             if text != defaults[name]
         }
+
+
+def in_two_columns(parameters: Sequence[Parameter]) -> Iterator[tuple[Parameter, bool]]:
+    """Each parameter, and whether it stands beside the one before it: a dialog of one column would
+    be higher than a small screen. Files and folders have a row of their own."""
+    alone = True
+    for each in parameters:
+        wide = each.kind in ("file", "folder")
+        beside = not (alone or wide)
+        yield each, beside
+        alone = wide or beside
 
 
 def restoring(*, files: bool) -> tuple[Parameter, ...]:

@@ -19,10 +19,10 @@ from care_bridge.fiji.described import (
     RESTORE,
 )
 from care_bridge.fiji.macro_text import array, ascii_comment, quoted
-from care_bridge.fiji.parameters import Parameter
+from care_bridge.fiji.parameters import Parameter, in_two_columns
 
 _WIDE_COLUMNS = 28
-_COLUMNS = 12
+_COLUMNS = 8  # beside a longer one ImageJ puts nothing
 _RECORD_NOTHING = 'call("ij.plugin.frame.Recorder.resetCommandOptions");'
 _GET = {"flag": "Checkbox", "choice": "Choice"}
 
@@ -241,7 +241,10 @@ def _dialog(name: str, parameters: Sequence[Parameter]) -> str:
         f"        Dialog.create({quoted(name)});",
         f"        Dialog.addMessage({quoted(ABOUT[name])});",
     ]
-    lines += [f"        {_field(each, place)}" for place, each in enumerate(parameters)]
+    for place, (each, beside) in enumerate(in_two_columns(parameters)):
+        if beside:
+            lines.append("        Dialog.addToSameRow();")
+        lines.append(f"        {_field(each, place)}")
     lines += [f"        Dialog.addHelp({quoted(_help(parameters))});", "        Dialog.show();"]
     for place, each in enumerate(parameters):
         get = _GET.get(each.kind, "String")
