@@ -215,10 +215,11 @@ def _start_plain(mode: str) -> None:
 
 
 def _start_fiji(folder: Path, mode: str) -> Any:
+    import imagej  # noqa: F401 - which adds imglib2-imglyb to the endpoints
     import scyjava
     from jpype import JException
 
-    # pyimagej asks Maven for imglib2-imglyb, which a current Fiji has: then no network is needed.
+    # Maven is asked for imglib2-imglyb, which a current Fiji has: then no network is needed.
     if any(folder.glob("jars/imglib2-imglyb-*.jar")):
         scyjava.config.endpoints.clear()
     try:
