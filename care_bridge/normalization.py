@@ -119,7 +119,10 @@ class FixedScale:
 def check_percentiles(low: float, high: float) -> None:
     """Raise ConfigError unless 0 <= low < high <= 100."""
     if not 0 <= low < high <= 100:
-        raise ConfigError(f"percentiles {low:g} and {high:g} do not satisfy 0 <= low < high <= 100")
+        raise ConfigError(
+            f"percentiles {low:g} and {high:g} do not satisfy 0 <= low < high <= 100: give a lower "
+            "low one or a higher high one, e.g. 2 and 99.8"
+        )
 
 
 def percentiles(pixels: NDArray[np.generic], percents: Sequence[float]) -> tuple[float, ...]:

@@ -5,13 +5,28 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 
 from care_bridge.cli.fiji_install import add_install_arguments
 
 
+class _MixedParser(argparse.ArgumentParser):
+    """Words may stand before, between and behind the options: key=value after --fiji, too."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse does, whose list of words ends at the first option."""
+        found, rest = super().parse_known_args(args, namespace)
+        if "arguments" in found:
+            found.arguments = [*found.arguments, *(word for word in rest if word[:1] != "-")]
+            rest = [word for word in rest if word[:1] == "-"]
+        return found, rest
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=_MixedParser)
     run_action = actions.add_parser("run", help="run a macro, headless")
     run_action.add_argument("macro", metavar="MACRO", help="a bundled macro's name or a file")
     run_action.add_argument(

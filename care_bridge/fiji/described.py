@@ -140,6 +140,11 @@ def _check_model(given: Mapping[str, str]) -> None:
 def _check_addition(given: Mapping[str, str]) -> None:
     if given.get("add"):
         find_package(given["add"])
+    elif given.get("name"):
+        raise ConfigError(
+            f'name "{given["name"]}" is for a package that is added: give add=[/path/to/package], '
+            "too, or leave name out"
+        )
 
 
 def described(name: str, run: Run) -> Command:

@@ -147,7 +147,7 @@ def _write(file: Path, text: str, dry_run: bool) -> Change:
         _in_folder(file)
         with replacing(file) as partial:
             partial.write_text(text, "utf-8", newline="\n")
-    return Change(file, what)
+    return Change(file, f"would be {what}" if dry_run else what)
 
 
 def _remove(fiji: Path, file: Path, dry_run: bool) -> Change:
@@ -159,7 +159,7 @@ def _remove(fiji: Path, file: Path, dry_run: bool) -> Change:
             if folder == fiji / "plugins" or any(folder.iterdir()):  # ImageJ needs its plugins
                 break
             folder.rmdir()
-    return Change(file, "removed")
+    return Change(file, "would be removed" if dry_run else "removed")
 
 
 def _in_folder(file: Path) -> None:

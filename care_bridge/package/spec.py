@@ -148,7 +148,7 @@ class ModelSpec:
         if name not in known:
             raise ConfigError(
                 f'the model {self.name} has no output "{name}" that is an image: use '
-                f"{' or '.join(known)}"
+                + " or ".join(f'"{each}"' for each in known)
             )
         chosen = self.outputs[known.index(name)]
         return replace(

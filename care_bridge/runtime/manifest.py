@@ -188,8 +188,14 @@ class Manifest:
             self._stream.flush()
             os.fsync(self._stream.fileno())
         except OSError as error:
-            raise ImageError(f"{self._path} cannot be written: {error.strerror}") from error
+            raise _not_written(self._path, error) from error
         self.records.note(record)
+
+
+def _not_written(path: Path, error: OSError) -> ImageError:
+    return ImageError(
+        f"{path} cannot be written ({error.strerror}): choose another output, or free the disk"
+    )
 
 
 @contextmanager
@@ -204,7 +210,7 @@ def open_manifest(folder: Path) -> Iterator[Manifest]:
         folder.mkdir(parents=True, exist_ok=True)
         stream = open_locked(path)
     except OSError as error:
-        raise ImageError(f"{path} cannot be written: {error.strerror}") from error
+        raise _not_written(path, error) from error
     if stream is None:
         raise ImageError(
             f"another process restores into {folder} at this moment: wait for it, or use another "

@@ -107,6 +107,10 @@ def test_the_bundled_macros_are_listed_with_their_purpose():
         "unknown-key": (["Restore_Image", "gauss=3"], "use one of input, output, model"),
         "key-of-a-command": (["Batch_Restore", "percentile_lo=4"], 'did you mean "percentile_low"'),
         "key-that-is-set": (["Batch_Restore_Timelapse", "axes=TYX"], 'no option "axes"'),
+        "behind-an-option": (
+            ["Restore_Image", "--fiji", "/nowhere", "input=a", "gauss=3"],
+            "use one of input, output, model",
+        ),
         "no-key": (["Restore_Image", "=a"], 'there is no option ""'),
     }.values(),
     ids=lambda words: words[-1] if isinstance(words, list) else None,
