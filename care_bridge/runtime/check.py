@@ -45,7 +45,7 @@ def check_draft(draft: Draft) -> Iterator[Finding]:
     broken: set[str] = set()
     for rule in RULES:
         for breach in rule.breaches(draft):
-            if rule.severity in ("error", "warning"):
+            if rule.severity != "note":
                 broken.update(rule.consumers)
             yield Finding(
                 rule.severity,
