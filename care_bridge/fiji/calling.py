@@ -87,14 +87,21 @@ def end_caller(name: str, error: BaseException, caller: Any) -> None:
     running = macro_threads()
     if not any(thread.equals(caller) for thread in running):
         raise FijiError(message) from error
-    macro = JClass(_INTERPRETER).getInstance()
-    if len(running) == 1 and macro is not None and not ending.is_set():
+    imagej, macro = JClass("ij.IJ"), JClass(_INTERPRETER).getInstance()
+    # As ImageJ does: who has pressed Escape, or has closed the window, is told nothing.
+    quiet = ending.is_set() or imagej.escapePressed()
+    if len(running) == 1 and macro is not None:
+        if quiet:
+            macro.setIgnoreErrors(True)
         macro.abort(message)
         return
     # As when a macro ends by itself. ImageJ would end all others, too, if one went on being known.
     private_field(_INTERPRETER, "instance").set(None, None)
-    if not ending.is_set():
-        JClass("ij.IJ").error(name, message)  # which ends the macro that waits for a script
+    # Both end the macro that waits for a script, too.
+    if quiet:
+        JClass("ij.Macro").abort()
+    else:
+        imagej.error(name, message)
     if caller.equals(current_thread()):
         raise JClass("java.lang.RuntimeException")(CANCELED)
 

@@ -12,6 +12,14 @@ MODEL = "model=[{model}]"
 GREY = 'newImage("grey", "16-bit ramp", 64, 64, 1);\n'
 
 
+MINE = 'close("*");\nnewImage("mine", "16-bit ramp", 64, 64, 1);\n'
+LEFT = 'return "" + nImages + " " + getTitle();'
+
+
+def bundled(name, argument):
+    return f'runMacro("{{bundled}}/{name}.ijm", "{argument}");\n'
+
+
 def restore(options):
     return f'run("CARE Restore", "{options}");'
 
@@ -24,6 +32,26 @@ FINE = {
     "exit": ("if (true)\n\texit;\nreturn 1;", None),
     "exit-with-parentheses": ('exit();\nprint("after");', None),
     "a-filter": (GREY + 'run("Gaussian Blur...", "sigma=2");\nreturn getTitle();', "grey"),
+    "a-bundled-macro-closes-its-own": (
+        f'{MINE}saveAs("Tiff", "{{folder}}/x.tif");\nrename("mine");\n'
+        + bundled("Restore_Image", f"input=[{{folder}}/x.tif] output=[{{folder}}/y.tif] {MODEL}")
+        + f'if (!File.exists("{{folder}}/y.tif")) return "nothing";\n{LEFT}',
+        "1 mine",
+    ),
+    **{
+        f"nothing-is-opened-{number}": (MINE + bundled(name, argument) + LEFT, "1 mine")
+        for number, (name, argument) in enumerate(
+            [
+                ("Restore_Image", "output=y.tif"),
+                ("Restore_Image", "input=[{folder}]"),
+                ("Restore_Selection", "width=5"),
+                ("Restore_Selection", "input=none.tif x=1 y=1 width=5 height=5"),
+                ("Maximum_Project_And_Restore", "input=none.tif"),
+                ("Compare_Before_After", "input=none.tif"),
+                ("Evaluate_Against_Truth", "input=[{folder}]"),
+            ]
+        )
+    },
     "restored": (GREY + restore(MODEL) + "\nreturn getTitle();", "grey_restored"),
 }
 
@@ -35,7 +63,8 @@ WRONG = {
     "unknown-command": ('\nrun("No Such Command");', 2, "Unrecognized command"),
     "no-image-for-imagej": ('run("Duplicate...", "title=x");', 1, "no images open"),
     "exit-with-a-message": ('x = 1;\nexit("stop " + x);', 2, "stopped with a message"),
-    "a-dialog": ('Dialog.create("x");\nDialog.show();', 1, "headless"),
+    "a-dialog": ('Dialog.create("x");\nDialog.show();', 1, "a headless run has none"),
+    "a-number-to-ask-for": ('x = 1;\nn = getNumber("How many", 3);', 2, "getArgument()"),
 }
 
 
@@ -45,7 +74,12 @@ def ended(installation, package, tmp_path_factory):
     macros = {name: code for name, (code, _) in FINE.items()}
     macros |= {name: code + "\nreturn 1;" for name, (code, _, _) in WRONG.items()}
     macros["parameters"] = "#@ File input\nprint(input);"
-    macros = {name: code.replace("{model}", str(package)) for name, code in macros.items()}
+    for key, place in (
+        ("model", package),
+        ("folder", folder),
+        ("bundled", bundled_folder("fiji_macros")),
+    ):
+        macros = {name: code.replace(f"{{{key}}}", str(place)) for name, code in macros.items()}
     (folder / "macros.json").write_text(json.dumps(macros))
     child = run_child("run_macros.py", installation, "headless", folder)
     assert child.returncode == 0, child.stderr

@@ -35,6 +35,13 @@ def test_a_display_that_is_none():
     assert "mode headless" in line
 
 
+def test_a_cache_that_cannot_be_written(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+    child = run_child("start.py", "folder-is-not-needed")
+    assert child.stdout.startswith("1.54p"), child.stderr
+    assert "every start takes longer" in child.stderr
+
+
 def test_attaching_where_nothing_runs():
     assert outcome("attach-to-nothing").startswith("FijiError: no Java virtual machine is running")
 
