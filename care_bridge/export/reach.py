@@ -11,7 +11,8 @@ from torch import nn
 
 from care_bridge.export.graph import run_torch
 from care_bridge.runtime.halo import measure_halo
-from care_bridge.tiling import AxisLimits
+from care_bridge.tiling import AxisLimits, round_up
+from care_bridge.training.networks.mixture import Mixture
 from care_bridge.training.networks.projection import ProjectionNetwork
 
 _ANY = AxisLimits(step=1, min=1, halo=0)
@@ -25,11 +26,17 @@ def structural_halo(
     A trained network may hardly use its outermost weights, and on an unlucky probe its ReLUs may
     hide them; with positive weights every path shows. axes: "YX" or "ZYX".
     """
+    if isinstance(network, Mixture):
+        halos = [structural_halo(member, axes, channels, limits) for member in network.members]
+        return {axis: max(halo[axis] for halo in halos) for axis in limits}
     if isinstance(network, ProjectionNetwork):
-        # The softmax between its stages hides how far the first one looks, so they are added.
+        # The softmax between its stages hides how far the first one looks, so they are added. The
+        # second one meets the changes of the first at any pixel, and its reach is that from whole
+        # steps of its own.
         first = structural_halo(network.projector, axes, channels, {"Z": _ANY, **limits})
         second = structural_halo(network.unet, axes.removeprefix("Z"), channels, limits)
-        return {axis: first[axis] + second[axis] for axis in limits}
+        step = 2 ** len(network.unet.encoder)
+        return {axis: round_up(first[axis], step) + second[axis] for axis in limits}
     averaging = copy.deepcopy(network)
     with torch.no_grad():
         for module in averaging.modules():

@@ -10,6 +10,7 @@ from care_bridge.export.graph import run_torch
 from care_bridge.export.reach import structural_halo
 from care_bridge.runtime.halo import measure_halo
 from care_bridge.tiling import AxisLimits
+from care_bridge.training.networks.whole import mixture
 from tests.checkpoints import untrained
 from tests.packages import HALO, tiny_network
 
@@ -107,3 +108,13 @@ def test_global_pooling_is_told():
 
     with pytest.raises(TilingError, match="cannot be run in tiles"):
         measure_halo(pooled, "BCYX", 1, limits_of("YX", 1))
+
+
+def test_an_ensemble_that_projects_reaches_as_far_as_both_of_its_stages():
+    """The projector's 47 pixels, in whole steps of the U-Net (two pixels), and that one's 8: their
+    sum of 55 falls short of what drawn networks were seen to reach."""
+    unet = {"channels_out": 1, "depth": 1, "kernel": 3, "n_first": 1, "convolutions": 2}
+    network = mixture(
+        members=2, projector_filters=1, channels_in=1, residual=True, probabilistic=True, **unet
+    )
+    assert structural_halo(network.eval(), "ZYX", 1, limits_of("YX", 16)) == {"Y": 56, "X": 56}
