@@ -42,6 +42,7 @@ def shortened(words: list[str]) -> list[str]:
     return [LESS.get(last, word) for last, word in zip(before, words, strict=True)]
 
 
+@pytest.mark.timeout(3600 if WHOLE else 600)
 @pytest.mark.parametrize("name", examples())
 def test_the_example_runs_from_a_clean_folder(
     name: str,
