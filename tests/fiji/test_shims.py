@@ -387,7 +387,13 @@ def test_in_fiji(way, mode, package, display, ended, tmp_path):
     assert facts["after an error"] is None
     if way == "python":
         assert 'did you mean "model"' in facts["error"]
-        assert facts["models"] == "denoise-2d"
+        assert "denoise-2d" in facts["models"].split(",")
+        assert facts["several"] == ["MAX_Stack_restored", None]
+        for number, name in enumerate(("cell", "truth", "cell", "cell", "truth")):
+            np.testing.assert_array_equal(
+                tifffile.imread(tmp_path / f"several{number}.tif"),
+                tifffile.imread(ended[0] / "cli" / f"{name}.tif"),
+            )
 
 
 def hashes(folder):

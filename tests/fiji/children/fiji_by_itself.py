@@ -13,6 +13,7 @@ import scyjava
 from jpype import JException
 
 from care_bridge.fiji.java import choose_java
+from care_bridge.fiji.macros import bundled_macros
 
 fiji, mode, package, raw, folder = sys.argv[1:]
 choose_java()
@@ -44,6 +45,18 @@ macro(f'''open("{raw}"); run("CARE Restore", "model=[{package}] result=replace")
     saveAs("Tiff", "{folder}/replaced.tif");''')
 if Path(fiji, "scripts", "Plugins").is_dir():
     facts["models"], _ = macro('run("CARE Macro Extensions"); return Ext.CARE_models();')
+    projection = bundled_macros()["Maximum_Project_And_Restore"]
+    other = Path(raw).with_name("truth.tif")
+    facts["several"] = macro(f'''images = newArray("{raw}", "{other}", "{raw}");
+        for (i = 0; i < 3; i++) {{
+            open(images[i]); run("CARE Restore", "model=[{package}]");
+            saveAs("Tiff", "{folder}/several" + i + ".tif"); close("*"); }}
+        open("{raw}"); open("{other}"); run("Images to Stack", "use");
+        runMacro("{projection}", "model=[{package}]"); told = getTitle(); close("*");
+        open("{raw}"); open("{other}"); selectImage("{Path(raw).name}");
+        run("CARE Restore", "model=[{package}]"); saveAs("Tiff", "{folder}/several3.tif");
+        selectImage("{other.name}"); run("CARE Restore", "model=[{package}]");
+        saveAs("Tiff", "{folder}/several4.tif"); close("*"); return told;''')
 if Path(fiji, "scripts", "Plugins").is_dir() or mode == "headless":
     facts["after an error"], facts["error"] = macro(
         'run("CARE Restore", "modle=x"); return "after";'
