@@ -97,6 +97,8 @@ def end_caller(name: str, error: BaseException, caller: Any) -> None:
         return
     # As when a macro ends by itself. ImageJ would end all others, too, if one went on being known.
     private_field(_INTERPRETER, "instance").set(None, None)
+    # IJ.error would end this one, which is that of the macro whose command was called last.
+    private_field("ij.IJ", "macroInterpreter").set(None, None)
     # Both end the macro that waits for a script, too.
     if quiet:
         JClass("ij.Macro").abort()
