@@ -24,7 +24,7 @@ from care_bridge.fiji.parameters import (
 )
 from care_bridge.fiji.sessions import model_parameter
 from care_bridge.images import is_image_name
-from care_bridge.images.image import Image
+from care_bridge.images.image import Image, ImageInfo
 from care_bridge.package.store import bundled_models, find_package
 
 RESTORE = "CARE Restore"
@@ -187,6 +187,15 @@ def check_replacement(*, part: bool, virtual: bool) -> None:
         )
 
 
+def check_same_dimensions(title: str, image: ImageInfo, result: ImageInfo) -> None:
+    """Raise FijiError where an image's pixels cannot be replaced by a result's."""
+    if image.canonical_shape != result.canonical_shape:
+        raise FijiError(
+            f"result=replace needs a result of the image's own dimensions, {title} has "
+            f"{_sizes(image)}, its result {_sizes(result)}: use result=new"
+        )
+
+
 def result_title(title: str, suffix: str) -> str:
     """The title of an image's result: "cell.tif" gives "cell_restored.tif"."""
     stem, dot, ending = title.rpartition(".") if is_image_name(title) else (title, "", "")
@@ -235,6 +244,10 @@ def side_by_side(panels: Mapping[str, Image]) -> Image:
     across = raw.axes.index("X")
     pixels = np.concatenate([panel.pixels for panel in panels.values()], axis=across)
     return raw.replace(pixels=pixels)
+
+
+def _sizes(info: ImageInfo) -> str:
+    return ", ".join(f"{axis} {size}" for axis, size in info.sizes.items())
 
 
 def _table(color: tuple[int, int, int]) -> NDArray[np.uint8]:

@@ -38,11 +38,17 @@ class _Function:
 
 
 def _restore(image: str, options: str) -> str:
-    """Restore an open image (by title) or a file; returns the result's title."""
-    imp = find_open(image)
+    """Restore an open image (by title) or a file; returns the result's title. FijiError where a
+    file is to be replaced."""
+    given, imp = _given(options), find_open(image)
     if imp is None:
+        if given.get("result") == "replace":
+            raise FijiError(
+                f'result=replace needs an open image, and none is called "{image}": open it first, '
+                "or use result=new"
+            )
         imp = to_imageplus(find_image(image), Path(image).name)
-    return str(restore_imageplus(imp, _given(options)).getTitle())
+    return str(restore_imageplus(imp, given).getTitle())
 
 
 def _models() -> str:

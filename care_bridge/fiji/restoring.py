@@ -8,7 +8,14 @@ from typing import Any
 from jpype import JClass
 
 from care_bridge.errors import FijiError
-from care_bridge.fiji.described import GONE, RESTORE, RESULTS, SUFFIX, check_replacement
+from care_bridge.fiji.described import (
+    GONE,
+    RESTORE,
+    RESULTS,
+    SUFFIX,
+    check_replacement,
+    check_same_dimensions,
+)
 from care_bridge.fiji.open_images import is_open, locked
 from care_bridge.fiji.progress import status_bar, stoppable
 from care_bridge.fiji.results import (
@@ -47,7 +54,14 @@ def restore_imageplus(imp: Any, given: Mapping[str, str]) -> Any:
                 raise FijiError(GONE)
             bar.tiles(done, total)
 
-        restored, told = restored_part(restorer, ImagePlusSource(imp), window, bar.reading, tiles)
+        restored, told = restored_part(
+            restorer,
+            ImagePlusSource(imp),
+            window,
+            bar.reading,
+            tiles,
+            replaced=str(imp.getTitle()) if how == "replace" else None,
+        )
     suffix = given.get("suffix", SUFFIX)
     if told:
         show_result(imp, told, "new", f"{suffix}_{restorer.options.uncertainty}", window)
@@ -63,17 +77,21 @@ def restored_part(
     window: Mapping[str, slice] | None,
     on_reading: Progress,
     on_tile: Progress,
+    replaced: str | None = None,
 ) -> tuple[Image, Image | None]:
     """What the restorer makes of an image, or of a window of it; and what is told of its
-    uncertainty, if anything is.
+    uncertainty, if anything is. replaced: title of the image that the result is to replace.
 
-    KeyboardInterrupt where Escape is pressed; FijiError where ImageJ has no room for the result.
+    KeyboardInterrupt where Escape is pressed; FijiError where ImageJ has no room for the result, or
+    its dimensions are not those of the image that it is to replace.
     """
     with stoppable(restorer.session.cancel):
         plan = restorer.plan(source, window, on_reading)
         infos = [plan.info] if plan.uncertainty is None else [plan.info, plan.uncertainty]
         for info in infos:
             check_room(info)
+        if replaced is not None:
+            check_same_dimensions(replaced, source.info, plan.info)
         sink, *beside = map(ImageInMemory.empty, infos)
         restorer.restore(source, plan, sink, on_tile, *beside)
     return sink.image, beside[0].image if beside else None

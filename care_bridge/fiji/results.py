@@ -49,8 +49,8 @@ def show_result(
 ) -> Any:
     """Show what was made of `imp` and return it; it is the active image afterwards.
 
-    how: one of described.RESULTS. Overlays and slice labels are kept. FijiError where `imp` is to
-    be replaced and its dimensions are not the result's.
+    how: one of described.RESULTS; where `imp` is replaced, the result has its dimensions. Overlays
+    and slice labels are kept.
     """
     if how == "replace":
         _replace(imp, restored)
@@ -66,11 +66,6 @@ def show_result(
 
 def _replace(imp: Any, restored: Image) -> None:
     result = to_imageplus(restored, imp.getTitle())
-    if tuple(result.getDimensions()) != tuple(imp.getDimensions()):
-        raise FijiError(
-            f"result=replace needs a result of the image's own dimensions, {imp.getTitle()} has "
-            f"{_sizes(imp)}, its result {_sizes(result)}: use result=new"
-        )
     # ImageJ keeps what can be undone outside macros only.
     JClass("ij.Undo").setup(JClass("ij.Undo").TRANSFORM, imp)
     _keep(imp, result, None)
@@ -99,7 +94,3 @@ def _keep(imp: Any, result: Any, window: Mapping[str, slice] | None) -> None:
     if old is not None and 1 < old.getSize() == new.getSize():
         for number in range(1, old.getSize() + 1):
             new.setSliceLabel(old.getSliceLabel(number), number)
-
-
-def _sizes(imp: Any) -> str:
-    return " x ".join(str(size) for size in imp.getDimensions())

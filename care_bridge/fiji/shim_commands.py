@@ -25,6 +25,7 @@ from care_bridge.fiji.described import (
     SUFFIX,
     as_composite,
     check_replacement,
+    check_same_dimensions,
     described,
     preview_variants,
     result_title,
@@ -148,12 +149,8 @@ def _restore(request: Request) -> _Code:
         given = {**given, "with_raw": "true"}
     restorer = restorer_for(given)
     plan = restorer.plan(ImageInMemory(image), window)
-    if how == "replace" and plan.info.canonical_shape != image.info.canonical_shape:
-        raise FijiError(
-            f"result=replace needs a result of the image's own dimensions, {request.title} has "
-            f"{image.axes} {image.pixels.shape}, its result {plan.info.axes} {plan.info.shape}: "
-            "use result=new"
-        )
+    if how == "replace":
+        check_same_dimensions(request.title, image.info, plan.info)
     infos = [plan.info] if plan.uncertainty is None else [plan.info, plan.uncertainty]
     sink, *beside = map(ImageInMemory.empty, infos)
     restorer.restore(ImageInMemory(image), plan, sink, request.progress, *beside)

@@ -119,6 +119,12 @@ MISUSE = {
         'run("CARE Macro Extensions");\nExt.CARE_restore("none.tif", "model=[{m}]");',
         'no open image and no file "none.tif"',
     ),
+    "function-that-replaces-a-file": (
+        'run("CARE Macro Extensions");\n'
+        'Ext.CARE_restore("{d}/stack.tif", "model=[{m}] result=replace");',
+        "result=replace needs an open image",
+    ),
+    "name-of-nothing": ('run("CARE Models", "name=foo");', "give add="),
 }
 
 
