@@ -23,6 +23,7 @@ from care_bridge.fiji.described import (
     PREVIEW,
     RESTORE,
     described,
+    failed_check,
 )
 from care_bridge.fiji.evaluating import evaluate
 from care_bridge.fiji.extension import register_extensions
@@ -85,10 +86,7 @@ def check_model(given: Mapping[str, str]) -> None:
         imagej.log(line)
     imagej.showStatus("")
     if report.errors:
-        raise FijiError(
-            f"{given['model']} has {len(report.errors)} errors, which are in the Log: use another "
-            "package, or have it exported again"
-        )
+        raise FijiError(failed_check(given["model"], len(report.errors)))
 
 
 def list_models(given: Mapping[str, str]) -> None:

@@ -173,6 +173,14 @@ def check_levels(title: str, *, calibrated: bool) -> None:
         )
 
 
+def failed_check(model: str, errors: int) -> str:
+    """What is said of a package whose check found errors."""
+    return (
+        f"{model} has {errors} errors, which are in the Log: use another package, or have it "
+        "exported again"
+    )
+
+
 def check_replacement(*, part: bool, virtual: bool) -> None:
     """Raise FijiError where an image's pixels cannot be replaced: a part of it is selected, or it
     is a virtual stack."""

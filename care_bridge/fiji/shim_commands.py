@@ -27,6 +27,7 @@ from care_bridge.fiji.described import (
     check_replacement,
     check_same_dimensions,
     described,
+    failed_check,
     preview_variants,
     result_title,
     side_by_side,
@@ -267,14 +268,7 @@ def _check(request: Request) -> _Code:
     report = check_package(request.given["model"])
     yield from map(_print, report.text().splitlines())
     if report.errors:
-        yield (
-            "return "
-            + quoted(
-                f"{request.given['model']} has {len(report.errors)} errors, which are in the Log: "
-                "use another package, or have it exported again"
-            )
-            + ";"
-        )
+        yield f"return {quoted(failed_check(request.given['model'], len(report.errors)))};"
 
 
 def _models(request: Request) -> _Code:
