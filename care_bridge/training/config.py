@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -16,6 +17,7 @@ from care_bridge.plain_yaml import read_yaml_file, set_key
 from care_bridge.training.data_config import DataConfig
 from care_bridge.training.defaults import (
     ALONE_PATCHES,
+    BLIND_SPOT_TASKS,
     NOT_PROBABILISTIC,
     PAIR_TASKS,
     PATCHES,
@@ -37,6 +39,7 @@ from care_bridge.training.section import Section
 Percent = Annotated[float, Field(ge=0, le=100)]
 _KERNELS = {"YX": 5, "ZYX": 3}
 _MOST_MEMBERS = 32
+_LEAST_MASKED = 2
 
 
 def _odd(pixels: int) -> int:
@@ -207,8 +210,8 @@ class TrainConfig(_Kind):
     def resolved(self, axes: str) -> TrainConfig:
         """This configuration with what depends on the network's axes ("YX" or "ZYX") filled in.
 
-        ConfigError where the patch does not suit the axes or the depth, or there is no such axis
-        as that of the noise.
+        ConfigError where the patch does not suit the axes, the depth or the share of masked
+        pixels, or there is no such axis as that of the noise.
         """
         if self.task == "structn2v" and self.n2v.axis not in axes:
             raise ConfigError(
@@ -228,6 +231,13 @@ class TrainConfig(_Kind):
             raise ConfigError(
                 f"patches.size {list(size)} does not suit a network with axes {axes} and depth "
                 f"{self.network.depth}: give {len(plane)} multiples of {step}"
+            )
+        masked = math.prod(size) * self.n2v.masked_percentage / 100
+        if self.task in BLIND_SPOT_TASKS and masked < _LEAST_MASKED:
+            raise ConfigError(
+                f"patch too small for this share of masked pixels: {self.n2v.masked_percentage:g} "
+                f"percent of patches.size {list(size)} are {masked:.2g}, at least {_LEAST_MASKED} "
+                "are needed; set a larger patches.size or a larger n2v.masked_percentage"
             )
         tile = self.rcan.tile or RCAN_TILES[axes]
         if len(tile) != len(axes):

@@ -14,6 +14,9 @@ Values = Mapping[str, Any]
 PAIR_TASKS = ("care", "n2n", "upsampling", "projection", "rcan")
 """The tasks that learn from pairs of images; the others learn from images alone."""
 
+BLIND_SPOT_TASKS = ("n2v", "n2v2", "structn2v")
+"""The tasks that hide pixels from the network (masking.py)."""
+
 PROJECTOR_POOLINGS = 4
 """Times that the first stage of a network that projects halves Y and X."""
 
@@ -99,9 +102,7 @@ _NOISE = "from noise alone its width is learned, not how sure a restoration is"
 NOT_PROBABILISTIC: Mapping[str, str] = {
     "rcan": "blending its tiles suits images, not distributions",
     "isotropic": "averaging two orientations suits images, not distributions",
-    "n2v": _NOISE,
-    "n2v2": _NOISE,
-    "structn2v": _NOISE,
+    **dict.fromkeys(BLIND_SPOT_TASKS, _NOISE),
 }
 """The tasks without probabilistic networks, and why."""
 

@@ -218,9 +218,10 @@ class Trainer:
         one is not finite."""
         losses: list[float] = self._reduced(torch.stack(self._losses), "mean").tolist()
         self._losses.clear()
-        if not all(map(math.isfinite, losses)):
+        broken = [loss for loss in losses if not math.isfinite(loss)]
+        if broken:
             raise TrainingError(
-                f"the loss became {losses[-1]} before step {self.step}: set a lower "
+                f"the loss became {broken[0]} before step {self.step}: set a lower "
                 f"training.learning_rate than {self._rate:g}, and look for extreme pixels in the "
                 f"images; {self.run} keeps the checkpoints from before"
             )

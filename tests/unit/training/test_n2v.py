@@ -147,3 +147,11 @@ def test_it_takes_noise_away_that_it_never_saw_without(tmp_path: Path) -> None:
         restored = checkpoint.network(torch.from_numpy(scale.apply(noisy))[:, None])[:, 0].numpy()
     error = np.std(scale.invert(restored) - truth)
     assert error < 0.75 * np.std(noisy - truth)
+
+
+@pytest.mark.parametrize("task", ["n2v", "n2v2", "structn2v"])
+def test_patches_with_hardly_a_masked_pixel_are_refused(tmp_path: Path, task: str) -> None:
+    data = movies(tmp_path / "data")
+    config = load_config(None, [f"task={task}", *SMALL, "patches.size=[8,8]"])
+    with pytest.raises(ConfigError, match=r"patch too small .* 1.5 percent .* \[8, 8\] are 0.96"):
+        prepare(data, config, tmp_path / "scratch")
