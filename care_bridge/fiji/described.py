@@ -69,6 +69,8 @@ _NOT_IN_PREVIEW = (
     "confidence",
     "samples",
 )
+_SIDE = 256
+LABEL_PLACE = 4
 _MAGENTA, _GREEN = (1, 0, 1), (0, 1, 0)
 
 PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
@@ -171,6 +173,12 @@ def check_levels(title: str, *, calibrated: bool) -> None:
             "convert it by Image > Type > 32-bit, which applies the calibration, or set the "
             "function None there, to restore the pixels as they are stored"
         )
+
+
+def middle(sizes: Mapping[str, int]) -> dict[str, slice]:
+    """What CARE Preview shows where nothing is selected."""
+    starts = {axis: max((sizes[axis] - _SIDE) // 2, 0) for axis in ("Y", "X")}
+    return {axis: slice(start, min(start + _SIDE, sizes[axis])) for axis, start in starts.items()}
 
 
 def failed_check(model: str, errors: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jpype import JClass
 
-from care_bridge.errors import ImageError, MissingExtraError
+from care_bridge.errors import FijiError, MissingExtraError
 from care_bridge.fiji.described import COLUMNS
 from care_bridge.fiji.open_images import active_image, find_image
 from care_bridge.images.image import Image
@@ -22,7 +22,7 @@ _DECIMALS = 5
 def figures_of(restored: str, truth: str) -> Iterator[FullFigures]:
     """Figures of each channel; both are titles of open images, or files.
 
-    Raises ImageError where their shapes differ, and MissingExtraError without scikit-image.
+    Raises FijiError where their shapes differ, and MissingExtraError without scikit-image.
     """
     if not find_spec("skimage") or not find_spec("scipy"):
         raise MissingExtraError("evaluating", "evaluate")
@@ -32,7 +32,7 @@ def figures_of(restored: str, truth: str) -> Iterator[FullFigures]:
     images = [find_image(name) for name in (restored, truth)]
     image, good = (as_block(each.axes, each.pixels) for each in images)
     if image.shape != good.shape:
-        raise ImageError(
+        raise FijiError(
             f"{restored} ({_sizes(images[0])}) and {truth} ({_sizes(images[1])}) differ in size: "
             "give two images of the same field of view"
         )

@@ -8,7 +8,7 @@ from typing import Any
 from jpype import JClass
 
 from care_bridge.axes import CANONICAL, Axes
-from care_bridge.fiji.described import PREVIEW, preview_variants, side_by_side
+from care_bridge.fiji.described import LABEL_PLACE, PREVIEW, middle, preview_variants, side_by_side
 from care_bridge.fiji.images import to_imageplus
 from care_bridge.fiji.open_images import active_image, locked
 from care_bridge.fiji.progress import status_bar
@@ -19,9 +19,6 @@ from care_bridge.fiji.source import ImagePlusSource
 from care_bridge.images.image import Image
 from care_bridge.images.source import whole
 
-_SIDE = 256
-_LABEL_PLACE = 4
-
 
 def preview(given: Mapping[str, str]) -> None:
     """Show the selected rectangle, or the middle, raw and under each variant, from left to right.
@@ -30,8 +27,8 @@ def preview(given: Mapping[str, str]) -> None:
     percentiles, with the halo around it. Raises Restorer's errors.
     """
     imp = active_image()
-    window = selected_window(imp) or _middle(imp)
     source = ImagePlusSource(imp)
+    window = selected_window(imp) or middle(source.info.sizes)
     panels = {"raw": _cut_out(source, window)}
     with locked(imp):
         for label, variant in preview_variants(given).items():
@@ -50,18 +47,12 @@ def _cut_out(source: ImagePlusSource, window: Mapping[str, slice]) -> Image:
     return Image.of(source.info, pixels)
 
 
-def _middle(imp: Any) -> dict[str, slice]:
-    sizes = {"Y": int(imp.getHeight()), "X": int(imp.getWidth())}
-    starts = {axis: max((size - _SIDE) // 2, 0) for axis, size in sizes.items()}
-    return {axis: slice(start, min(start + _SIDE, sizes[axis])) for axis, start in starts.items()}
-
-
 def _label(imp: Any, labels: list[str]) -> None:
     """Write above each panel what it is."""
     overlay = JClass("ij.gui.Overlay")()
     width = int(imp.getWidth()) // len(labels)
     for number, label in enumerate(labels):
-        place = number * width + _LABEL_PLACE, _LABEL_PLACE
+        place = number * width + LABEL_PLACE, LABEL_PLACE
         text = JClass("ij.gui.TextRoi")(*map(float, place), label)
         text.setStrokeColor(JClass("java.awt.Color").yellow)
         overlay.add(text)

@@ -18,6 +18,7 @@ from care_bridge.fiji.described import (
     COLUMNS,
     EVALUATE,
     GONE,
+    LABEL_PLACE,
     MODELS,
     PREVIEW,
     RESTORE,
@@ -28,6 +29,7 @@ from care_bridge.fiji.described import (
     check_same_dimensions,
     described,
     failed_check,
+    middle,
     preview_variants,
     result_title,
     side_by_side,
@@ -41,8 +43,6 @@ from care_bridge.images import open_image
 from care_bridge.images.image import Image
 from care_bridge.images.source import ImageInMemory
 
-_SIDE = 256
-_LABEL_PLACE = 4
 _BITS = {"uint8": 8, "uint16": 16, "float32": 32}
 _Code = Iterator[str]
 
@@ -197,7 +197,7 @@ def _batch(request: Request) -> _Code:
 def _preview(request: Request) -> _Code:
     image = request.active()
     request.check_shown()
-    window = request.window(image) or _middle(image)
+    window = request.window(image) or middle(image.sizes)
     inside = tuple(window.get(axis, slice(None)) for axis in image.axes)
     panels = {"raw": image.replace(pixels=image.pixels[inside])}
     for label, variant in preview_variants(request.given).items():
@@ -208,16 +208,9 @@ def _preview(request: Request) -> _Code:
     width = panels["raw"].sizes["X"]
     yield 'setColor("yellow");'
     for place, label in enumerate(panels):
-        x, y = place * width + _LABEL_PLACE, _LABEL_PLACE + 14
+        x, y = place * width + LABEL_PLACE, LABEL_PLACE + 14
         yield f"Overlay.drawString({quoted(label)}, {x}, {y});"
     yield "Overlay.show;"
-
-
-def _middle(image: Image) -> dict[str, slice]:
-    starts = {axis: max((image.sizes[axis] - _SIDE) // 2, 0) for axis in ("Y", "X")}
-    return {
-        axis: slice(start, min(start + _SIDE, image.sizes[axis])) for axis, start in starts.items()
-    }
 
 
 def _evaluate(request: Request) -> _Code:
