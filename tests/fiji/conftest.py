@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from care_bridge.fiji.install import install
 from tests.packages import tiny_package
 
 CHILDREN = Path(__file__).parent / "children"
@@ -44,6 +45,21 @@ def display():
         yield f":{numbers.readline().strip()}"
     server.terminate()
     server.wait()
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory):
+    """The folder of an ImageJ without Python, with our commands."""
+    from jgo import build
+
+    jars = build("net.imagej:ij:1.54p").path
+    (jar,) = Path(jars).rglob("ij-1.54p.jar")
+    folder = tmp_path_factory.mktemp("stock") / "Image J.app"
+    (folder / "plugins").mkdir(parents=True)
+    (folder / "jars").mkdir()
+    shutil.copy(jar, folder / "jars")
+    install(folder, "shims")
+    return folder
 
 
 def run_child(
