@@ -27,6 +27,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends things as Ctrl-C does."""
+
+
 class CareBridgeError(Exception):
     """Base of every error that care_bridge raises on purpose."""
 

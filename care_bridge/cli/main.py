@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import NoReturn
 
 import care_bridge
-from care_bridge.errors import CareBridgeError
+from care_bridge.errors import CareBridgeError, Terminated
 
 VERBS = (
     "demo",
@@ -38,10 +38,6 @@ _DEBUG = "--debug"
 _WORKER = "--worker"
 # It would take SIGTERM for the end of the command line that it does, and stay.
 _STAYS = "worker"
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends things as Ctrl-C does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,15 +7,19 @@ import threading
 from types import FrameType
 from typing import Any
 
+from care_bridge.errors import Terminated
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
     """Within the `with` block the first SIGINT or SIGTERM only sets `requested`; the second one
-    acts as usual. Signals reach the main thread alone: elsewhere this does nothing."""
+    acts as usual. Signals reach the main thread alone: elsewhere this does nothing. kind: what is
+    to be raised when all is saved."""
 
     def __init__(self) -> None:
         self.requested = False
+        self.kind: type[KeyboardInterrupt] = KeyboardInterrupt
         self._usual: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -26,8 +30,9 @@ class Interruption:
     def __exit__(self, *_: object) -> None:
         self._restore()
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
+    def _note(self, number: int, _frame: FrameType | None) -> None:
         self.requested = True
+        self.kind = Terminated if number == signal.SIGTERM else KeyboardInterrupt
         self._restore()
 
     def _restore(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from lightning.fabric import Fabric
 
-from care_bridge.atomic import replacing
+from care_bridge.atomic import remove_leftovers, replacing
 from care_bridge.errors import CareBridgeError, ConfigError, TrainingError
 from care_bridge.training import care, isotropic, n2v
 from care_bridge.training.checkpoint import (
@@ -75,14 +75,22 @@ def resume(data: Path, run: Path, steps: int | None = None) -> Path | None:
     `train` does.
 
     steps: train to this step instead of the configured one. TrainingError where the images are
-    not those of before, ConfigError where the configuration beside the run is not.
+    not those of before, ConfigError where the configuration beside the run is not, or the run is
+    past `steps`.
     """
-    saved = [file for file in (run / LAST, run / "member1" / LAST) if file.is_file()]
+    saved = [file for file in (run / LAST, *sorted(run.glob(f"member*/{LAST}"))) if file.is_file()]
     if not saved:
         raise TrainingError(f"{run} has no {LAST} to go on from: start a new run")
-    config = parse_config(read_state(saved[0])["config"])
+    states = [read_state(file) for file in saved]
+    config = parse_config(states[0]["config"])
     _check_unchanged(run / _CONFIG, config)
     if steps is not None:
+        done = max(state["step"] for state in states)
+        if steps < done:
+            raise ConfigError(
+                f"--steps {steps} lies before the step {done} that {run} has reached: give {done} "
+                "or more, or start a new run"
+            )
         values = config.model_dump()
         config = parse_config({**values, "training": {**values["training"], "steps": steps}})
     return _run(data, run, config, None)
@@ -136,6 +144,8 @@ def _fit(
                 {"network": member.network.state_dict(), "told": start.told}, folder / START
             )
     if writes:
+        for folder in {run, *folders}:
+            remove_leftovers(folder)
         forget_ensemble(run)
     fabric.barrier()
     for number, folder in enumerate(folders):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from care_bridge.atomic import replacing
 from care_bridge.training.config import TrainingConfig
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class RunLog:
         )
         self._redirect = logging_redirect_tqdm([logging.getLogger("care_bridge")])
         self._board = TensorBoardLogger(
-            root_dir=run, name="tensorboard", version="", purge_step=first
+            root_dir=run, name="tensorboard", version="", purge_step=first + 1
         )
         self._keep_rows(first)
         self._losses: list[float] = []
@@ -121,7 +122,10 @@ class RunLog:
         if self._file.exists():
             with self._file.open(newline="", encoding="utf-8") as stream:
                 rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= first]
-        with self._file.open("w", newline="", encoding="utf-8") as stream:
+        with (
+            replacing(self._file) as partial,
+            partial.open("w", newline="", encoding="utf-8") as stream,
+        ):
             writer = csv.DictWriter(stream, _COLUMNS)
             writer.writeheader()
             writer.writerows(rows)

@@ -105,8 +105,8 @@ class Trainer:
 
     def fit(self) -> None:
         """Train to the last step, or until early stopping ends it. KeyboardInterrupt, after saving,
-        where the run is interrupted; TrainingError where the loss is no longer a number, or memory
-        runs out."""
+        where the run is interrupted (Terminated: by SIGTERM); TrainingError where the loss is no
+        longer a number, or memory runs out."""
         if self._stalled:
             return
         writes = self.fabric.is_global_zero
@@ -140,7 +140,7 @@ class Trainer:
                 if interrupted:
                     log.info("stopped and saved after step %d: go on with --resume", self.step)
                     self.fabric.barrier()
-                    raise KeyboardInterrupt
+                    raise interruption.kind
                 if validate and self._stalled:
                     log.info(
                         "stopped after step %d: %d epochs without a better validation loss",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +14,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from care_bridge.cli.main import main
+from care_bridge.training import run as runs
+from care_bridge.training.care import prepare
 from care_bridge.training.checkpoint import BEST, LAST, read_state
+from care_bridge.training.config import TrainConfig
 from care_bridge.training.task import Task
-from tests.integration.test_training import sending, task_of, trainer_of
+from tests.integration.test_training import TINY, rows, sending, task_of, trainer_of
 from tests.training_pairs import write_pairs
 
 
@@ -89,3 +95,41 @@ def test_tensorboard_shows_a_patch(data: Path, tmp_path: Path) -> None:
     assert [each.step for each in shown] == [10, 20]
     assert (shown[0].height, shown[0].width) == (16, 16)
     assert np.ptp(task.validation[0][0][0, 0]) > 0
+
+
+def killed_writer(folder: Path) -> Path:
+    """A partial file in `folder`, as a process leaves it that was killed while it wrote."""
+    write = "import sys; from pathlib import Path; from care_bridge.atomic import partial_beside; "
+    write += "partial_beside(Path(sys.argv[1])).touch()"
+    subprocess.run([sys.executable, "-c", write, str(folder / "last.ckpt")], check=True)
+    (left,) = folder.glob(".*.partial")
+    return left
+
+
+def test_a_terminated_run_says_so_and_goes_on_with_all_it_had(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminating:
+        """The task care, during whose tenth step, the end of an epoch, SIGTERM comes."""
+
+        @staticmethod
+        def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
+            return sending(prepare(data, config, scratch), signal.SIGTERM, step=10)
+
+    run = tmp_path / "run"
+    called = ["train", str(data), "--out", str(run)]
+    with monkeypatch.context() as patch:
+        patch.setitem(runs._MODULES, "care", Terminating)
+        assert main([*called, "--set", *TINY]) == 143
+    left = killed_writer(run)
+    kept = (run / "config.yaml").read_bytes()
+    assert main([*called, "--resume", "--steps", "9"]) == 1
+    assert "--steps 9 lies before the step 10 that" in capsys.readouterr().err
+    assert (run / "config.yaml").read_bytes() == kept
+
+    assert main([*called, "--resume", "--steps", "20"]) == 0
+    assert not left.exists()
+    assert [row["step"] for row in rows(run)] == ["10", "20"]
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    assert [each.step for each in events.Scalars("validation/psnr")] == [10, 20]
