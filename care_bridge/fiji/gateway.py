@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from care_bridge.errors import ConfigError, FijiError, MissingExtraError
-from care_bridge.fiji.java import choose_java, end_threads
+from care_bridge.fiji.java import choose_java, end_commands, end_threads
 
 MODES = ("headless", "interactive", "gui")
 
@@ -137,11 +137,15 @@ def attach(ij: Any = None) -> Gateway:
 
 def _registered(folder: Path | None, imagej2: Any) -> Gateway:
     import scyjava
-    from jpype import JClass
+    from jpype import JClass, JProxy
 
     from care_bridge.fiji.listener import register_commands
 
     scyjava.when_jvm_stops(end_threads)
+    if imagej2 is not None:
+        # A Fiji that is closed ends its Java virtual machine by itself.
+        hook = JProxy("java.lang.Runnable", dict={"run": end_commands})
+        JClass("java.lang.Runtime").getRuntime().addShutdownHook(JClass("java.lang.Thread")(hook))
     register_commands()
     headless = bool(JClass("java.awt.GraphicsEnvironment").isHeadless())
     gateway = Gateway(str(JClass("ij.IJ").getVersion()), headless, folder, imagej2)

@@ -54,12 +54,7 @@ def end_threads() -> None:
     """
     import jpype
 
-    from care_bridge.fiji.progress import ending
-
-    ending.set()
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while _runs_python() and time.monotonic() < until:
-        time.sleep(_LOOK_SECONDS)
+    end_commands()
     jpype.JClass("ij.util.ThreadUtil").threadPoolExecutor.shutdown()
     thread_class = jpype.JClass("java.lang.Thread")
     own = thread_class.currentThread()
@@ -76,11 +71,24 @@ def end_threads() -> None:
         jpype.JClass("org.jpype.ref.JPypeReferenceQueue").getInstance().stop()
 
 
-def _runs_python() -> bool:
-    """Whether a thread of Java's is in Python."""
+def end_commands() -> None:
+    """Cancel what Java's other threads run in Python, and return when they are back in Java."""
+    from care_bridge.fiji.progress import ending
+
+    ending.set()
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while _others_in_python() and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
+
+
+def _others_in_python() -> bool:
     import jpype
 
-    traces = jpype.JClass("java.lang.Thread").getAllStackTraces().values()
+    thread_class = jpype.JClass("java.lang.Thread")
+    own = thread_class.currentThread()
     return any(
-        str(frame.getClassName()).startswith(_IN_PYTHON) for trace in traces for frame in trace
+        str(frame.getClassName()).startswith(_IN_PYTHON)
+        for entry in thread_class.getAllStackTraces().entrySet()
+        if not entry.getKey().equals(own)
+        for frame in entry.getValue()
     )
