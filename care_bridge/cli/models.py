@@ -78,7 +78,7 @@ def _list(arguments: argparse.Namespace) -> None:
         return
     widths = {key: max((len(each[key]) for each in listed), default=0) for key in ("name", "place")}
     for each in listed:
-        columns = [each[key].ljust(width) for key, width in widths.items()]
+        columns = [one_line(each[key]).ljust(width) for key, width in widths.items()]
         print(*columns, each["sha256"][:_DIGITS].ljust(_DIGITS), each["description"], sep="  ")
 
 

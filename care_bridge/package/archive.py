@@ -53,8 +53,8 @@ class Archive:
     def read(self, name: str, most: int = LARGEST_FILE) -> bytes:
         """The bytes of the file `name` (a relative path with "/").
 
-        PackageFormatError where it is missing, PackageIntegrityError where the name leaves the
-        package, the file is a link or larger than `most` bytes, or its zip entry is damaged.
+        PackageFormatError where it is missing or cannot be read, PackageIntegrityError where the
+        name leaves the package, the file is a link or larger than `most` bytes, or its zip entry is damaged.
         """
         with self._opened(name, most) as (file, size):
             # The size in a zip may be a lie: without it all is unpacked before it is cut.
@@ -82,7 +82,7 @@ class Archive:
         PackageIntegrityError where a folder holds more files or bytes than a package may.
         """
         if self.is_zip:
-            with opened_zip(self.path) as opened:
+            with _reading(self.path), opened_zip(self.path) as opened:
                 return sorted(entry.filename for entry in opened.infolist() if not entry.is_dir())
         found, size = [], 0
         for path in self.path.rglob("*"):
@@ -104,7 +104,7 @@ class Archive:
     @contextmanager
     def _opened(self, name: str, most: int) -> Iterator[_OpenFile]:
         """The file `name`, open to read, and its size."""
-        with self._found(name) as opened:
+        with _reading(self.path), self._found(name) as opened:
             if opened is None and is_address(name):
                 raise PackageFormatError(
                     f'the package {self.path} has not "{shown(name)}" in it: care-bridge models '
@@ -167,20 +167,21 @@ class Archive:
 def open_archive(path: Path) -> Archive:
     """The package at `path`: a folder, a zip, or the description file (.yaml) in its folder.
 
-    PackageFormatError where this is no package, PackageIntegrityError where a zip holds names or
-    sizes that are not allowed.
+    PackageFormatError where this is no package or cannot be read, PackageIntegrityError where a zip
+    holds names or sizes that are not allowed.
     """
-    if path.is_dir():
-        return Archive(path, _rdf_name_in_folder(path))
-    if not path.is_file():
-        raise PackageFormatError(
-            f"{path} is neither a file nor a folder: give a package's folder, .zip or rdf.yaml"
-        )
-    if path.suffix.lower() in (".yaml", ".yml"):
-        return Archive(path.parent, path.name)
-    with opened_zip(path) as opened:
-        check_entries(opened, path)
-        return Archive(path, _rdf_name_in_zip(opened.namelist(), path))
+    with _reading(path):
+        if path.is_dir():
+            return Archive(path, _rdf_name_in_folder(path))
+        if not path.is_file():
+            raise PackageFormatError(
+                f"{path} is neither a file nor a folder: give a package's folder, .zip or rdf.yaml"
+            )
+        if path.suffix.lower() in (".yaml", ".yml"):
+            return Archive(path.parent, path.name)
+        with opened_zip(path) as opened:
+            check_entries(opened, path)
+            return Archive(path, _rdf_name_in_zip(opened.namelist(), path))
 
 
 def is_address(name: str) -> bool:
@@ -209,6 +210,17 @@ def check_digest(found: str, sha256: str, name: str, package: Path) -> None:
             f'"{shown(name)}" in {package} is not the file the package was made with (SHA-256 '
             f"{found[:12]}…, expected {sha256.lower()[:12]}…): get the package again"
         )
+
+
+@contextmanager
+def _reading(package: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PackageFormatError(
+            f"the package {package} cannot be read ({error.strerror or error}): see that it is "
+            "there and that you may read it"
+        ) from error
 
 
 def _rdf_name_in_folder(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from care_bridge.package.store import (
     checked_model_name,
     find_model,
     find_package,
+    models_in,
     place_folder,
     stored_models,
 )
@@ -56,7 +58,8 @@ def add_model(
 
     name: what it is called then; "" for the name of its file or folder. allow_download: whether
     the weights and test tensors that it names by web addresses are fetched and kept with it.
-    Nothing is done where the place, the bundled models or the shared folder hold it already.
+    Nothing is done where the place, the bundled models or the shared folder hold it already; a
+    damaged zip of that name in the place is replaced.
     PackageError where it cannot be used, is not whole, or the place cannot be written; ConfigError
     where another model has the name, or no model can have it.
     """
@@ -71,10 +74,10 @@ def add_model(
     package.weights()
     for tensor in package.spec.tensors:
         package.tensor(tensor.test_tensor)
-    out = place_folder(place) / f"{name}.zip"
+    out = _path_for(name, place)
     with _writing(place):
         pack(out, _files(package.archive))
-    return Added(StoredModel(name, out, place), is_new=True)
+    return Added(StoredModel(out.stem, out, place), is_new=True)
 
 
 def remove_model(asked: str, place: WritablePlace = "user") -> StoredModel:
@@ -109,7 +112,16 @@ def _kept(package: Package, name: str, place: WritablePlace) -> StoredModel | No
     for model in stored_models():
         if same_file(model.name) != same_file(name):
             continue
-        if model.sha256() != package.spec.rdf_sha256:
+        try:
+            sha256 = model.sha256()
+        except PackageError as error:
+            if model.place == place and not _may_be_replaced(model):
+                raise ConfigError(
+                    f'what is kept as "{model.name}" cannot be used ({model.path}): remove it, or '
+                    "add this one with a --name of its own"
+                ) from error
+            continue
+        if sha256 != package.spec.rdf_sha256:
             raise ConfigError(
                 f'another model is called "{model.name}" ({model.path}): add this one with a '
                 "--name of its own"
@@ -117,6 +129,17 @@ def _kept(package: Package, name: str, place: WritablePlace) -> StoredModel | No
         if model.place in (place, "bundled", "shared") and _is_whole(model):
             return model
     return None
+
+
+def _may_be_replaced(damaged: StoredModel) -> bool:
+    """A damaged zip is; not a folder, nor what may be whole for those who may read it."""
+    return damaged.path.is_file() and os.access(damaged.path, os.R_OK)
+
+
+def _path_for(name: str, place: WritablePlace) -> Path:
+    """The zip to write: the one that has the name, capitals or not, or a new one."""
+    zips = (model.path for model in models_in(place) if same_file(model.name) == same_file(name))
+    return next((path for path in zips if path.is_file()), place_folder(place) / f"{name}.zip")
 
 
 def _is_whole(model: StoredModel) -> bool:

@@ -22,6 +22,7 @@ from care_bridge.bundled import bundled_folder
 from care_bridge.errors import ConfigError, PackageError, PackageNotFoundError
 from care_bridge.package.archive import RDF_NAMES, open_archive
 from care_bridge.package.file_names import is_legal_name, same_file
+from care_bridge.package.printable import one_line
 
 SHARED_FOLDER = "CARE_BRIDGE_MODELS"
 """The environment variable that names the folder for all users, where it is not the usual one."""
@@ -130,7 +131,10 @@ def _is_zip(path: Path) -> bool:
 
 
 def _has_rdf(path: Path) -> bool:
-    return any((path / name).is_file() for name in RDF_NAMES)
+    try:
+        return any((path / name).is_file() for name in RDF_NAMES)
+    except PermissionError:  # listed, so that it is told why it cannot be used
+        return True
 
 
 def _by_hash(models: list[StoredModel], digits: str) -> dict[str, StoredModel]:
@@ -146,9 +150,9 @@ def _by_hash(models: list[StoredModel], digits: str) -> dict[str, StoredModel]:
 
 def _not_found(asked: str, names: list[str]) -> str:
     near = difflib.get_close_matches(asked, names, n=1)
-    guess = f'did you mean "{near[0]}"? ' if near else ""
-    kept = ", ".join(dict.fromkeys(names)) or "none is there"
+    guess = f'did you mean "{one_line(near[0])}"? ' if near else ""
+    kept = ", ".join(dict.fromkeys(map(one_line, names))) or "none is there"
     return (
-        f'there is no model package "{asked}": {guess}give a model that is kept here ({kept}) or '
-        "a package's folder, .zip or rdf.yaml"
+        f'there is no model package "{one_line(asked)}": {guess}give a model that is kept here '
+        f"({kept}) or a package's folder, .zip or rdf.yaml"
     )

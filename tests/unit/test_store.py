@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import os
+import re
 import shutil
 import sys
+import tempfile
 import zipfile
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -129,6 +133,30 @@ def test_a_kept_model_that_was_damaged_is_replaced(given):
     path.write_bytes(whole.replace((given / "cover.png").read_bytes()[-60:], bytes(60)))
     assert add_model(given).is_new
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("junk", [b"", b"PK\x03\x04 junk"], ids=["empty", "junk"])
+def test_a_kept_model_that_is_no_zip_any_more_is_replaced(given, junk):
+    kept_as = add_model(given).model.path
+    kept_as.write_bytes(junk)
+    assert add_model(given, "NUCLEI").is_new
+    assert models_in("user")[0].path == kept_as
+    assert load_package("nuclei").spec.name == "Nuclei"
+
+
+def test_junk_in_the_shared_folder_keeps_nobody_from_its_name(places, given):
+    (places / "facility").mkdir()
+    (places / "facility" / "nuclei.zip").write_bytes(b"junk")
+    assert add_model(given).is_new
+    assert load_package("nuclei").spec.name == "Nuclei"
+
+
+def test_a_name_that_a_terminal_obeys_is_not_printed_as_it_is(places):
+    (places / "facility").mkdir()
+    (places / "facility" / "evil\x1b[31m.zip").write_bytes(b"junk")
+    with pytest.raises(PackageNotFoundError, match=r"evil\[31m") as told:
+        find_model("nothing")
+    assert "\x1b" not in str(told.value)
 
 
 def test_a_name_belongs_to_one_model(places, given):
@@ -319,6 +347,62 @@ def test_a_model_that_cannot_be_used_does_not_hide_the_others(places, given, cap
     assert "nuclei" in listed.splitlines()[0]
     assert "cannot be used: the zip" in listed.splitlines()[0]
     assert "denoise-3d" in listed.splitlines()[2]
+
+
+@pytest.fixture
+def as_another_user():
+    """Whatever its mode says, root may read a file: what is done in this is done by another."""
+
+    @contextmanager
+    def another():
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            if root:
+                os.seteuid(0)
+
+    return another
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no modes there")
+def test_what_a_user_may_not_read_does_not_hide_the_others(
+    places, as_another_user, monkeypatch, capsys
+):
+    with tempfile.TemporaryDirectory() as folder:
+        facility = Path(folder)
+        facility.chmod(0o755)
+        monkeypatch.setenv("CARE_BRIDGE_MODELS", folder)
+        monkeypatch.setattr(store, "bundled_folder", lambda name: facility / "none")
+        for name in ("folder", "nuclei"):
+            tiny_package(facility / name, name="Nuclei")
+        with zipfile.ZipFile(facility / "zip.zip", "w") as opened:
+            opened.write(facility / "nuclei" / "rdf.yaml", "rdf.yaml")
+        load_package(facility / "nuclei")
+        (facility / "folder").chmod(0)
+        (facility / "zip.zip").chmod(0)
+        monkeypatch.setenv("XDG_DATA_HOME", str(facility / "home"))
+        with as_another_user():
+            printed = called(capsys, "list")[1].splitlines()
+            assert find_model("nuclei").path == facility / "nuclei"
+        (facility / "folder").chmod(0o700)
+    assert [line.split()[0] for line in printed] == ["folder", "nuclei", "zip"]
+    told = "cannot be used: .*cannot be read .Permission denied.:"
+    assert [bool(re.search(told, line)) for line in printed] == [True, False, True]
+
+
+def test_a_removed_package_in_use_is_told(given):
+    package = load_package(given)
+    shutil.rmtree(given)
+    with pytest.raises(PackageFormatError, match="cannot be read .No such file"):
+        package.weights()
+    zipped = add_model(tiny_package(given, name="Nuclei")).model.path
+    package = load_package(zipped)
+    zipped.unlink()
+    with pytest.raises(PackageFormatError, match="cannot be read .No such file"):
+        package.weights()
 
 
 def test_what_cannot_be_done_is_one_line(places, given, capsys):
