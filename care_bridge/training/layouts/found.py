@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-from care_bridge.errors import TrainingError
+from care_bridge.errors import ConfigError, TrainingError
 from care_bridge.images.files import is_image
 from care_bridge.training.data_config import DataConfig
 from care_bridge.training.layouts import folders, table, within_files
@@ -21,8 +21,9 @@ _SHOWN = 6
 def find_fields(data: Path, config: DataConfig) -> Pairing:
     """What is paired with what in DATA: a folder, a CSV file that lists pairs, or a single image.
 
-    TrainingError in one line where DATA has none of the layouts, or more than one, where images
-    have no partners or a list is wrong; ImageError where a folder has no images.
+    Errors in one line: TrainingError where DATA has none of the layouts, or more than one, where
+    images have no partners or a list is wrong; ConfigError where a source is its own target, or is
+    there twice; ImageError where a folder has no images.
     """
     if not data.exists():
         raise TrainingError(f"{data} does not exist: give {_understood(config)}")
@@ -42,7 +43,9 @@ def find_fields(data: Path, config: DataConfig) -> Pairing:
     else:
         fields, layout = _in_folders(data, config)
     told = ", ".join(filter(None, (layout, within_files.said(config))))
-    return Pairing(tuple(within_files.taken(field, config) for field in fields), told, listed)
+    fields = tuple(within_files.taken(field, config) for field in fields)
+    _check_sources(fields)
+    return Pairing(fields, told, listed)
 
 
 def _in_folders(data: Path, config: DataConfig) -> tuple[tuple[Field, ...], str]:
@@ -111,6 +114,20 @@ def _check_targets(fields: Sequence[Field], file: Path) -> None:
             raise TrainingError(
                 f"{file} names no target of {field.sources[0].name}: give one in the column target"
             )
+
+
+def _check_sources(fields: Sequence[Field]) -> None:
+    """ConfigError where a source is there twice: it could be trained and validated on."""
+    seen = set()
+    for field in fields:
+        for view in field.sources:
+            key = (field.split, view.path.resolve(), view.channels)
+            if key in seen:
+                raise ConfigError(
+                    f"{view.path} is a source twice: name each folder once in data.source, and "
+                    "each channel once in data.source_channels"
+                )
+            seen.add(key)
 
 
 def _held(data: Path) -> str:

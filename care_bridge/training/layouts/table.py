@@ -50,17 +50,20 @@ def fields_of(file: Path, config: DataConfig, *, paired: bool) -> tuple[Field, .
     lines = list(_lines(file))
     if not lines:
         raise TrainingError(f"{file} lists no pairs: write a line for each, below the names")
-    known: dict[str, int] = {}
-    grouped: dict[str, list[_Line]] = {}
+    known: dict[Path, int] = {}
+    grouped: dict[Path, list[_Line]] = {}
     for line in lines:
         _check(line, file, paired=paired)
-        if line.source in known:
+        # Not as they are written: one file can be named in several ways.
+        source = (file.parent / line.source).resolve()
+        target = (file.parent / line.target).resolve() if paired and line.target else source
+        if source in known:
             raise TrainingError(
                 f"line {line.number} of {file} lists {line.source} again, which line "
-                f"{known[line.source]} does: give each source one target"
+                f"{known[source]} does: give each source one target"
             )
-        known[line.source] = line.number
-        grouped.setdefault(line.target if paired and line.target else line.source, []).append(line)
+        known[source] = line.number
+        grouped.setdefault(target, []).append(line)
     fields = tuple(_field(found, file, config, paired=paired) for found in grouped.values())
     if all(field.split == "validation" for field in fields):
         raise TrainingError(f"{file} keeps all for validation: mark some lines with train")

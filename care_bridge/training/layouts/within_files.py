@@ -49,6 +49,12 @@ def taken(field: Field, config: DataConfig) -> Field:
     target = replace(
         target, channels=config.target_channels, frames=_TARGET_FRAMES[config.target_frames]
     )
+    for source in sources:
+        if config.target_frames == "each" and _holds(source, target):
+            raise ConfigError(
+                f"{source.path} would be its own target: name other images with data.target, or "
+                "other channels with data.source_channels and data.target_channels"
+            )
     return replace(field, sources=sources, target=target)
 
 
@@ -66,6 +72,15 @@ def said(config: DataConfig) -> str:
     if config.target_frames == "next":
         told.append("the next frame as target")
     return "; ".join(told)
+
+
+def _holds(source: View, target: View) -> bool:
+    """Whether all that the target shows is in the source."""
+    if source.path.resolve() != target.path.resolve():
+        return False
+    if source.channels is None or target.channels is None:
+        return source.channels is None
+    return set(target.channels) <= set(source.channels)
 
 
 def _parts(view: View, config: DataConfig) -> Iterator[View]:

@@ -147,6 +147,41 @@ MISTAKES = {
         (),
         "lines 2 and 3 of .* share the target b/im0.tif and differ in their split",
     ),
+    "csv-two-splits-written-otherwise": (
+        _csv("source,target,split\na/im0.tif,b/im0.tif,val\na/im1.tif,./a/../b/im0.tif,train\n"),
+        (),
+        "lines 2 and 3 of .* differ in their split",
+    ),
+    "csv-twice-written-otherwise": (
+        _csv("source,target\na/im0.tif,b/im0.tif\n./a/im0.tif,b/im1.tif\n"),
+        (),
+        "line 3 of .* lists ./a/im0.tif again, which line 2 does",
+    ),
+    "csv-its-own-target": (
+        _csv("source,target\na/im0.tif,b/../a/im0.tif\n"),
+        (),
+        "a/im0.tif would be its own target",
+    ),
+    "one-folder-for-both": (
+        _folders(("source", "GT")),
+        ("data.target=source",),
+        "source/im0.tif would be its own target",
+    ),
+    "one-channel-for-both": (
+        _pictures,
+        ("data.source_channels=[1,0]", "data.target_channels=[0]"),
+        "im0.tif would be its own target",
+    ),
+    "one-folder-twice": (
+        _folders(("source", "GT")),
+        ("data.source=[source,source]",),
+        "source/im0.tif is a source twice",
+    ),
+    "one-folder-twice-alone": (
+        _folders(("source", "GT")),
+        ("task=n2v", "data.source=[source,./source]"),
+        "source/im0.tif is a source twice",
+    ),
     "csv-all-validation": (
         _csv("source,target,split\na/im0.tif,b/im0.tif,val\n"),
         (),
