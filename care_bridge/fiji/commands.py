@@ -75,13 +75,15 @@ def restore_folder(given: Mapping[str, str]) -> None:
 
 
 def check_model(given: Mapping[str, str]) -> None:
-    """CARE Check Model: write the report on a package into the Log; FijiError where it has
-    errors."""
-    from care_bridge.runtime.check import check_package  # takes longer than all else of a start
+    """CARE Check Model: write the report on a package, as care_bridge uses it, into the Log;
+    FijiError where it has errors."""
+    # These take longer than all else of a start.
+    from care_bridge.runtime.check import check_package
+    from care_bridge.runtime.report import CARE_BRIDGE
 
     imagej = JClass("ij.IJ")
     imagej.showStatus(f"{CHECK}…")
-    report = check_package(given["model"])
+    report = check_package(given["model"]).limited((CARE_BRIDGE,))
     for line in report.text().splitlines():
         imagej.log(line)
     imagej.showStatus("")

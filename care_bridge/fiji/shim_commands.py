@@ -257,8 +257,9 @@ def _named(request: Request, role: str, name: str) -> Image:
 
 def _check(request: Request) -> _Code:
     from care_bridge.runtime.check import check_package
+    from care_bridge.runtime.report import CARE_BRIDGE
 
-    report = check_package(request.given["model"])
+    report = check_package(request.given["model"]).limited((CARE_BRIDGE,))
     yield from map(_print, report.text().splitlines())
     if report.errors:
         yield f"return {quoted(failed_check(request.given['model'], len(report.errors)))};"
