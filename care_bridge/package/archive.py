@@ -54,7 +54,8 @@ class Archive:
         """The bytes of the file `name` (a relative path with "/").
 
         PackageFormatError where it is missing or cannot be read, PackageIntegrityError where the
-        name leaves the package, the file is a link or larger than `most` bytes, or its zip entry is damaged.
+        name leaves the package, the file is a link or larger than `most` bytes, or its zip entry is
+        damaged.
         """
         with self._opened(name, most) as (file, size):
             # The size in a zip may be a lie: without it all is unpacked before it is cut.
