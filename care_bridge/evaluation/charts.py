@@ -9,6 +9,8 @@ from math import ceil, floor, log10
 
 _WIDTH, _HEIGHT = 520, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 150, 14, 44
+_LINE = 18  # of the legend
+_WIDEST = 7.5  # a letter, in the sans-serif fonts that browsers take
 _TICKS = 5
 _MOST_WRITTEN = 6
 _COLOURS = ("#0b6e99", "#d9541e", "#2e8540", "#7a3e9d", "#b8860b", "#c2185b", "#555555", "#00897b")
@@ -53,13 +55,17 @@ def line_chart(
     """An SVG element with a coloured line and a legend entry for each of `lines`.
 
     log_x, log_y: logarithmic axes, all values > 0. dots: mark the points and, where they are
-    few, write their x.
+    few, write their x. The element is as large as its legend needs.
     """
     across = _axis([x for xs, _ in lines.values() for x in xs], _LEFT, _WIDTH - _RIGHT, log_x)
     up = _axis([y for _, ys in lines.values() for y in ys], _HEIGHT - _BOTTOM, _TOP, log_y)
+    left = _WIDTH - _RIGHT + 12
+    longest = max(len(name) for name in lines)
+    width = max(_WIDTH, ceil(left + 22 + _WIDEST * longest))
+    height = max(_HEIGHT, _TOP + _LINE * (len(lines) + 1))
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        f'width="{_WIDTH}" height="{_HEIGHT}" font-family="sans-serif" font-size="12" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}" font-family="sans-serif" font-size="12" role="img">',
         '<rect width="100%" height="100%" fill="#fff"/>',
         f'<rect x="{_LEFT}" y="{_TOP}" width="{_WIDTH - _LEFT - _RIGHT}" '
         f'height="{_HEIGHT - _TOP - _BOTTOM}" fill="none" stroke="#999"/>',
@@ -90,8 +96,7 @@ def line_chart(
             parts += [
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places
             ]
-        top = _TOP + 14 + 18 * index
-        left = _WIDTH - _RIGHT + 12
+        top = _TOP + 14 + _LINE * index
         parts.append(f'<path d="M{left} {top - 4}h16" stroke="{colour}" stroke-width="2"/>')
         parts.append(_text(left + 22, top, name, "start"))
     return "".join([*parts, "</svg>"])
