@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import pickle
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
-from mmap import ACCESS_READ, mmap
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -31,19 +26,8 @@ from care_bridge.training.config import load_config
 from care_bridge.training.run import resume, train
 from care_bridge.training.task import Task
 from care_bridge.training.trainer import Trainer
+from tests.small_training import TINY, sending
 from tests.training_pairs import write_pairs
-
-TINY = (
-    "patches.size=[16,16]",
-    "patches.validation_batches=2",
-    "network.n_first=4",
-    "network.depth=1",
-    "network.kernel=3",
-    "training.batch_size=2",
-    "training.steps=30",
-    "training.steps_per_epoch=10",
-    "training.device=cpu",
-)
 
 
 @pytest.fixture(scope="module")
@@ -58,20 +42,6 @@ def task_of(data: Path, scratch: Path, *settings: str) -> Task:
 def trainer_of(task: Task, run: Path) -> Trainer:
     run.mkdir(exist_ok=True)
     return Trainer(task, run)
-
-
-def sending(task: Task, number: int, step: int) -> Task:
-    """The task, whose loss sends this process a signal during the given step."""
-    calls = 0
-
-    def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        nonlocal calls
-        calls += torch.is_grad_enabled()
-        if calls == step and torch.is_grad_enabled():
-            os.kill(os.getpid(), number)
-        return task.loss(output, target)
-
-    return replace(task, loss=loss)
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -384,99 +354,6 @@ def test_a_new_last_step_is_kept(started: Path, data: Path) -> None:
     assert load_config(started / "config.yaml").training.steps == 3
     resume(data, started)
     assert read_state(started / LAST)["step"] == 3
-
-
-@contextmanager
-def finished(_monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def interrupted_in_a_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    fit = Trainer.fit
-
-    def interrupted_fit(trainer: Trainer) -> None:
-        trainer.task = sending(trainer.task, signal.SIGINT, step=1)
-        fit(trainer)
-
-    monkeypatch.setattr(Trainer, "fit", interrupted_fit)
-    with pytest.raises(KeyboardInterrupt):
-        yield
-
-
-@contextmanager
-def interrupted_while_reading(_monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Ctrl-C where pixels are being copied out of a file."""
-
-    def profile(frame: FrameType, event: str, called: Any) -> None:
-        copies = event == "c_call" and called.__name__ == "copy"
-        if copies and Path(frame.f_code.co_filename).name == "pixels.py":
-            sys.setprofile(None)
-            raise KeyboardInterrupt
-
-    sys.setprofile(profile)
-    with pytest.raises(KeyboardInterrupt):
-        yield
-    assert sys.getprofile() is None
-
-
-@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no list of files in use")
-@pytest.mark.parametrize(
-    "ending", [finished, interrupted_in_a_step, interrupted_while_reading], ids=lambda f: f.__name__
-)
-def test_no_file_is_in_use_when_the_pixels_are_deleted(
-    data: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    ending: Callable[[pytest.MonkeyPatch], AbstractContextManager[None]],
-) -> None:
-    """Windows deletes no file that is open or mapped, and NFS keeps it by another name."""
-    seen, delete = [], shutil.rmtree
-
-    def note_and_delete(path: Path, **how: bool) -> None:
-        seen.append((path, list(path.iterdir()), in_use_below(path)))
-        delete(path, **how)
-
-    monkeypatch.setattr(shutil, "rmtree", note_and_delete)
-    with ending(monkeypatch):
-        train(data, tmp_path / "run", load_config(None, [*TINY, "training.steps=2"]))
-    ((scratch, files, in_use),) = seen
-    assert files
-    assert not in_use
-    assert not scratch.exists()
-
-
-def in_use_below(folder: Path) -> set[str]:
-    """Files that this process has mapped or open."""
-    mapped = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
-    opened = {str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
-    return {name for name in mapped | opened if name.startswith(f"{folder}{os.sep}")}
-
-
-def test_files_in_use_are_seen(tmp_path: Path) -> None:
-    for name in ("mapped", "opened", "neither"):
-        (tmp_path / name).write_bytes(b"pixels")
-    with (tmp_path / "mapped").open("rb") as file:
-        map_ = mmap(file.fileno(), 0, access=ACCESS_READ)
-    with map_, (tmp_path / "opened").open("rb"):
-        assert in_use_below(tmp_path) == {str(tmp_path / "mapped"), str(tmp_path / "opened")}
-    assert not in_use_below(tmp_path)
-
-
-def test_pixels_that_cannot_be_deleted_are_told_of_and_mask_nothing(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    delete, scratch = os.unlink, tmp_path / ".run.pixels"
-
-    def refuse(path: Any, **where: Any) -> None:
-        if scratch.is_dir() and Path(path).name in {file.name for file in scratch.iterdir()}:
-            raise PermissionError(13, "in use")
-        delete(path, **where)
-
-    monkeypatch.setattr(os, "unlink", refuse)
-    train(data, tmp_path / "run", load_config(None, [*TINY, "training.steps=1"]))
-    assert read_state(tmp_path / "run" / LAST)["step"] == 1
-    assert ".run.pixels could not be deleted" in caplog.text
 
 
 @pytest.mark.parametrize(
