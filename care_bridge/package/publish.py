@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 import zipfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -20,9 +21,10 @@ def whole_package(out: Path, *, overwrite: bool, carried: Collection[str] = ()) 
     """Give a hidden folder beside `out` to fill and to check; at the end it gets the name `out`,
     or its files become the zip `out` where that ends in .zip. carried: as in `package_target`.
 
-    After an error `out` is as before; errors as in `package_target`. A folder is replaced in two
-    steps: where the machine stops between them, the former package is left under the hidden name
-    .NAME.replaced, and gets its name back at the next writing.
+    What is replaced keeps its modes. After an error `out` is as before; errors as in
+    `package_target`. A folder is replaced in two steps: where the machine stops between them, the
+    former package is left under the hidden name .NAME.replaced, and gets its name back at the next
+    writing.
     """
     out = package_target(out, overwrite=overwrite, carried=carried)
     staging = partial_beside(out)
@@ -81,7 +83,10 @@ def _check_replaceable(out: Path, overwrite: bool, carried: Collection[str]) -> 
 
 def _zip(staging: Path, out: Path) -> None:
     files = ((name, [(staging / name).read_bytes()]) for name in _files(staging))
+    mode = stat.S_IMODE(out.stat().st_mode) if out.exists() else None
     pack(out, files, zipfile.ZIP_DEFLATED)
+    if mode is not None:
+        out.chmod(mode)
 
 
 def _files(folder: Path) -> list[str]:
@@ -95,6 +100,10 @@ def _rename(staging: Path, out: Path) -> None:
     if not out.exists():
         staging.rename(out)
         return
+    for name in _files(staging):
+        if (out / name).is_file():
+            shutil.copymode(out / name, staging / name)
+    shutil.copymode(out, staging)
     replaced = _replaced(out)
     out.rename(replaced)
     try:

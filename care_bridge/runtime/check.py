@@ -44,6 +44,7 @@ def check_draft(draft: Draft) -> Iterator[Finding]:
     """What breaks the rules of other consumers, and whose rules all hold."""
     broken: set[str] = set()
     for rule in RULES:
+        mendable = rule.mended(draft)[1]
         for breach in rule.breaches(draft):
             if rule.severity != "note":
                 broken.update(rule.consumers)
@@ -53,7 +54,7 @@ def check_draft(draft: Draft) -> Iterator[Finding]:
                 rule.remedy,
                 rule.id,
                 rule.consumers,
-                rule.mend is not None or rule.id in MENDED_BY_RUNNING,
+                breach in mendable or rule.id in MENDED_BY_RUNNING,
             )
     for consumer in CONSUMERS:
         count = sum(consumer in rule.consumers for rule in RULES)

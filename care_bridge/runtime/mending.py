@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def mend_package(source: str | Path, out: Path | None = None) -> Mended:
     others = _others(draft)
     overwrite, carried = out is None, others if out is None else ()
     target = package_target(out or _in_place(draft.archive), overwrite=overwrite, carried=carried)
-    changes = list(_mended_by_rules(draft))
+    draft, changes = _mended_by_rules(draft)
     with tempfile.TemporaryDirectory() as folder:
         changes += _mended_by_running(draft, Path(folder))
         if not changes:
@@ -89,13 +89,12 @@ def _in_place(archive: Archive) -> Path:
     return archive.path
 
 
-def _mended_by_rules(draft: Draft) -> Iterator[str]:
+def _mended_by_rules(draft: Draft) -> tuple[Draft, list[str]]:
+    changes: list[str] = []
     for rule in RULES:
-        broken = list(rule.breaches(draft))
-        if broken and rule.mend:
-            rule.mend(draft)
-            left = set(rule.breaches(draft))
-            yield from (f"{rule.id}: {breach}" for breach in broken if breach not in left)
+        draft, gone = rule.mended(draft)
+        changes += [f"{rule.id}: {breach}" for breach in gone]
+    return draft, changes
 
 
 def _mended_by_running(draft: Draft, scratch: Path) -> list[str]:

@@ -390,6 +390,67 @@ def test_a_package_whose_other_files_cannot_be_carried_is_left_alone(package, ot
     assert not list(package.parent.glob(".*"))
 
 
+def fixed_batch_of_4(folder):
+    def fix(model):
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = 4
+
+    with_model(folder, fix)
+
+
+NOT_TO_BE_MENDED = {
+    "name": edited(lambda rdf: rdf.update(name="細胞モデルです")),
+    "name-short": edited(lambda rdf: rdf.update(name="abc")),
+    "size-min-step": input_axis(2, size={"min": 18, "step": 7}),
+    "batch-size": fixed_batch_of_4,
+    "onnx-ir": lambda folder: (newer_opset(folder), newer_ir(folder)),
+}
+
+
+@pytest.mark.parametrize("case", NOT_TO_BE_MENDED)
+def test_what_cannot_be_mended_is_neither_promised_nor_changed(package, case):
+    NOT_TO_BE_MENDED[case](package)
+    rule = case.removesuffix("-short")
+    draft = Draft.of(open_archive(package))
+    found = [finding for finding in check_draft(draft) if finding.rule == rule]
+    assert [finding.mendable for finding in found] == [False]
+    before = listing(package)
+    assert not [each for each in mend_package(package).changes if each.startswith(f"{rule}: ")]
+    if rule == "name":
+        assert listing(package) == before
+
+
+def test_what_people_wrote_is_kept_as_it_is(package):
+    """Letters of any encoding in the card, and what other tools keep in config."""
+    card = "# Gewebe\n\nf\u00fcr Zellen".encode("latin-1")
+    (package / "README.md").write_bytes(card)
+
+    def change(rdf):
+        rdf.update(documentation="README.md", cite=[{**rdf["cite"][0], "url": None}])
+        rdf["config"]["other_tool"] = {"value": None}
+
+    edit(package, change)
+    mended = mend_package(package)
+    assert {change.split(":")[0] for change in mended.changes} == {"documentation", "empty-keys"}
+    assert (package / "README.md").read_bytes().startswith(card + b"\n\n# Validation\n")
+    after = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))
+    assert after["config"]["other_tool"] == {"value": None}
+    assert "url" not in after["cite"][0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files have no modes there")
+def test_modes_are_kept(package, tmp_path):
+    MENDABLE["nickname"](package)
+    zipped = Path(shutil.make_archive(str(tmp_path / "zipped"), "zip", package))
+    zipped.chmod(0o664)
+    (package / "rdf.yaml").chmod(0o664)
+    package.chmod(0o775)
+    for source in (zipped, package):
+        assert mend_package(source).changes
+    modes = [each.stat().st_mode & 0o777 for each in (zipped, package, package / "rdf.yaml")]
+    assert modes == [0o664, 0o775, 0o664]
+
+
 def test_bundled_models_are_not_written(tmp_path):
     with pytest.raises(ExportError, match="came with care_bridge"):
         mend_package("denoise-2d")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from care_bridge.package.archive import RDF_NAMES
@@ -11,6 +11,8 @@ from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, OLD_CORE, ZOO, 
 from care_bridge.package.rdf_content import FORMAT_VERSION
 
 _FILE_KEYS = ("documentation", "covers")
+_OTHERS = "config"
+"""What is below this key is not the spec's: there a key without a value may mean something."""
 
 
 def _other_name(draft: Draft) -> Iterator[str]:
@@ -53,7 +55,8 @@ def _write_names(draft: Draft) -> None:
 
 
 def _empty_keys(draft: Draft) -> Iterator[str]:
-    empty = [where for where, value in _values(draft.content) if value is None]
+    described = {key: value for key, value in draft.content.items() if key != _OTHERS}
+    empty = [where for where, value in _values(described) if value is None]
     if empty:
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
         yield f"the key {empty[0]}{more} is there with no value"
@@ -72,16 +75,19 @@ def _values(content: Any, where: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _drop_empty_keys(draft: Draft) -> None:
-    draft.content = _without(draft.content, lambda value: value is None)
+    draft.content = {
+        key: value if key == _OTHERS else _without(value)
+        for key, value in draft.content.items()
+        if key == _OTHERS or value is not None
+    }
 
 
-def _without(content: Any, unwanted: Callable[[Any], bool]) -> Any:
+def _without(content: Any) -> Any:
+    """Nested maps and lists without what has no value."""
     if isinstance(content, dict):
-        return {
-            key: _without(value, unwanted) for key, value in content.items() if not unwanted(value)
-        }
+        return {key: _without(value) for key, value in content.items() if value is not None}
     if isinstance(content, list):
-        return [_without(value, unwanted) for value in content if not unwanted(value)]
+        return [_without(value) for value in content if value is not None]
     return content
 
 

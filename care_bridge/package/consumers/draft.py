@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -54,6 +55,11 @@ class Draft:
                 f"cannot use the package {archive.path}: its description holds no keys"
             )
         return cls(archive, archive.rdf_name, content)
+
+    def copy(self) -> Draft:
+        """The same, to be changed by itself."""
+        content, changed, facts = deepcopy(self.content), dict(self.changed), dict(self._facts)
+        return Draft(self.archive, self.rdf_name, content, changed, facts)
 
     def read(self, name: str) -> bytes:
         """The bytes of a file; errors as in `Archive.read`."""

@@ -93,7 +93,7 @@ def _no_card(draft: Draft) -> Iterator[str]:
         yield "there is no documentation"
     else:
         card = _card(draft)
-        if card is not None and VALIDATION.lower() not in card.lower():
+        if card is not None and VALIDATION.lower().encode() not in card.lower():
             yield f'the documentation has no heading "{VALIDATION}"'
 
 
@@ -102,15 +102,17 @@ def _add_card(draft: Draft) -> None:
     lies_there = _CARD in draft.archive.names()
     name = named or (_CARD if lies_there else draft.own_name(_CARD))
     draft.content["documentation"] = name
-    card = _card(draft) or f"# {draft.content.get('name')}\n\n{draft.content.get('description')}"
-    draft.write(name, (card.rstrip() + _UNKNOWN).encode())
+    title = f"# {draft.content.get('name')}\n\n{draft.content.get('description')}"
+    card = _card(draft) or title.encode()
+    if b"\0" not in card:  # as UTF-16 has them, to which no line of ASCII can be added
+        draft.write(name, card.rstrip() + _UNKNOWN.encode())
 
 
-def _card(draft: Draft) -> str | None:
-    """The text of the model card; None where there is none that can be read."""
+def _card(draft: Draft) -> bytes | None:
+    """The model card in its own encoding; None where there is none that can be read."""
     name = source_of(draft.content.get("documentation"))
     try:
-        return draft.read(name).decode("utf-8", "replace") if name else None
+        return draft.read(name) if name else None
     except PackageError:
         return None
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from care_bridge.errors import PackageError
 from care_bridge.package.consumers.draft import Draft
 
 CORE = "bioimageio.core"
@@ -36,3 +37,20 @@ class Rule:
     breaches: Callable[[Draft], Iterator[str]]
     remedy: str
     mend: Callable[[Draft], None] | None = None
+
+    def mended(self, draft: Draft) -> tuple[Draft, tuple[str, ...]]:
+        """The mended draft, a copy, and the breaches that it no longer has; the draft itself and ()
+        where mending it takes none away."""
+        broken = tuple(self.breaches(draft)) if self.mend else ()
+        if not self.mend or not broken:
+            return draft, ()
+        mended = draft.copy()
+        try:
+            self.mend(mended)
+        except PackageError:  # a file that is missing is told by the check of the files
+            return draft, ()
+        left = tuple(self.breaches(mended))
+        # Of a value that is still wrong the breach has other words.
+        if len(left) >= len(broken):
+            return draft, ()
+        return mended, tuple(breach for breach in broken if breach not in left)

@@ -97,16 +97,17 @@ def _fixed_batch(draft: Draft) -> Iterator[str]:
         draft.tensors("inputs"), facts.inputs.values() if facts else (), strict=False
     ):
         axis = axis_of_type(tensor, "batch")
-        if axis is not None and "size" not in axis:
-            fixed = sizes[position(tensor, axis)] if len(sizes) == len(tensor["axes"]) else ""
-            if isinstance(fixed, int):
+        if axis is not None and len(sizes) == len(tensor["axes"]):
+            fixed, told = sizes[position(tensor, axis)], axis.get("size")
+            if isinstance(fixed, int) and fixed != told:
                 yield (
                     f'the network takes batches of {fixed} only, "{tensor.get("id")}" is described '
-                    "as of any; it is tested with 1 and 2"
+                    f"as of {told or 'any'}; it is tested with 1 and 2"
                 )
 
 
 def _fix_batch(draft: Draft) -> None:
+    """1 is the only size that a description may give; one of a network of others stays."""
     for tensor in _all(draft):
         axis = axis_of_type(tensor, "batch")
         if axis is not None:
