@@ -13,7 +13,7 @@ from care_bridge import check_package
 from care_bridge.package.store import bundled_models
 from tests.task_packages import CASES, task_package
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = ("0.9.6", "0.10.2", "0.11.0")
