@@ -56,6 +56,16 @@ def check_draft(draft: Draft) -> Iterator[Finding]:
                 rule.consumers,
                 breach in mendable or rule.id in MENDED_BY_RUNNING,
             )
+    version = str(draft.content.get("format_version"))
+    if not version.startswith("0.5."):
+        yield Finding(
+            "note",
+            f"rules on tensors, sizes and processing steps are not applied to format {version}",
+            "have the package in format 0.5 for an answer",
+            "not-applied",
+            CONSUMERS,
+        )
+        return
     for consumer in CONSUMERS:
         count = sum(consumer in rule.consumers for rule in RULES)
         if consumer not in broken:

@@ -16,6 +16,7 @@ from care_bridge.package.consumers.rule import DEEPIMAGEJ
 from care_bridge.package.npy import read_npy
 from care_bridge.package.package import Package
 from care_bridge.package.spec import TensorSpec
+from care_bridge.package.steps import Operations
 from care_bridge.runtime.checked import EXPORT_AGAIN, GET_AGAIN, Checked, relative
 from care_bridge.runtime.conventions import jdll_levels
 from care_bridge.runtime.prediction import predict
@@ -82,9 +83,8 @@ def _check_members(checked: Checked) -> Iterator[Finding]:
 def _check_samples(checked: Checked) -> Iterator[Finding]:
     """deepImageJ's check runs the sample and compares with the test output."""
     same = True
-    for tensor in checked.package.spec.tensors:
-        if tensor.sample_tensor is None:
-            continue
+    sampled = [each for each in checked.package.spec.tensors if each.sample_tensor is not None]
+    for tensor in sampled:
         try:
             sample = _sample(checked.package, tensor)
         except (ImageError, PackageError) as error:
@@ -102,7 +102,7 @@ def _check_samples(checked: Checked) -> Iterator[Finding]:
                 (DEEPIMAGEJ,),
                 mendable=True,
             )
-    if same:
+    if sampled and same:
         yield Finding("ok", "the samples hold the pixels of the test tensors")
 
 
@@ -115,7 +115,10 @@ def _sample(package: Package, tensor: TensorSpec) -> NDArray[np.generic]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / PurePosixPath(name).name
         file.write_bytes(data)
-        image = open_image(file)
+        try:
+            image = open_image(file)
+        except ImageError as error:
+            raise ImageError(str(error).replace(str(file), name)) from error
     return image.axes.to(image.pixels, "CZYX").squeeze()
 
 
@@ -128,6 +131,15 @@ def _by_channel(values: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
 def _check_percentiles(checked: Checked) -> Iterator[Finding]:
     spec = checked.package.spec
     normalization = spec.normalization
+    if isinstance(normalization, Operations) and _takes_percentiles(normalization):
+        yield Finding(
+            "note",
+            "numpy's and JDLL's percentiles of the test input are not compared for these "
+            "processing steps",
+            "compare the test output in deepImageJ",
+            "percentiles-not-compared",
+            (DEEPIMAGEJ,),
+        )
     if not isinstance(normalization, Percentiles):
         return
     tensor = checked.test_tensor(spec.input)
@@ -151,6 +163,12 @@ def _check_percentiles(checked: Checked) -> Iterator[Finding]:
         )
     else:
         yield Finding("ok", what)
+
+
+def _takes_percentiles(operations: Operations) -> bool:
+    steps = [step for tensor in (*operations.inputs, operations.output) for step in tensor]
+    given = ("min_percentile", "max_percentile")
+    return any(step.kwargs.get(each) is not None for step in steps for each in given)
 
 
 OUTPUT_CHECKS: tuple[Callable[[Checked], Iterator[Finding]], ...] = (

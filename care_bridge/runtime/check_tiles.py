@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +100,6 @@ def _check_tiles(checked: Checked) -> Iterator[Finding]:
     told = "scale" if spec.members else "none"
     options = RestoreOptions(device="cpu", dtype="float32", uncertainty=told)
     restorer = Restorer(checked.package, options)
-    restorer.tell_device()  # once, not for each of its copies
     tiling, zoom = spec.image_tiling, spec.procedure.zoom
     if spec.more_inputs:
         return  # nothing says what images would fit together
@@ -114,8 +115,9 @@ def _check_tiles(checked: Checked) -> Iterator[Finding]:
         }
         depth = {"Z": spec.depth.padded(_PROJECTED)} if spec.depth else {}
         image = _noise({"C": spec.channels_in, **depth, **sizes})
-        whole = _restored(restorer, image, {})
-        tiled = _restored(restorer, image, {axis: limits.smallest_tile})
+        with _told_nothing():
+            whole = _restored(restorer, image, {})
+            tiled = _restored(restorer, image, {axis: limits.smallest_tile})
         difference = max(map(relative, tiled, whole))
         what = f"along {axis} tiles differ from the whole by {difference:.1e} of its range"
         if not difference <= TILED_WITHIN:
@@ -123,6 +125,20 @@ def _check_tiles(checked: Checked) -> Iterator[Finding]:
             yield Finding("error", f"{what}, {allowed}", EXPORT_AGAIN, "tiles")
         else:
             yield Finding("ok", what)
+
+
+@contextmanager
+def _told_nothing() -> Iterator[None]:
+    """Advice on the device and on tiles is not for the small images of a check."""
+    loggers = [logging.getLogger(name) for name in ("care_bridge", "care_bridge.device")]
+    former = [logger.disabled for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.disabled = True
+        yield
+    finally:
+        for logger, disabled in zip(loggers, former, strict=True):
+            logger.disabled = disabled
 
 
 def _noise(sizes: dict[str, int]) -> Image:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from care_bridge.axes import Axes, rdf_id
-from care_bridge.errors import ExportError
+from care_bridge.errors import CareBridgeError, ExportError
 from care_bridge.images import Image, write_image
 from care_bridge.images.picture import write_panels
 from care_bridge.normalization import Percentiles
@@ -29,7 +29,7 @@ from care_bridge.runtime.check_tiles import measured_halo
 from care_bridge.runtime.checked import Checked
 from care_bridge.runtime.conventions import with_agreeing_percentiles
 from care_bridge.runtime.prediction import predict
-from care_bridge.runtime.report import CheckReport
+from care_bridge.runtime.report import CheckReport, Finding
 from care_bridge.runtime.session import Session
 from care_bridge.tiling import round_up
 
@@ -70,7 +70,14 @@ def mend_package(source: str | Path, out: Path | None = None) -> Mended:
             _write(draft, staging)
             _carry_over(draft, others, staging)
             report = check_package(staging)
-    return Mended(tuple(changes), dataclasses.replace(report, source=str(target)))
+    findings = tuple(_said_of(target, staging, each) for each in report.findings)
+    report = dataclasses.replace(report, source=str(target), findings=findings)
+    return Mended(tuple(changes), report)
+
+
+def _said_of(target: Path, staging: Path, finding: Finding) -> Finding:
+    """The finding with the name that the package has now, not the hidden one."""
+    return dataclasses.replace(finding, what=finding.what.replace(str(staging), str(target)))
 
 
 def _others(draft: Draft) -> tuple[str, ...]:
@@ -110,8 +117,12 @@ def _mended_by_running(draft: Draft, scratch: Path) -> list[str]:
             continue
         if any(finding.rule == "test-tensors" for finding in report.errors):
             break
-        package = load_package(folder)
-        mend(draft, Checked(package, Session(package.weights(), "cpu")))
+        try:
+            package = load_package(folder)
+            checked = Checked(package, Session(package.weights(), "cpu"))
+        except CareBridgeError:  # told by the check of the package
+            break
+        mend(draft, checked)
         changes += [f"{rule}: {each.what}" for each in report.findings if each.rule == rule]
         report = None
     return changes

@@ -1,6 +1,7 @@
 """The check of a package finds what is wrong with it, and only that."""
 
 import json
+import tempfile
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ from care_bridge import check_package, restore
 from care_bridge.cli.main import main
 from care_bridge.errors import PackageFormatError, PackageNotFoundError
 from tests.broken_packages import edit, put, with_model
+from tests.foreign_packages import Foreign, foreign_package
 from tests.packages import npy, tiny_network, tiny_package
 
 
@@ -259,3 +261,47 @@ def test_software_without_rules_is_no_judge(tmp_path, capsys):
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert '"napari": give some of care_bridge, bioimageio.core' in said.err
+
+
+PERCENTILES = {
+    "0.4": {
+        "name": "scale_range",
+        "kwargs": {
+            "mode": "per_sample",
+            "axes": "cyx",
+            "min_percentile": 1.0,
+            "max_percentile": 99.0,
+        },
+    },
+    "0.5": {
+        "id": "scale_range",
+        "kwargs": {
+            "axes": ["channel", "y", "x"],
+            "min_percentile": 1.0,
+            "max_percentile": 99.0,
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("version", PERCENTILES)
+def test_what_is_not_looked_at_is_not_said_to_hold(tmp_path, version, caplog):
+    case = Foreign(before=(PERCENTILES[version],))
+    with caplog.at_level("INFO"):
+        report = check_package(foreign_package(tmp_path, case, version))
+    said = {finding.rule for finding in report.findings if finding.severity == "note"}
+    assert "percentiles-not-compared" in said
+    assert ("not-applied" in said) == (version == "0.4")
+    assert not (version == "0.4" and "rules hold" in report.text())
+    assert "the samples hold" not in report.text()
+    assert "device:" not in caplog.text
+    assert any("tiles differ from the whole" in finding.what for finding in report.findings)
+
+
+def test_a_damaged_sample_is_named_as_in_the_package(tmp_path):
+    folder = tiny_package(tmp_path / "model")
+    put(folder, "sample_input.tif", b"no image")
+    edit(folder, lambda rdf: rdf["inputs"][0].update(sample_tensor={"source": "sample_input.tif"}))
+    (told,) = [each for each in check_package(folder).findings if each.rule == "same-samples"]
+    assert "sample_input.tif" in told.what
+    assert tempfile.gettempdir() not in told.what
