@@ -33,7 +33,9 @@ def _named(rdf: bytes) -> dict[str, str | None]:
     except ConfigError as error:
         raise PackageFormatError(str(error)) from None
     named: dict[str, str | None] = {}
-    for name, sha256 in (*_sources(content), *_names_without_hash(content)):
+    hashed = ((entry["source"], entry.get("sha256")) for entry in sources(content))
+    for name, given in (*hashed, *_names_without_hash(content)):
+        sha256 = given if isinstance(given, str) else None
         known = named.get(name)
         if known and sha256 and known.lower() != sha256.lower():
             raise PackageIntegrityError(
@@ -57,15 +59,14 @@ def _names_without_hash(content: Any) -> Iterator[tuple[str, None]]:
                 yield name, None
 
 
-def _sources(content: Any) -> Iterator[tuple[str, str | None]]:
-    """Every {source: …, sha256: …} in nested data, but for config, which is not the spec's."""
+def sources(content: Any) -> Iterator[dict[str, Any]]:
+    """Every {source: …} in nested data, but for config, which is not the spec's."""
     if isinstance(content, dict):
         if isinstance(content.get("source"), str):
-            sha256 = content.get("sha256")
-            yield content["source"], sha256 if isinstance(sha256, str) else None
+            yield content
         for key, value in content.items():
             if key != "config":
-                yield from _sources(value)
+                yield from sources(value)
     elif isinstance(content, list):
         for value in content:
-            yield from _sources(value)
+            yield from sources(value)

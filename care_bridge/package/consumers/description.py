@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from care_bridge.package.archive import RDF_NAMES
-from care_bridge.package.consumers.draft import Draft, source_of, sources
+from care_bridge.package.consumers.draft import Draft, source_of
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, OLD_CORE, ZOO, Rule
 from care_bridge.package.rdf_content import FORMAT_VERSION
+from care_bridge.package.rdf_files import sources
 
 _FILE_KEYS = ("documentation", "covers")
 _OTHERS = "config"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -19,7 +18,7 @@ from care_bridge.package.archive import Archive, check_hash
 from care_bridge.package.file_names import same_file
 from care_bridge.package.npy import LARGEST_TENSOR, read_npy
 from care_bridge.package.onnx_file import OnnxFacts, external_files, read_onnx
-from care_bridge.package.rdf_files import named_files
+from care_bridge.package.rdf_files import named_files, sources
 from care_bridge.plain_yaml import read_plain_yaml
 
 Described = dict[str, Any]
@@ -199,19 +198,6 @@ def source_of(file: object) -> str | None:
     """The name of a file, which the description gives by itself or as {source: …}."""
     name = file.get("source") if isinstance(file, dict) else file
     return name if isinstance(name, str) else None
-
-
-def sources(content: object) -> Iterator[Described]:
-    """Every {source: …} in nested data, but for config, which is not the spec's."""
-    if isinstance(content, dict):
-        if isinstance(content.get("source"), str):
-            yield content
-        for key, value in content.items():
-            if key != "config":
-                yield from sources(value)
-    elif isinstance(content, list):
-        for value in content:
-            yield from sources(value)
 
 
 def as_float32(values: NDArray[Any]) -> NDArray[np.float32] | None:
