@@ -190,7 +190,7 @@ TENSOR_RULES = (
         (CORE,),
         "error",
         _fixed_batch,
-        "export the network with a free batch, or write size: 1 to the batch axis",
+        "export the network with a free batch, or of 1 and write size: 1 to the batch axis",
         _fix_batch,
     ),
     Rule(
