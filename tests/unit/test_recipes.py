@@ -85,7 +85,7 @@ def numbers(section: object, where: str = "") -> Iterator[tuple[str, object]]:
             yield f"{where}{name}", value
 
 
-@pytest.mark.parametrize("value", [".nan", ".inf", "1e30", "-1e30", "1e400", "1" + 40 * "0"])
+@pytest.mark.parametrize("value", [".nan", ".inf", "1e30", "-1e30", "1e400", "1" + 30 * "0"])
 def test_every_number_has_limits(value: str) -> None:
     names = {f"{kind} {name}" for kind in KINDS for name, _ in numbers(default_recipe(kind))}
     assert len(names) > 150
