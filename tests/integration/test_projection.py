@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -184,7 +185,8 @@ def test_stacks_of_different_depth_do_not_train(tmp_path: Path) -> None:
 
 def test_targets_must_be_planes(tmp_path: Path) -> None:
     data = write_pairs(tmp_path / "data")
-    config = load_config(None, [*SETTINGS, "data.target=source"])
+    shutil.copytree(data / "source", data / "stacks")
+    config = load_config(None, [*SETTINGS, "data.target=stacks"])
     with pytest.raises(TrainingError, match="Z=7"):
         train(data, tmp_path / "run", config)
 
