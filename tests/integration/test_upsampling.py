@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,8 @@ def test_factors_that_are_given_win_over_the_files(tmp_path: Path) -> None:
 
 def test_pairs_of_one_sampling_are_refused(tmp_path: Path) -> None:
     data = write_pairs(tmp_path / "data", "plane", 2)
-    config = load_config(None, ["task=upsampling", "data.source=GT", *SMALL])
+    shutil.copytree(data / "GT", data / "fine")
+    config = load_config(None, ["task=upsampling", "data.source=fine", *SMALL])
     with pytest.raises(TrainingError, match="not sampled more finely"):
         train(data, tmp_path / "run", config)
 
