@@ -151,9 +151,10 @@ facts["closed, new: titles"] = [str(title) for title in manager.getImageTitles()
 facts["closed: log"] = log()
 close_all()
 
-# Escape ends it, and what was computed for it.
+# Escape ends it, and what was computed for it. The tiles are small, so that it takes some seconds
+# also where nothing else runs: progress is told every half second.
 IJ.open(str(folder / "large.tif"))
-played = macro(f'run("CARE Restore", "model=[{package}] tile=256,256"); rename("after");')
+played = macro(f'run("CARE Restore", "model=[{package}] tile=64,64"); rename("after");')
 until(lambda: " of " in status())
 facts["progress"] = status()
 pressed = time.monotonic()
