@@ -24,7 +24,7 @@ _REPEATED = {
 
 
 def add_about_arguments(parser: argparse.ArgumentParser) -> None:
-    """--out, --name, … as `about_of` reads them."""
+    """--out, --name, … as `export_as_told` reads them."""
     parser.add_argument(
         "--out",
         type=Path,
@@ -57,7 +57,7 @@ def add_about_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the package")
 
 
-def about_of(arguments: argparse.Namespace, checkpoint: Checkpoint, folder: Path) -> About:
+def _about(arguments: argparse.Namespace, checkpoint: Checkpoint, folder: Path) -> About:
     """What the arguments say of the model that was kept in `folder`."""
     from care_bridge.export.about import About, default_description, default_name
 
@@ -80,9 +80,20 @@ def about_of(arguments: argparse.Namespace, checkpoint: Checkpoint, folder: Path
     return About(**{key: value for key, value in given.items() if value})
 
 
-def weights_of(arguments: argparse.Namespace) -> list[str]:
-    """The formats of weights that the package is to hold."""
-    return [name.strip() for name in str(arguments.weights).split(",")]
+def export_as_told(arguments: argparse.Namespace, checkpoint: Checkpoint, folder: Path) -> int:
+    """Export the model that was kept in `folder` as the arguments say, and print the check's
+    report; the exit status."""
+    from care_bridge.export.builder import export_checkpoint
+
+    report = export_checkpoint(
+        checkpoint,
+        arguments.out,
+        _about(arguments, checkpoint, folder),
+        weights=[name.strip() for name in str(arguments.weights).split(",")],
+        overwrite=arguments.overwrite,
+    )
+    print(report.text())
+    return 0
 
 
 def _pixel_sizes(text: str) -> list[tuple[str, tuple[float, float]]]:

@@ -6,7 +6,7 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-from care_bridge.cli.about_arguments import about_of, add_about_arguments, weights_of
+from care_bridge.cli.about_arguments import add_about_arguments, export_as_told
 from care_bridge.errors import MissingExtraError
 
 
@@ -20,17 +20,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, check, and print the check's report."""
     if not find_spec("torch") or not find_spec("onnxscript"):
         raise MissingExtraError("exporting", "train")
-    from care_bridge.export.builder import export_checkpoint
     from care_bridge.training.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(arguments.trained)
-    about = about_of(arguments, checkpoint, arguments.trained)
-    report = export_checkpoint(
-        checkpoint,
-        arguments.out,
-        about,
-        weights=weights_of(arguments),
-        overwrite=arguments.overwrite,
-    )
-    print(report.text())
-    return 0
+    return export_as_told(arguments, load_checkpoint(arguments.trained), arguments.trained)

@@ -9,7 +9,7 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-from care_bridge.cli.about_arguments import about_of, add_about_arguments, weights_of
+from care_bridge.cli.about_arguments import add_about_arguments, export_as_told
 from care_bridge.errors import MissingExtraError
 
 
@@ -32,19 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     for module in ("torch", "onnxscript", "h5py", "pydantic", "scipy"):
         if not find_spec(module):
             raise MissingExtraError("importing from csbdeep", "train")
-    from care_bridge.export.builder import export_checkpoint
     from care_bridge.images import open_image
     from care_bridge.training.csbdeep import import_csbdeep
 
     example = open_image(arguments.example, arguments.axes) if arguments.example else None
     checkpoint = import_csbdeep(arguments.folder, example)
-    about = about_of(arguments, checkpoint, arguments.folder)
-    report = export_checkpoint(
-        checkpoint,
-        arguments.out,
-        about,
-        weights=weights_of(arguments),
-        overwrite=arguments.overwrite,
-    )
-    print(report.text())
-    return 0
+    return export_as_told(arguments, checkpoint, arguments.folder)

@@ -17,7 +17,7 @@ from care_bridge.package.npy import read_npy
 from care_bridge.package.package import Package
 from care_bridge.package.spec import TensorSpec
 from care_bridge.package.steps import Operations
-from care_bridge.runtime.checked import EXPORT_AGAIN, GET_AGAIN, Checked, relative
+from care_bridge.runtime.checked import EXPORT_AGAIN, GET_AGAIN, Checked, relative, within
 from care_bridge.runtime.conventions import jdll_levels
 from care_bridge.runtime.prediction import predict
 from care_bridge.runtime.report import Finding
@@ -44,11 +44,7 @@ def _check_test_tensors(checked: Checked) -> Iterator[Finding]:
             continue
         difference = relative(output, expected)
         what = f"{which} is reproduced to {difference:.1e} of its range"
-        if not difference <= REPRODUCED_WITHIN:
-            allowed = f"at most {REPRODUCED_WITHIN:.0e} is allowed"
-            yield Finding("error", f"{what}, {allowed}", GET_AGAIN, "test-tensors")
-        else:
-            yield Finding("ok", what)
+        yield within(what, difference, REPRODUCED_WITHIN, GET_AGAIN, "test-tensors")
 
 
 def _check_members(checked: Checked) -> Iterator[Finding]:
@@ -73,11 +69,7 @@ def _check_members(checked: Checked) -> Iterator[Finding]:
         f"{spec.output.id} is the mean of {spec.member_count} predicted means to "
         f"{difference:.1e} of its range"
     )
-    if not difference <= REPRODUCED_WITHIN:
-        allowed = f"at most {REPRODUCED_WITHIN:.0e} is allowed"
-        yield Finding("error", f"{what}, {allowed}", EXPORT_AGAIN, "members")
-    else:
-        yield Finding("ok", what)
+    yield within(what, difference, REPRODUCED_WITHIN, EXPORT_AGAIN, "members")
 
 
 def _check_samples(checked: Checked) -> Iterator[Finding]:

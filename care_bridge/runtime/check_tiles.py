@@ -18,7 +18,7 @@ from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ
 from care_bridge.package.consumers.sizes import declared_halo
 from care_bridge.package.spec import TensorSpec
 from care_bridge.resampling import fewest_pixels
-from care_bridge.runtime.checked import EXPORT_AGAIN, Checked, relative
+from care_bridge.runtime.checked import EXPORT_AGAIN, Checked, relative, within
 from care_bridge.runtime.halo import measure_halo
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.report import Finding
@@ -95,14 +95,12 @@ def _check_halo(checked: Checked) -> Iterator[Finding]:
 
 def _check_tiles(checked: Checked) -> Iterator[Finding]:
     spec = checked.package.spec
-    if spec.procedure.tile:
+    if spec.procedure.tile or spec.more_inputs:  # nothing says what images would fit together
         return
     told = "scale" if spec.members else "none"
     options = RestoreOptions(device="cpu", dtype="float32", uncertainty=told)
     restorer = Restorer(checked.package, options)
     tiling, zoom = spec.image_tiling, spec.procedure.zoom
-    if spec.more_inputs:
-        return  # nothing says what images would fit together
     for axis, limits in tiling.items():
         if limits.most is not None:
             yield Finding("ok", f"along {axis} images are seen in tiles of {limits.most} pixels")
@@ -120,11 +118,7 @@ def _check_tiles(checked: Checked) -> Iterator[Finding]:
             tiled = _restored(restorer, image, {axis: limits.smallest_tile})
         difference = max(map(relative, tiled, whole))
         what = f"along {axis} tiles differ from the whole by {difference:.1e} of its range"
-        if not difference <= TILED_WITHIN:
-            allowed = f"at most {TILED_WITHIN:.0e} is allowed"
-            yield Finding("error", f"{what}, {allowed}", EXPORT_AGAIN, "tiles")
-        else:
-            yield Finding("ok", what)
+        yield within(what, difference, TILED_WITHIN, EXPORT_AGAIN, "tiles")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from care_bridge.errors import PackageFormatError
 from care_bridge.package.package import Package
 from care_bridge.package.spec import TensorSpec
+from care_bridge.runtime.report import Finding
 from care_bridge.runtime.session import Session
 
 GET_AGAIN = "get the package again"
@@ -44,3 +45,10 @@ def relative(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:
     """The largest difference, in parts of the range of `other`; NaN where either holds one."""
     reference = other.astype(np.float64)
     return float(np.abs(one.astype(np.float64) - reference).max() / (np.ptp(reference) or 1.0))
+
+
+def within(what: str, difference: float, most: float, remedy: str, rule: str) -> Finding:
+    """The finding that `what` differs by `difference`, of which `most` is allowed; NaN is more."""
+    if difference <= most:
+        return Finding("ok", what)
+    return Finding("error", f"{what}, at most {most:.0e} is allowed", remedy, rule)

@@ -23,6 +23,7 @@ from care_bridge.package.file_names import checked_name, same_file
 from care_bridge.package.npy import npy_bytes
 from care_bridge.package.package import load_package
 from care_bridge.package.publish import package_target, whole_package
+from care_bridge.package.spec import TensorSpec
 from care_bridge.package.store import bundled_models, find_package
 from care_bridge.runtime.check import check_package
 from care_bridge.runtime.check_tiles import measured_halo
@@ -178,25 +179,29 @@ def _make_percentiles_agree(draft: Draft, checked: Checked) -> None:
 def _save_samples(draft: Draft, checked: Checked) -> None:
     described = [*draft.tensors("inputs"), *draft.tensors("outputs")]
     for tensor, spec in zip(described, checked.package.spec.tensors, strict=False):
-        axes = "".join(axis for axis in spec.axes if axis != "B")
-        pixels = checked.test_tensor(spec)[(0,) if "B" in spec.axes else ()]
         suffixed = Path(spec.sample_tensor or f"sample_{spec.id}").with_suffix(".tif")
         name = draft.own_name(suffixed.as_posix())
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "sample.tif"
-            write_image(Image(pixels.astype(np.float32), Axes(axes)), file)
+            write_image(_test_image(checked, spec), file)
             data = file.read_bytes()
         tensor["sample_tensor"] = {"source": name, "sha256": hashlib.sha256(data).hexdigest()}
         draft.write(name, data)
+
+
+def _test_image(checked: Checked, tensor: TensorSpec) -> Image:
+    """The first image of a test tensor, in float32."""
+    axes = "".join(axis for axis in tensor.axes if axis != "B")
+    pixels = checked.test_tensor(tensor)[(0,) if "B" in tensor.axes else ()]
+    return Image(pixels.astype(np.float32), Axes(axes))
 
 
 def _make_cover(draft: Draft, checked: Checked) -> None:
     spec = checked.package.spec
     panels = []
     for label, tensor in (("input", spec.input), ("output", spec.output)):
-        axes = "".join(axis for axis in tensor.axes if axis != "B")
-        pixels = checked.test_tensor(tensor)[(0,) if "B" in tensor.axes else ()]
-        volume = Axes(axes).to(pixels, "CZYX")[0]
+        image = _test_image(checked, tensor)
+        volume = image.axes.to(image.pixels, "CZYX")[0]
         panels.append((label, volume[len(volume) // 2]))
     with tempfile.TemporaryDirectory() as folder:
         write_panels(Path(folder) / _COVER, panels)
