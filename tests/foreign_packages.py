@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -298,18 +298,12 @@ def _rdf_0_4(case: Foreign, sha256: str, shapes: Sequence[tuple[int, ...]]) -> d
             **({"postprocessing": list(steps)} if steps else {}),
         }
 
-    inputs = [described("input", case.channels[0], case.before)]
-    if case.second:
-        inputs.append(described("mask", 1, ()))
-    outputs = [made("output", case.after, shapes[0])]
-    if case.more:
-        outputs.append(made("edges", (), shapes[1]))
+    tensors = _tensors(case, described, made, shapes)
     return {
         **_about(sha256, "0.4.10"),
-        "inputs": inputs,
-        "outputs": outputs,
-        "test_inputs": [f"test_{each['name']}.npy" for each in inputs],
-        "test_outputs": [f"test_{each['name']}.npy" for each in outputs],
+        **tensors,
+        "test_inputs": [f"test_{each['name']}.npy" for each in tensors["inputs"]],
+        "test_outputs": [f"test_{each['name']}.npy" for each in tensors["outputs"]],
     }
 
 
@@ -358,13 +352,23 @@ def _rdf_0_5(case: Foreign, sha256: str, shapes: Sequence[tuple[int, ...]]) -> d
             **({"postprocessing": list(steps)} if steps else {}),
         }
 
+    return {**_about(sha256, "0.5.4"), **_tensors(case, described, made, shapes)}
+
+
+def _tensors(
+    case: Foreign,
+    described: Callable[[str, int, Steps], dict[str, Any]],
+    made: Callable[[str, Steps, tuple[int, ...]], dict[str, Any]],
+    shapes: Sequence[tuple[int, ...]],
+) -> dict[str, Any]:
+    """All inputs, as `described`, and outputs, as `made` with their shapes."""
     inputs = [described("input", case.channels[0], case.before)]
     if case.second:
         inputs.append(described("mask", 1, ()))
     outputs = [made("output", case.after, shapes[0])]
     if case.more:
         outputs.append(made("edges", (), shapes[1]))
-    return {**_about(sha256, "0.5.4"), "inputs": inputs, "outputs": outputs}
+    return {"inputs": inputs, "outputs": outputs}
 
 
 def image_axes(axes: str) -> str:

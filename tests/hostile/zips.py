@@ -23,14 +23,17 @@ def named(name: str) -> Callable[[Path], Path]:
     """With one more file of this name, which zipfile itself would not always write so."""
 
     def make(folder: Path) -> Path:
-        package = in_zip(folder, good())
-        with zipfile.ZipFile(package, "a") as opened:
-            entry = zipfile.ZipInfo("?")
-            entry.filename = name
-            opened.writestr(entry, b"written by a hostile package")
-        return package
+        return _with_entry(in_zip(folder, good()), name, b"written by a hostile package")
 
     return make
+
+
+def _with_entry(package: Path, name: str, data: bytes) -> Path:
+    with zipfile.ZipFile(package, "a") as opened:
+        entry = zipfile.ZipInfo("?")
+        entry.filename = name
+        opened.writestr(entry, data)
+    return package
 
 
 def absolute(folder: Path) -> Path:
@@ -60,12 +63,7 @@ def through_a_link(folder: Path) -> Path:
 
 def twice(first: str, second: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        package = in_zip(folder, {**good(), first: b"one"})
-        with zipfile.ZipFile(package, "a") as opened:
-            entry = zipfile.ZipInfo("?")
-            entry.filename = second
-            opened.writestr(entry, b"two")
-        return package
+        return _with_entry(in_zip(folder, {**good(), first: b"one"}), second, b"two")
 
     return make
 

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -14,12 +13,9 @@ from care_bridge import load_package
 from care_bridge.export.about import About
 from care_bridge.export.builder import export_checkpoint
 from tests.checkpoints import untrained
+from tests.interop_environment import OFFLINE, interop_environment
 
 pytestmark = pytest.mark.interop
-
-ROOT = Path(__file__).parents[2]
-# A proxy that refuses every connection: what passes, passes without a network.
-OFFLINE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
 
 FIXED = {
     "2D-fixed-two-channels-to-one": {"mode": "fixed", "channels_in": 2},
@@ -31,14 +27,7 @@ CASES = {"2D-percentile": {}, **FIXED}
 @pytest.fixture(scope="module")
 def interop():
     """The folder of the other tools' environment."""
-    made = subprocess.run(
-        [ROOT / "scripts" / "interop-env"],
-        env=os.environ | {"PYTHON": sys.executable},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return Path(made.stdout.strip())
+    return interop_environment()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -11,14 +10,12 @@ import pytest
 
 from care_bridge import check_package
 from care_bridge.package.store import bundled_models
+from tests.interop_environment import OFFLINE, interop_environment
 from tests.task_packages import CASES, task_package
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.timeout(3600)]
 
-ROOT = Path(__file__).parents[2]
 VERSIONS = ("0.9.6", "0.10.2", "0.11.0")
-# A proxy that refuses every connection: what passes, passes without a network.
-OFFLINE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
 PACKAGES = [*CASES, *bundled_models()]
 
 
@@ -35,16 +32,9 @@ def said(packages, tmp_path_factory):
 
     @cache
     def say(version):
-        made = subprocess.run(
-            [ROOT / "scripts" / "interop-env", version],
-            env=os.environ | {"PYTHON": sys.executable},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
         folder = tmp_path_factory.mktemp(version)
         command = [
-            Path(made.stdout.strip()) / "bin" / "python",
+            interop_environment(version) / "bin" / "python",
             Path(__file__).with_name("core_statuses.py"),
             folder / "said.json",
             *packages.values(),

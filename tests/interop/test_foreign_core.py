@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,10 @@ import pytest
 from care_bridge.runtime.restorer import restore
 from tests.foreign_cases import AXES, GEOMETRIES, OPERATIONS, of_axes
 from tests.foreign_packages import foreign_image, foreign_package, from_axes, image_axes
+from tests.interop_environment import interop_environment
 
 pytestmark = pytest.mark.interop
 
-ROOT = Path(__file__).parents[2]
 RUN = {name: operation for name, operation in OPERATIONS.items() if operation.core}
 SHAPES = [
     (version, axes, geometry)
@@ -31,13 +30,6 @@ def shape_id(version, axes, geometry):
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
     """The folder of all packages, with what core predicts."""
-    made = subprocess.run(
-        [ROOT / "scripts" / "interop-env"],
-        env=os.environ | {"PYTHON": sys.executable},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
     folder = tmp_path_factory.mktemp("foreign")
     for name, operation in RUN.items():
         foreign_package(folder / name, operation.case, operation.version)
@@ -46,7 +38,7 @@ def packages(tmp_path_factory):
         foreign_package(folder / shape_id(version, axes, geometry), case, version)
     script = Path(__file__).with_name("foreign_predictions.py")
     subprocess.run(
-        [Path(made.stdout.strip()) / "bin/python", script, folder],
+        [interop_environment() / "bin/python", script, folder],
         env=os.environ | {"BIOIMAGEIO_CACHE_PATH": str(tmp_path_factory.mktemp("downloads"))},
         capture_output=True,
         check=True,
