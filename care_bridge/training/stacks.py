@@ -130,7 +130,7 @@ class Opener:
     def _pixels(self, view: View, source: ImageSource, name: str) -> Pixels:
         if source.info.container.startswith("zarr") and view.frames != "mean":
             return where_it_lies(view, source, self.files)
-        return kept(source, self.scratch / f"{name}")
+        return kept(source, self.scratch / name)
 
     def _frames(self, source: Pixels, target: Pixels) -> Iterator[tuple[int, Pixels, Pixels]]:
         """Of each sample, frame and, in 2D, slice: the sample's number, source and target."""
