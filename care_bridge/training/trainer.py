@@ -20,14 +20,13 @@ import torch
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim import Adam
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from care_bridge.errors import TrainingError
 from care_bridge.training.checkpoint import BEST, LAST, read_state, write_state
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.figures import figures
 from care_bridge.training.interruption import Interruption
+from care_bridge.training.learner import Learner
 from care_bridge.training.patches import Batch
 from care_bridge.training.processes import launched, memory_is_told
 from care_bridge.training.run_log import RunLog
@@ -41,7 +40,7 @@ _SECONDS_PER_SAVE = 60.0
 
 
 class Trainer:
-    """One network in training, its optimizer and where it stands."""
+    """One network in training, and where it stands."""
 
     def __init__(
         self,
@@ -57,21 +56,7 @@ class Trainer:
         self.config = task.config.training
         self.fabric = fabric or launched(self.config)
         _check_bf16(task.config, self.fabric.device)
-        torch.backends.cudnn.allow_tf32 = False  # float32 means float32
-        layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
-        self.layout = torch.contiguous_format
-        if self.config.channels_last:
-            self.layout = layouts[task.validation[0][0].ndim]
-            task.network.to(memory_format=self.layout)
-        self.network, self.optimizer = self.fabric.setup(
-            task.network, Adam(task.network.parameters(), lr=self.config.learning_rate)
-        )
-        self.plateau = ReduceLROnPlateau(
-            self.optimizer,
-            factor=self.config.plateau_factor,
-            patience=self.config.plateau_patience,
-            threshold=0.0,
-        )
+        self.learner = Learner(task, self.fabric)
         self.step = 0
         self.best_loss = math.inf
         self.best_step = 0
@@ -88,11 +73,7 @@ class Trainer:
                 f"the images are not those that {self.run} was started with ({min(changed)} is "
                 "another): resume with the same data, or start a new run"
             )
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.plateau.load_state_dict(state["plateau"])
-        if "scaler" in state:
-            self.fabric.strategy.precision.load_state_dict(state["scaler"])
+        self.learner.load(state)
         self.step = state["step"]
         self.best_loss = state["best_loss"]
         if (self.run / BEST).is_file():
@@ -119,7 +100,8 @@ class Trainer:
             saved = asked = time.monotonic()
             for batch in batches:
                 waited = time.monotonic() - asked
-                self._learn(batch)
+                self._losses.append(self.learner.learn(batch, self.step))
+                self.step += 1
                 validate = self._ends_epoch
                 overdue = time.monotonic() - saved > _SECONDS_PER_SAVE
                 interrupted, overdue = self._agreed(interruption.requested, overdue)
@@ -130,9 +112,9 @@ class Trainer:
                 if run_log:
                     run_log.stepped(waited)
                     if losses:
-                        run_log.learned(self.step, losses, self._rate)
+                        run_log.learned(self.step, losses, self.learner.rate)
                     if validate:
-                        run_log.validated(self.step, self.validation, self._rate)
+                        run_log.validated(self.step, self.validation, self.learner.rate)
                         run_log.shown(self.step, self._shown)
                 if save:
                     self._save(LAST)
@@ -186,33 +168,6 @@ class Trainer:
         since = self.step - self.best_step
         return patience is not None and since >= patience * self.config.steps_per_epoch
 
-    @property
-    def _rate(self) -> float:
-        return float(self.optimizer.param_groups[0]["lr"])
-
-    def _learn(self, batch: Batch) -> None:
-        """One step."""
-        if self.config.schedule == "cosine":
-            turn = math.pi * self.step / self.config.steps
-            self.optimizer.param_groups[0]["lr"] = (
-                self.config.learning_rate * (1 + math.cos(turn)) / 2
-            )
-        self.network.train()
-        source, target = self._tensors(batch)
-        loss = self.task.loss(self.network(source), target)
-        self.optimizer.zero_grad()
-        self.fabric.backward(loss)
-        if self.config.clip_gradients is not None:
-            self.fabric.clip_gradients(
-                self.network,
-                self.optimizer,
-                max_norm=self.config.clip_gradients,
-                error_if_nonfinite=False,  # the loss tells
-            )
-        self.optimizer.step()
-        self.step += 1
-        self._losses.append(loss.detach())
-
     def _take_losses(self) -> list[float]:
         """The losses since the last call, each the mean of all processes' own; TrainingError where
         one is not finite."""
@@ -222,8 +177,8 @@ class Trainer:
         if broken:
             raise TrainingError(
                 f"the loss became {broken[0]} before step {self.step}: set a lower "
-                f"training.learning_rate than {self._rate:g}, and look for extreme pixels in the "
-                f"images; {self.run} keeps the checkpoints from before"
+                f"training.learning_rate than {self.learner.rate:g}, and look for extreme pixels "
+                f"in the images; {self.run} keeps the checkpoints from before"
             )
         return losses
 
@@ -231,20 +186,19 @@ class Trainer:
         """Measure on the validation patches, adapt the learning rate, keep the best network."""
         found = self._measure() if self.fabric.is_global_zero else {}
         self.validation = self.fabric.broadcast(found)
-        if self.config.schedule == "plateau":
-            self.plateau.step(self.validation["loss"])
+        self.learner.adapt(self.validation["loss"])
         if self.validation["loss"] < self.best_loss:
             self.best_loss, self.best_step = self.validation["loss"], self.step
             self._save(BEST)
 
     def _measure(self) -> dict[str, float]:
         """The figures of the validation patches."""
-        # Not self.network, which would wait for the other processes.
+        # Not the learner's, which would wait for the other processes.
         network = self.task.network.eval()
         outputs, losses = [], []
         with torch.no_grad(), self.fabric.autocast():
             for batch in self.task.validation:
-                source, target = self._tensors(batch)
+                source, target = self.learner.tensors(batch)
                 output = network(source).float()
                 losses.append(float(self.task.loss(output, target)))
                 outputs.append(output.cpu().numpy())
@@ -255,10 +209,6 @@ class Trainer:
             members = found if self.task.config.probabilistic else None
             measured |= figures(self.task, found[:, : self.task.channels_out], members)
         return measured
-
-    def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        source, target = (torch.from_numpy(array).to(self.fabric.device) for array in batch)
-        return source.contiguous(memory_format=self.layout), target
 
     def _save(self, name: str) -> None:
         if not self.fabric.is_global_zero:
@@ -279,15 +229,9 @@ class Trainer:
             "step": self.step,
             "best_loss": self.best_loss,
             "validation": self.validation,
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "plateau": self.plateau.state_dict(),
             "start": self.start,
         }
-        scaler = self.fabric.strategy.precision.state_dict()
-        if scaler:
-            state["scaler"] = scaler
-        write_state(state, self.run / name)
+        write_state({**state, **self.learner.state()}, self.run / name)
 
 
 def _pictures(

@@ -78,7 +78,7 @@ def test_gradients_are_no_longer_than_asked(data: Path, tmp_path: Path) -> None:
         task = task_of(data, tmp_path / clip, f"training.clip_gradients={clip}", "training.steps=1")
         trainer = trainer_of(task, tmp_path / f"run-{clip}")
         trainer.fit()
-        gradients = [weights.grad.ravel() for weights in trainer.network.parameters()]
+        gradients = [weights.grad.ravel() for weights in trainer.learner.network.parameters()]
         norms[clip] = float(torch.cat(gradients).norm())
     assert norms["1e-3"] == pytest.approx(1e-3, rel=1e-3)
     assert norms["null"] > 0.01
