@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from care_bridge.training.checkpoint import LAST, member_folders, read_state
 from care_bridge.training.config import TrainConfig
+from care_bridge.training.learner import Learner
 from care_bridge.training.run import resume, train
 from care_bridge.training.start import Start
-from care_bridge.training.trainer import Trainer
 
 _STOP = 8
 
@@ -46,11 +47,12 @@ def assert_an_interrupted_run_ends_as_a_whole_one(
 
 def _stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Send this process Ctrl-C when the given step has been made."""
-    learn = Trainer._learn
+    learn = Learner.learn
 
-    def learned(self: Trainer, batch: tuple[np.ndarray, np.ndarray]) -> None:
-        learn(self, batch)
-        if self.step == step:
+    def learned(self: Learner, batch: tuple[np.ndarray, np.ndarray], made: int) -> torch.Tensor:
+        loss = learn(self, batch, made)
+        if made + 1 == step:
             signal.raise_signal(signal.SIGINT)
+        return loss
 
-    monkeypatch.setattr(Trainer, "_learn", learned)
+    monkeypatch.setattr(Learner, "learn", learned)
