@@ -64,6 +64,22 @@ def memory_is_told(config: TrainConfig) -> Iterator[None]:
         ) from None
 
 
+def check_bf16(config: TrainConfig, device: torch.device) -> None:
+    """TrainingError where torch's CPU convolutions in bfloat16 would give wrong gradients: those of
+    3D layers with two slices were measured to be off by half, or infinite (torch 2.15).
+
+    config: resolved."""
+    slices, *plane = config.patches.size or ()
+    levels = [slices >> halvings for halvings in range(config.size_step.bit_length())]
+    on_cpu = config.training.precision == "bf16" and device.type == "cpu"
+    if on_cpu and len(plane) == 2 and 2 in levels:
+        raise TrainingError(
+            f"patches of {slices} slices leave two on a level of the network, where bf16 goes "
+            f"wrong on a CPU: take patches of {4 * config.size_step} slices, or "
+            "training.precision=float32"
+        )
+
+
 def _check_devices(config: TrainingConfig) -> None:
     found = torch.cuda.device_count()
     if config.device == "cuda" and not torch.cuda.is_available():

@@ -23,12 +23,11 @@ from torch import Tensor
 
 from care_bridge.errors import TrainingError
 from care_bridge.training.checkpoint import BEST, LAST, read_state, write_state
-from care_bridge.training.config import TrainConfig
 from care_bridge.training.figures import figures
 from care_bridge.training.interruption import Interruption
 from care_bridge.training.learner import Learner
 from care_bridge.training.patches import Batch
-from care_bridge.training.processes import launched, memory_is_told
+from care_bridge.training.processes import check_bf16, launched, memory_is_told
 from care_bridge.training.run_log import RunLog
 from care_bridge.training.stream import stream
 from care_bridge.training.task import Task
@@ -55,7 +54,7 @@ class Trainer:
         self.start = start
         self.config = task.config.training
         self.fabric = fabric or launched(self.config)
-        _check_bf16(task.config, self.fabric.device)
+        check_bf16(task.config, self.fabric.device)
         self.learner = Learner(task, self.fabric)
         self.step = 0
         self.best_loss = math.inf
@@ -244,17 +243,3 @@ def _pictures(
     if output.shape[1] > channels:
         parts["scale"] = output[0, channels]
     return {name: part[len(part) // 2] if part.ndim == 3 else part for name, part in parts.items()}
-
-
-def _check_bf16(config: TrainConfig, device: torch.device) -> None:
-    """TrainingError where torch's CPU convolutions in bfloat16 would give wrong gradients: those of
-    3D layers with two slices were measured to be off by half, or infinite (torch 2.15)."""
-    slices, *plane = config.patches.size or ()
-    levels = [slices / 2**level for level in range(config.network.depth + 1)]
-    on_cpu = config.training.precision == "bf16" and device.type == "cpu"
-    if on_cpu and len(plane) == 2 and 2 in levels:
-        raise TrainingError(
-            f"patches of {slices} slices leave two on a level of the network of depth "
-            f"{config.network.depth}, where bf16 goes wrong on a CPU: take patches of "
-            f"{4 * 2**config.network.depth} slices, or training.precision=float32"
-        )
