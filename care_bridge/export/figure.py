@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,7 @@ from numpy.typing import NDArray
 from care_bridge.axes import Axes
 from care_bridge.export.example import TestImage
 from care_bridge.images import Image
-from care_bridge.images.picture import write_panels
-from care_bridge.normalization import percentiles
+from care_bridge.images.picture import enlarged, write_panels
 from care_bridge.package.package import Package
 from care_bridge.package.procedure import Procedure
 from care_bridge.package.rdf_content import COVER
@@ -23,7 +24,6 @@ from care_bridge.training.defaults import PAIR_TASKS
 FIGURE = "validation.png"
 """The picture in the model card: the run's example before, restored, and its target."""
 
-_COVER_PERCENTILES = (0.1, 99.9)
 _MOST_SLICES = 32
 
 
@@ -43,18 +43,21 @@ def write_pictures(package: Package, checkpoint: Checkpoint, test_image: TestIma
     restorer = Restorer(by_itself, RestoreOptions(device="cpu", dtype="float32"))
     axes = Axes(package.spec.input.axes.removeprefix("B"))
     before = Image(test_image.pixels[0], axes)
-    slices = [_middle_slice(image) for image in (before, restorer.restore_image(before))]
-    low, high = percentiles(slices[1], _COVER_PERCENTILES)
-    panels = list(zip(("before", "after"), slices, strict=True))
-    write_panels(package.source / COVER, panels, limits=(low, high))
+    panels = [("before", before), ("after", restorer.restore_image(before))]
+    _write(package.source / COVER, panels)
     example = Image(_thinned(checkpoint.example.source, axes), axes)
     shown = [("input", example), ("restored", restorer.restore_image(example))]
     for label in truth_shown(checkpoint):
         target_axes = Axes(package.spec.output.axes.removeprefix("B"))
         target = _thinned(checkpoint.example.target, target_axes)
         shown.append((label, Image(target, target_axes)))
-    panels = [(label, _middle_slice(image)) for label, image in shown]
-    write_panels(package.source / FIGURE, panels)
+    _write(package.source / FIGURE, shown)
+
+
+def _write(path: Path, shown: Sequence[tuple[str, Image]]) -> None:
+    """Middle slices, each in its own contrast: what is sharp is brighter than what is blurred."""
+    panels = [(label, enlarged(_middle_slice(image))) for label, image in shown]
+    write_panels(path, panels)
 
 
 def _thinned(pixels: NDArray[np.generic], axes: Axes) -> NDArray[np.generic]:

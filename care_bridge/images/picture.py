@@ -17,6 +17,7 @@ _LABEL_HEIGHT = 22
 _FONT_SIZE = 15
 _PAPER = 255
 _INK = 0
+_LEAST_PIXELS = 256
 
 
 def write_panels(
@@ -68,6 +69,13 @@ def panels_picture(
             left += width + _GAP
         top += _LABEL_HEIGHT + height + _GAP
     return montage
+
+
+def enlarged(image: NDArray[np.generic], least: int = _LEAST_PIXELS) -> NDArray[np.generic]:
+    """A YX image with each pixel shown as a square, so that the longer side has `least` pixels or
+    more."""
+    times = -(-least // max(image.shape))
+    return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def to_grey(

@@ -14,7 +14,7 @@ import numpy as np
 from care_bridge.axes import Axes, rdf_id
 from care_bridge.errors import CareBridgeError, ExportError
 from care_bridge.images import Image, write_image
-from care_bridge.images.picture import write_panels
+from care_bridge.images.picture import enlarged, write_panels
 from care_bridge.normalization import Percentiles
 from care_bridge.package.archive import Archive, check_hash, open_archive
 from care_bridge.package.consumers import RULES, Draft
@@ -202,7 +202,7 @@ def _make_cover(draft: Draft, checked: Checked) -> None:
     for label, tensor in (("input", spec.input), ("output", spec.output)):
         image = _test_image(checked, tensor)
         volume = image.axes.to(image.pixels, "CZYX")[0]
-        panels.append((label, volume[len(volume) // 2]))
+        panels.append((label, enlarged(volume[len(volume) // 2])))
     with tempfile.TemporaryDirectory() as folder:
         write_panels(Path(folder) / _COVER, panels)
         name = draft.own_name(_COVER)

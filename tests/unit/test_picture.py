@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Picture
 
 from care_bridge.errors import ImageError
-from care_bridge.images.picture import to_grey, write_panels
+from care_bridge.images.picture import enlarged, to_grey, write_panels
 
 
 def read(path: Path) -> np.ndarray:
@@ -73,6 +73,19 @@ def test_own_contrast_does_not_depend_on_the_images_scale() -> None:
 
 def test_blank_panel_is_black() -> None:
     assert not to_grey(np.full((4, 4), 9.0)).any()
+
+
+@pytest.mark.parametrize(
+    ("shape", "least", "times"),
+    [
+        pytest.param((2, 3), 6, 2, id="exactly"),
+        pytest.param((3, 2), 7, 3, id="more"),
+        pytest.param((9, 4), 6, 1, id="large enough"),
+    ],
+)
+def test_small_images_are_enlarged(shape: tuple[int, int], least: int, times: int) -> None:
+    image = np.arange(np.prod(shape)).reshape(shape)
+    np.testing.assert_array_equal(enlarged(image, least), np.kron(image, np.ones((times, times))))
 
 
 def test_failed_write_leaves_nothing(tmp_path: Path) -> None:
