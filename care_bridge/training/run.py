@@ -81,11 +81,10 @@ def resume(data: Path, run: Path, steps: int | None = None) -> Path | None:
     saved = [file for file in (run / LAST, *sorted(run.glob(f"member*/{LAST}"))) if file.is_file()]
     if not saved:
         raise TrainingError(f"{run} has no {LAST} to go on from: start a new run")
-    states = [read_state(file) for file in saved]
-    config = parse_config(states[0]["config"])
+    config = parse_config(read_state(saved[0])["config"])
     _check_unchanged(run / _CONFIG, config)
     if steps is not None:
-        done = max(state["step"] for state in states)
+        done = max(read_state(file)["step"] for file in saved)
         if steps < done:
             raise ConfigError(
                 f"--steps {steps} lies before the step {done} that {run} has reached: give {done} "
