@@ -57,7 +57,6 @@ class RunLog:
             root_dir=run, name="tensorboard", version="", purge_step=first + 1
         )
         self._keep_rows(first)
-        self._losses: list[float] = []
         self._waited = 0.0
         self._since = (time.monotonic(), first)
 
@@ -77,18 +76,19 @@ class RunLog:
 
     def learned(self, step: int, losses: Sequence[float], learning_rate: float) -> None:
         """`losses` are those of the steps since the last call."""
-        self._losses += losses
         mean = sum(losses) / len(losses)
         self._bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
         self._board.log_metrics({"loss": mean, "learning_rate": learning_rate}, step)
 
-    def validated(self, step: int, figures: Mapping[str, float], learning_rate: float) -> None:
-        """An epoch has ended with these figures."""
+    def validated(
+        self, step: int, loss: float, figures: Mapping[str, float], learning_rate: float
+    ) -> None:
+        """An epoch has ended with these figures; `loss`: the mean of its steps."""
         now = time.monotonic()
         started, first = self._since
         row = {
             "step": step,
-            "loss": sum(self._losses) / len(self._losses),
+            "loss": loss,
             **{f"validation_{name}": figure for name, figure in figures.items()},
             "learning_rate": learning_rate,
             "steps_per_second": (step - first) / (now - started),
@@ -103,11 +103,10 @@ class RunLog:
             "step %d of %d: loss %.4f, validation loss %.4f%s",
             step,
             self._steps,
-            row["loss"],
+            loss,
             figures["loss"],
             f", PSNR {figures['psnr']:.2f} dB" if "psnr" in figures else "",
         )
-        self._losses = []
         self._waited = 0.0
         self._since = (now, step)
 

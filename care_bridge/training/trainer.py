@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -60,12 +60,13 @@ class Trainer:
         self.best_loss = math.inf
         self.best_step = 0
         self.validation: dict[str, float] = {}
+        self.epoch_losses: list[float] = []
         self._losses: list[Tensor] = []
         self._shown: dict[str, NDArray[np.float32]] = {}
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Stand where the run's last checkpoint, `state`, stood. TrainingError where the images
-        are others, be it in their names or in their bytes."""
+        are others, be it in their names or in their bytes, or the best network is gone."""
         changed = {name for name, _ in self.task.files.items() ^ state["files"].items()}
         if changed:
             raise TrainingError(
@@ -75,9 +76,20 @@ class Trainer:
         self.learner.load(state)
         self.step = state["step"]
         self.best_loss = state["best_loss"]
-        if (self.run / BEST).is_file():
-            self.best_step = read_state(self.run / BEST)["step"]
+        if math.isfinite(self.best_loss):
+            self.best_step = self._best_step()
         self.validation = state["validation"]
+        self.epoch_losses = list(state.get("epoch_losses", []))
+
+    def _best_step(self) -> int:
+        """When the best network so far was kept."""
+        file = self.run / BEST
+        if not file.is_file():
+            raise TrainingError(
+                f"{file}, the best network so far, is missing: bring it back, or start a new run "
+                f"from the last network by --from {self.run / LAST}"
+            )
+        return int(read_state(file)["step"])
 
     def save(self) -> None:
         """Save the state before a step is made, so that the run can be resumed from then on."""
@@ -106,6 +118,7 @@ class Trainer:
                 interrupted, overdue = self._agreed(interruption.requested, overdue)
                 save = validate or interrupted or overdue
                 losses = self._take_losses() if save or self._is_look else []
+                self.epoch_losses += losses
                 if validate:
                     self._validate()
                 if run_log:
@@ -113,15 +126,16 @@ class Trainer:
                     if losses:
                         run_log.learned(self.step, losses, self.learner.rate)
                     if validate:
-                        run_log.validated(self.step, self.validation, self.learner.rate)
+                        loss = sum(self.epoch_losses) / len(self.epoch_losses)
+                        run_log.validated(self.step, loss, self.validation, self.learner.rate)
                         run_log.shown(self.step, self._shown)
+                if validate:
+                    self.epoch_losses = []
                 if save:
                     self._save(LAST)
                     saved = time.monotonic()
                 if interrupted:
-                    log.info("stopped and saved after step %d: go on with --resume", self.step)
-                    self.fabric.barrier()
-                    raise interruption.kind
+                    self._stop(interruption.kind)
                 if validate and self._stalled:
                     log.info(
                         "stopped after step %d: %d epochs without a better validation loss",
@@ -130,6 +144,15 @@ class Trainer:
                     )
                     break
                 asked = time.monotonic()
+            # In the last validation, after which there is no step to end with.
+            (interrupted,) = self._agreed(interruption.requested)
+            if interrupted:
+                self._stop(interruption.kind)
+
+    def _stop(self, kind: type[KeyboardInterrupt]) -> NoReturn:
+        log.info("stopped and saved after step %d: go on with --resume", self.step)
+        self.fabric.barrier()
+        raise kind
 
     def _batch(self, k: int) -> Batch:
         """What this process learns from in step k, counted from 0."""
@@ -228,6 +251,7 @@ class Trainer:
             "step": self.step,
             "best_loss": self.best_loss,
             "validation": self.validation,
+            "epoch_losses": self.epoch_losses,
             "start": self.start,
         }
         write_state({**state, **self.learner.state()}, self.run / name)

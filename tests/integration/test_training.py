@@ -93,7 +93,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     for name in (LAST, BEST):
         assert_same(read_state(interrupted / name), read_state(tmp_path / "whole" / name))
     for one, other in zip(rows(interrupted), rows(tmp_path / "whole"), strict=True):
-        for column in ("step", "validation_loss", "validation_psnr", "learning_rate"):
+        for column in ("step", "loss", "validation_loss", "validation_psnr", "learning_rate"):
             assert one[column] == other[column]
 
 
@@ -307,6 +307,14 @@ def test_resuming_needs_the_same_images(
 ) -> None:
     data = write_pairs(tmp_path / "other", shape=(64, 72), **other)
     with pytest.raises(TrainingError, match=rf"the images are not those .*\({changed} is another"):
+        resume(data, started, 2)
+    assert read_state(started / LAST)["step"] == 1
+
+
+def test_resuming_needs_the_best_network(started: Path, data: Path) -> None:
+    (started / BEST).unlink()
+    expected = rf"{BEST}, the best network so far, is missing: .* by --from .*{LAST}"
+    with pytest.raises(TrainingError, match=expected):
         resume(data, started, 2)
     assert read_state(started / LAST)["step"] == 1
 

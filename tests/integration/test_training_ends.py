@@ -72,6 +72,21 @@ def test_an_interruption_does_not_change_when_it_stops(data: Path, tmp_path: Pat
     assert trainer.step == 30
 
 
+def test_an_interruption_in_the_last_validation_is_heard(data: Path, tmp_path: Path) -> None:
+    """Else an ensemble would go on with its next member."""
+    task = task_of(data, tmp_path / "a", "training.steps=10")
+
+    def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if not torch.is_grad_enabled():
+            signal.raise_signal(signal.SIGINT)
+        return task.loss(output, target)
+
+    one_patch = replace(task, loss=loss, validation=task.validation[:1])
+    with pytest.raises(KeyboardInterrupt):
+        trainer_of(one_patch, tmp_path / "run").fit()
+    assert read_state(tmp_path / "run" / LAST)["step"] == 10
+
+
 def test_gradients_are_no_longer_than_asked(data: Path, tmp_path: Path) -> None:
     norms = {}
     for clip in ("null", "1e-3"):
