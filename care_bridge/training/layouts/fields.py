@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+
+from care_bridge.errors import TrainingError
 
 Frames = Literal["each", "mean", "but last", "but first"]
 Split = Literal["training", "validation"]
@@ -53,6 +56,16 @@ class Pairing:
     listed: Path | None = None
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """TrainingError where the file system does not let `path`, or what lies in it, be read."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise TrainingError(f"{error.filename or path} cannot be read: {reason}") from None
+
+
 def split_fields(
     fields: Sequence[Field], share: float, seed: int
 ) -> tuple[tuple[Field, ...], tuple[Field, ...]]:
@@ -73,7 +86,7 @@ def split_fields(
 
 def fingerprints(pairing: Pairing) -> dict[str, str]:
     """BLAKE2b of the bytes of every file, by side and name; of the files in a folder of Zarr data
-    together, with their places in it."""
+    together, with their places in it. TrainingError where one cannot be read."""
     hashes: dict[Path, str] = {}
     found = {}
     for field in pairing.fields:
@@ -89,7 +102,7 @@ def fingerprints(pairing: Pairing) -> dict[str, str]:
 
 def _hash(path: Path) -> str:
     if path.is_file():
-        with path.open("rb") as stream:
+        with reading(path), path.open("rb") as stream:
             return hashlib.file_digest(stream, "blake2b").hexdigest()
     together = hashlib.blake2b()
     for file in sorted(each for each in path.rglob("*") if each.is_file()):

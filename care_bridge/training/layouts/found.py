@@ -10,7 +10,7 @@ from care_bridge.errors import ConfigError, TrainingError
 from care_bridge.images.files import is_image
 from care_bridge.training.data_config import DataConfig
 from care_bridge.training.layouts import folders, table, within_files
-from care_bridge.training.layouts.fields import Field, Pairing, Split, View
+from care_bridge.training.layouts.fields import Field, Pairing, Split, View, reading
 from care_bridge.training.layouts.folders import Sides, names_of_pairs, sides_in, subfolders
 
 _TRAINING = ("train", "training")
@@ -22,9 +22,14 @@ def find_fields(data: Path, config: DataConfig) -> Pairing:
     """What is paired with what in DATA: a folder, a CSV file that lists pairs, or a single image.
 
     Errors in one line: TrainingError where DATA has none of the layouts, or more than one, where
-    images have no partners or a list is wrong; ConfigError where a source is its own target, or is
-    there twice; ImageError where a folder has no images.
+    images have no partners or a list is wrong, or where the file system refuses; ConfigError where
+    a source is its own target, or is there twice; ImageError where a folder has no images.
     """
+    with reading(data):
+        return _found(data, config)
+
+
+def _found(data: Path, config: DataConfig) -> Pairing:
     if not data.exists():
         raise TrainingError(f"{data} does not exist: give {_understood(config)}")
     paired = config.target is not None

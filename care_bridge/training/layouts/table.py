@@ -96,9 +96,11 @@ def _check(line: _Line, file: Path, *, paired: bool) -> None:
     for column in ("source", "target") if paired else ("source",):
         name = getattr(line, column)
         if name and not (file.parent / name).exists():
+            # A name that Windows wrote is one name here.
+            how = ", with / between folders" if "\\" in Path(name).name else ""
             raise TrainingError(
                 f"{where} names the {column} {name}, which does not exist: give its place relative "
-                f"to {file.parent}"
+                f"to {file.parent}{how}"
             )
     if not line.source:
         raise TrainingError(f"{where} names no source: give one in every line")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from care_bridge.errors import CareBridgeError
+from care_bridge.errors import CareBridgeError, TrainingError
 from care_bridge.training.config import DataConfig, load_config
 from care_bridge.training.dataset import open_dataset
-from care_bridge.training.layouts.fields import fingerprints
+from care_bridge.training.layouts.fields import Field, Pairing, View, fingerprints
 from care_bridge.training.layouts.found import find_fields
 from tests.training_pairs import write_image
 from tests.unit.training.test_layouts import SETTINGS, channels, truth, two_folders, write_sides
@@ -182,6 +182,16 @@ MISTAKES = {
         ("task=n2v", "data.source=[source,./source]"),
         "source/im0.tif is a source twice",
     ),
+    "csv-of-windows": (
+        _csv("source,target\na\\im0.tif,b\\im0.tif\n"),
+        (),
+        r"a\\im0.tif, which does not exist: .* relative to .*, with / between folders",
+    ),
+    "csv-name-too-long": (
+        _csv(f"source,target\na/{'m' * 300}.tif,b/im0.tif\n"),
+        (),
+        r"a/m+\.tif cannot be read: File name too long",
+    ),
     "csv-all-validation": (
         _csv("source,target,split\na/im0.tif,b/im0.tif,val\n"),
         (),
@@ -225,6 +235,17 @@ def test_an_image_without_partner_is_named(tmp_path: Path, side: str) -> None:
     other = {"source": "GT", "GT": "source"}[side]
     with pytest.raises(CareBridgeError, match=rf"{side}/alone.tif has no partner.*{other}"):
         find_fields(tmp_path, DataConfig())
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file that fails to be read")
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Its first bytes are nobody's memory."""
+    image = tmp_path / "im0.zarr"
+    image.mkdir()
+    (image / "zarr.json").symlink_to("/proc/self/mem")
+    pairing = Pairing((Field((View(image, image.name),), None),), "one image")
+    with pytest.raises(TrainingError, match=r"im0\.zarr/zarr\.json cannot be read: Input/output"):
+        fingerprints(pairing)
 
 
 def test_a_changed_list_changes_the_fingerprints(tmp_path: Path) -> None:
