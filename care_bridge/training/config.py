@@ -69,6 +69,11 @@ class NormalizationConfig(Section):
     target: Literal["own", "source"] = "own"
     eps: Annotated[float, Field(gt=0)] = 1e-6
 
+    @property
+    def contrast_is_guessed(self) -> bool:
+        """Must the network guess each target's contrast?"""
+        return self.mode == "percentile" and self.target == "own"
+
     @model_validator(mode="after")
     def _ordered(self) -> NormalizationConfig:
         low, high = self.train_low, self.train_high
@@ -135,8 +140,9 @@ class TrainingConfig(Section):
     in a batch of each device. loss: mean absolute error, mean squared error, or the former plus
     1 - SSIM; that of probabilistic networks is "laplace", the negative log-likelihood. schedule:
     "plateau" multiplies the learning rate by plateau_factor after plateau_patience epochs without
-    a better validation loss; "cosine" lowers it to zero over all steps, better for short runs.
-    early_stopping: end after so many epochs without a better validation loss; None: never.
+    a better network; "cosine" lowers it to zero over all steps. early_stopping: end after so many
+    epochs without a better network; None: never. Which network is better the validation tells: by
+    PSNR where the target's contrast is guessed (normalization.target), by the loss elsewhere.
     clip_gradients: the largest norm of all gradients together, which longer ones are scaled to;
     None: any. precision: "bf16" and "fp16" (on CUDA GPUs, with a scaled loss) compute convolutions
     in 16 bits, the weights stay float32. channels_last: memory layout, faster on most machines, the

@@ -34,6 +34,7 @@ class Learner:
         )
         self._plateau = ReduceLROnPlateau(
             self._optimizer,
+            mode="max",
             factor=config.plateau_factor,
             patience=config.plateau_patience,
             threshold=0.0,
@@ -66,10 +67,11 @@ class Learner:
         self._optimizer.step()
         return loss.detach()
 
-    def adapt(self, validation_loss: float) -> None:
-        """Lower the learning rate where the schedule goes by the validation loss of each epoch."""
+    def adapt(self, score: float) -> None:
+        """Lower the learning rate where the schedule goes by each epoch's score, the higher the
+        better."""
         if self._config.schedule == "plateau":
-            self._plateau.step(validation_loss)
+            self._plateau.step(score)
 
     def tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The batch on the device, as the network takes it."""

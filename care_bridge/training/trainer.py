@@ -57,7 +57,7 @@ class Trainer:
         check_bf16(task.config, self.fabric.device)
         self.learner = Learner(task, self.fabric)
         self.step = 0
-        self.best_loss = math.inf
+        self.best_score = -math.inf
         self.best_step = 0
         self.validation: dict[str, float] = {}
         self.epoch_losses: list[float] = []
@@ -75,11 +75,11 @@ class Trainer:
             )
         self.learner.load(state)
         self.step = state["step"]
-        self.best_loss = state["best_loss"]
-        if math.isfinite(self.best_loss):
+        self.best_score = state["best_score"]
+        if math.isfinite(self.best_score):
             self.best_step = self._best_step()
         self.validation = state["validation"]
-        self.epoch_losses = list(state.get("epoch_losses", []))
+        self.epoch_losses = list(state["epoch_losses"])
 
     def _best_step(self) -> int:
         """When the best network so far was kept."""
@@ -138,7 +138,7 @@ class Trainer:
                     self._stop(interruption.kind)
                 if validate and self._stalled:
                     log.info(
-                        "stopped after step %d: %d epochs without a better validation loss",
+                        "stopped after step %d: %d epochs without a better network",
                         self.step,
                         self.config.early_stopping,
                     )
@@ -208,10 +208,23 @@ class Trainer:
         """Measure on the validation patches, adapt the learning rate, keep the best network."""
         found = self._measure() if self.fabric.is_global_zero else {}
         self.validation = self.fabric.broadcast(found)
-        self.learner.adapt(self.validation["loss"])
-        if self.validation["loss"] < self.best_loss:
-            self.best_loss, self.best_step = self.validation["loss"], self.step
+        score = self._score()
+        self.learner.adapt(score)
+        if score > self.best_score:
+            self.best_score, self.best_step = score, self.step
             self._save(BEST)
+
+    def _score(self) -> float:
+        """How good the last validation found the network: the higher, the better.
+
+        Where the network must guess each image's contrast, the loss of the few images held out
+        swings with the guess from epoch to epoch; PSNR, after a linear fit, does not count it.
+        """
+        config = self.task.config
+        guessed = config.normalization.contrast_is_guessed and self.task.whole_targets
+        if guessed and not config.probabilistic:
+            return self.validation["psnr"]
+        return -self.validation["loss"]
 
     def _measure(self) -> dict[str, float]:
         """The figures of the validation patches."""
@@ -249,7 +262,7 @@ class Trainer:
             "files": task.files,
             "pixel_size": task.pixel_size,
             "step": self.step,
-            "best_loss": self.best_loss,
+            "best_score": self.best_score,
             "validation": self.validation,
             "epoch_losses": self.epoch_losses,
             "start": self.start,

@@ -179,7 +179,7 @@ def test_the_run_folder_holds_what_export_needs(data: Path, tmp_path: Path) -> N
     assert load_config(run / "config.yaml") == checkpoint.config
     assert not checkpoint.network.training
     assert {weights.dtype for weights in checkpoint.network.parameters()} == {torch.float32}
-    best = min(rows(run), key=lambda row: float(row["validation_loss"]))
+    best = max(rows(run), key=lambda row: float(row["validation_psnr"]))
     assert checkpoint.step == int(best["step"])
     assert checkpoint.validation["loss"] == pytest.approx(float(best["validation_loss"]))
     assert load_checkpoint(run / LAST).step == 30

@@ -29,6 +29,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pairs(tmp_path_factory.mktemp("data"), 3, (48, 56))
 
 
+BY_LOSS = "normalization.target=source"
+"""So that the loss tells which network is the best: no contrast is guessed."""
+
+
 def worsening(task: Task, best: int) -> Task:
     """The task, whose validation loss falls until the epoch `best` (from 1) and rises then."""
     looks = 0
@@ -47,7 +51,7 @@ def worsening(task: Task, best: int) -> Task:
 def test_early_stopping_ends_a_run_that_learns_no_more(
     data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = ("training.steps=100", "training.early_stopping=3")
+    settings = ("training.steps=100", "training.early_stopping=3", BY_LOSS)
     run = tmp_path / "run"
     with caplog.at_level(logging.INFO, "care_bridge"):
         trainer_of(worsening(task_of(data, tmp_path / "a", *settings), best=2), run).fit()
@@ -61,7 +65,7 @@ def test_early_stopping_ends_a_run_that_learns_no_more(
 
 
 def test_an_interruption_does_not_change_when_it_stops(data: Path, tmp_path: Path) -> None:
-    settings = ("training.steps=100", "training.early_stopping=2")
+    settings = ("training.steps=100", "training.early_stopping=2", BY_LOSS)
     run = tmp_path / "run"
     task = worsening(task_of(data, tmp_path / "a", *settings), best=1)
     with pytest.raises(KeyboardInterrupt):
