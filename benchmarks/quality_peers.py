@@ -4,8 +4,7 @@
         [--seeds 0 1 2 3] [--steps N]
 
 The same simulated noisy images, network, patches, batches and number of steps for each tool; the
-rest (scaling, augmentation, learning rate and its schedule, validation) is each tool's default. Of
-care a second row has the learning rate's schedule that docs/training.md advises for short runs.
+rest (scaling, augmentation, learning rate and its schedule, validation) is each tool's default.
 Figures: PSNR in the CARE paper's metric of images that training did not see. A difference is that
 of the means over the seeds, with its standard error; it should be at least -2 standard errors, and
 never below -0.4 dB. What is done is kept in RESULTS (a JSON a tool and seed), so the script may be
@@ -33,7 +32,7 @@ LEAST = -0.4
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is simulated and trained. ours: settings of care_bridge by the row's name."""
+    """What is simulated and trained. task, settings: care_bridge's."""
 
     peer: str
     kind: str
@@ -43,10 +42,10 @@ class Comparison:
     patch: tuple[int, ...]
     batch: int
     steps: int
-    ours: dict[str, tuple[str, ...]]
+    task: str = "care"
+    settings: tuple[str, ...] = ()
 
 
-_COSINE = ("training.schedule=cosine",)
 COMPARISONS = {
     "care2d": Comparison(
         peer="csbdeep",
@@ -57,7 +56,6 @@ COMPARISONS = {
         patch=(64, 64),
         batch=16,
         steps=2000,
-        ours={"care": (), "care-cosine": _COSINE},
     ),
     # careamics' network has kernels of 3 pixels.
     "n2v": Comparison(
@@ -69,7 +67,8 @@ COMPARISONS = {
         patch=(64, 64),
         batch=16,
         steps=2000,
-        ours={"n2v": ("task=n2v", "data.source=source", "network.kernel=3")},
+        task="n2v",
+        settings=("data.source=source", "network.kernel=3"),
     ),
     "care3d": Comparison(
         peer="csbdeep",
@@ -80,7 +79,6 @@ COMPARISONS = {
         patch=(16, 48, 48),
         batch=4,
         steps=1000,
-        ours={"care": (), "care-cosine": _COSINE},
     ),
 }
 
@@ -103,7 +101,7 @@ def measured(
     )
     if tool == comparison.peer:
         return measured_peer(job, tool)
-    return measured_ours(job, comparison.ours[tool])
+    return measured_ours(job, (f"task={comparison.task}", *comparison.settings))
 
 
 def main() -> None:
@@ -116,17 +114,16 @@ def main() -> None:
         steps = given.steps or comparison.steps
         results: dict[str, list[dict[str, Any]]] = {}
         for seed in given.seeds:
-            for tool in (comparison.peer, *comparison.ours):
+            for tool in (comparison.peer, comparison.task):
                 measure = partial(measured, comparison, steps, tool)
                 found = of_seed(given, f"{name}-{tool}", steps, seed, measure)
                 results.setdefault(tool, []).append(found)
         figures = {tool: [each["psnr"] for each in found] for tool, found in results.items()}
-        inputs = [each["input"] for each in results[next(iter(comparison.ours))]]
+        inputs = [each["input"] for each in results[comparison.task]]
         title = f"{name}, {steps} steps: PSNR in dB"
         print_figures(title, given.seeds, {"noisy": inputs, **figures})
-        for tool in comparison.ours:
-            gain = difference(figures[tool], figures[comparison.peer])
-            print_verdict(f"{tool} - {comparison.peer}", gain, max(LEAST, -2 * gain.error))
+        gain = difference(figures[comparison.task], figures[comparison.peer])
+        print_verdict(f"{comparison.task} - {comparison.peer}", gain, max(LEAST, -2 * gain.error))
         versions = {told for found in results.values() for told in found[0]["versions"]}
         print("\n" + "; ".join(sorted(versions)))
 
