@@ -126,9 +126,10 @@ def open_fields(
     left out, unless all are."""
     pairing = find_fields(data, config.data)
     first = _first_readable(pairing.fields) if leave_out else pairing.fields[0]
+    told = config.network.axes != "auto"
     axes = network_axes(first.sources[0], config.network.axes)
     config = with_zoom(config.resolved(axes), first, axes)
-    opener = Opener(config, axes, scratch, OpenFiles())
+    opener = Opener(config, axes, told, scratch, OpenFiles())
     stacks: dict[Field, list[Stack]] = {}
     refused: list[CareBridgeError] = []
     for number, field in enumerate(pairing.fields):

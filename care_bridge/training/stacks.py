@@ -64,11 +64,13 @@ class Opened:
 
 @dataclass(frozen=True)
 class Opener:
-    """Opens images for a network with these axes. config: resolved. scratch: a folder for pixels
-    that cannot be read where they lie."""
+    """Opens images for a network with these axes. config: resolved. told: whether somebody chose
+    the axes; else they are those of the first image, and suit images of its kind alone. scratch: a
+    folder for pixels that cannot be read where they lie."""
 
     config: TrainConfig
     axes: str
+    told: bool
     scratch: Path
     files: OpenFiles
 
@@ -80,7 +82,14 @@ class Opener:
         normalization = self.config.normalization
         flat = target and self.target_axes != self.axes
         with open_view(view) as source:
-            if "Z" in self.axes and not flat and source.info.sizes.get("Z", 1) == 1:
+            slices = source.info.sizes.get("Z", 1)
+            if "Z" not in self.axes and slices > 1 and not self.told and not target:
+                raise TrainingError(
+                    f"{view.path} has axes {source.info.axes} and {slices} slices, the first image "
+                    "has none: give images of one kind, or set network.axes=YX to take slices as "
+                    "images of their own"
+                )
+            if "Z" in self.axes and not flat and slices == 1:
                 raise TrainingError(
                     f"{view.path} has axes {source.info.axes} and no slices, the network expects "
                     "ZYX: give stacks (data.axes names the axes of plain TIFF files), or set "

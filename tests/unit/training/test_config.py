@@ -42,7 +42,9 @@ def test_what_depends_on_the_axes_is_filled_in_and_survives_a_file(
         pytest.param("training.steps=0", "training.steps has the value 0: ", id="too-small"),
         pytest.param("training.steps=x", "training.steps has the value 'x': ", id="no-number"),
         pytest.param("training.learning_rate=inf", "_rate has .*'inf': .*finite", id="infinite"),
-        pytest.param("training.clip_gradients=.inf", "_gradients has .* finite", id="yaml-infinite"),
+        pytest.param(
+            "training.clip_gradients=.inf", "_gradients has .* finite", id="yaml-infinite"
+        ),
         pytest.param("isotropic.noise=.nan", "isotropic.noise has .* nan: ", id="nan"),
         pytest.param("training=3", "training has the value 3: this is a section", id="no-key"),
         pytest.param("network.kernel=4", "network.kernel has the value 4: .*odd", id="even"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from care_bridge.package.package import load_package
 from care_bridge.runtime.restorer import Restorer
 from care_bridge.training.care import prepare
 from care_bridge.training.config import load_config
+from care_bridge.training.dataset import open_fields
 from care_bridge.training.scales import measure_intensities
 from tests.packages import tiny_package
 from tests.training_pairs import blobs, opened_stacks, write_image, write_pairs
@@ -84,6 +86,24 @@ def test_all_images_need_the_same_channels(tmp_path: Path) -> None:
         write_image(tmp_path / side / "two.tif", two, "CYX")
     with pytest.raises(TrainingError, match="two.tif has 2 channels"):
         prepare(tmp_path, load_config(None, ["patches.size=[16,16]"]), tmp_path / "scratch")
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_stack_among_pictures_is_refused_unless_its_slices_are_asked_for(
+    tmp_path: Path, told: bool
+) -> None:
+    write_pairs(tmp_path, 2, (32, 32))
+    for side in ("source", "GT"):
+        write_image(tmp_path / side / "im2.tif", blobs((5, 32, 32), RNG), "ZYX")
+    settings = ["patches.size=[16,16]", *["network.axes=YX"] * told]
+    opening = partial(open_fields, tmp_path, load_config(None, settings), tmp_path / "scratch")
+    if told:
+        opened = opening()
+        assert [len(opened.of([field])) for field in opened.pairing.fields] == [1, 1, 5]
+        return
+    expected = r"source/im2.tif has axes ZYX and 5 slices, the first .*network\.axes=YX"
+    with pytest.raises(TrainingError, match=expected):
+        opening()
 
 
 def test_frames_are_images_of_their_own(tmp_path: Path) -> None:
