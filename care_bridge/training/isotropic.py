@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _NOISE = 2
 _SAME_FACTOR = 0.01
+_LEAST_SLICES = 4  # in a patch: of fewer no structure can be made out
 
 
 def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
@@ -69,7 +70,8 @@ def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
 
 
 def _with_factor(volumes: Dataset) -> TrainConfig:
-    """The configuration with the factor of all volumes; TrainingError where they differ."""
+    """The configuration with the factor of all volumes; TrainingError where they differ, or a patch
+    would hold next to no slices."""
     config = volumes.config
     views = [view for field in volumes.pairing.fields for view in field.sources]
     factors = []
@@ -88,6 +90,13 @@ def _with_factor(volumes: Dataset) -> TrainConfig:
                 f"{views[0].name} {factors[0]:.4g}: train on volumes of one sampling, or "
                 "set isotropic.factor"
             )
+    rows = (config.patches.size or ())[0]
+    if rows / factors[0] < _LEAST_SLICES:
+        raise TrainingError(
+            f"slices {factors[0]:.4g} pixels apart leave {rows / factors[0]:.2g} of them in a "
+            f"patch of {rows} pixels, at least {_LEAST_SLICES} are needed: set isotropic.factor if "
+            "they lie nearer, or a larger patches.size"
+        )
     log.info("slices are degraded by a factor of %.4g", factors[0])
     isotropic = config.isotropic.model_copy(update={"factor": factors[0]})
     return config.model_copy(update={"isotropic": isotropic})

@@ -14,6 +14,7 @@ from care_bridge.cli.main import main
 from care_bridge.errors import TrainingError
 from care_bridge.images import open_image
 from care_bridge.package.package import load_package
+from care_bridge.training import isotropic
 from care_bridge.training.checkpoint import LAST
 from care_bridge.training.config import load_config
 from care_bridge.training.run import train
@@ -87,6 +88,25 @@ def test_volumes_of_different_sampling_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other" / "im0.tif").rename(data / "other.tif")
     with pytest.raises(TrainingError, match="train on volumes of one sampling"):
         train(data, tmp_path / "run", load_config(None, SETTINGS))
+
+
+@pytest.mark.parametrize(
+    ("factor", "refused"), [(4, False), (4.5, True), (90, True)], ids=lambda value: f"{value}"
+)
+def test_a_patch_needs_slices(factor: float, refused: bool, tmp_path: Path) -> None:
+    data = write_volumes(tmp_path / "data")
+    config = load_config(None, [*SETTINGS, f"isotropic.factor={factor}"])
+    if refused:
+        expected = (
+            rf"slices {factor:g} pixels apart leave {16 / factor:.2g} of them in a patch of 16"
+        )
+        with pytest.raises(TrainingError, match=expected):
+            isotropic.prepare(data, config, tmp_path / "scratch")
+        return
+    sources, _ = isotropic.prepare(data, config, tmp_path / "scratch").batch(0)
+    # Between 4 slices lie 3 straight lines, and one before the first or after the last.
+    bends = np.abs(np.diff(sources[0, 0], 2, axis=0)).max(axis=1) > 1e-4
+    assert bends.sum() <= 4
 
 
 def test_pictures_are_refused(tmp_path: Path) -> None:
