@@ -1,4 +1,4 @@
-"""The configuration of a training run: the one place of training's keys, defaults and limits."""
+"""The configuration of a training run: all sections together, read, checked and written again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from care_bridge.errors import ConfigError
 from care_bridge.plain_yaml import read_yaml_file, set_key
@@ -28,109 +28,14 @@ from care_bridge.training.defaults import (
     TASKS,
     laid_over,
 )
-from care_bridge.training.sampling_config import (
-    IsotropicConfig,
-    ProjectionConfig,
-    RcanConfig,
-    UpsamplingConfig,
-)
+from care_bridge.training.network_config import NetworkConfig, ProjectionConfig, RcanConfig
+from care_bridge.training.patch_config import BlindSpotConfig, NormalizationConfig, PatchConfig
+from care_bridge.training.sampling_config import IsotropicConfig, UpsamplingConfig
 from care_bridge.training.section import Section
 
-Percent = Annotated[float, Field(ge=0, le=100)]
 _KERNELS = {"YX": 5, "ZYX": 3}
 _MOST_MEMBERS = 32
 _LEAST_MASKED = 2
-
-
-def _odd(pixels: int) -> int:
-    if pixels % 2 == 0:
-        raise ValueError("an odd number is needed, so that there is a middle")
-    return pixels
-
-
-class NormalizationConfig(Section):
-    """How grey levels are scaled.
-
-    mode: "percentile" (each image by its own percentiles) or "fixed" (mean and standard deviation
-    of the whole training set, in and out). low, high: the percentiles of prediction and
-    validation. train_low, train_high: the ranges from which each training patch draws its own
-    percentiles. target: whose percentiles scale the target in the percentile mode, its "own" (as
-    in the CARE paper) or those of its "source". Noise widens a source's percentiles, so with
-    "own" the network must guess each image's true contrast; with "source" it need not, which is
-    better where both were taken with one exposure and gain (simulated pairs, averaged frames).
-    eps: in grey levels, added to the span.
-    """
-
-    mode: Literal["percentile", "fixed"] = "percentile"
-    low: Percent = 2.0
-    high: Percent = 99.8
-    train_low: tuple[Percent, Percent] = (1.0, 3.0)
-    train_high: tuple[Percent, Percent] = (99.5, 99.9)
-    target: Literal["own", "source"] = "own"
-    eps: Annotated[float, Field(gt=0)] = 1e-6
-
-    @property
-    def contrast_is_guessed(self) -> bool:
-        """Must the network guess each target's contrast?"""
-        return self.mode == "percentile" and self.target == "own"
-
-    @model_validator(mode="after")
-    def _ordered(self) -> NormalizationConfig:
-        low, high = self.train_low, self.train_high
-        if not low[0] <= low[1] < high[0] <= high[1] or not self.low < self.high:
-            raise ValueError("the lower percentiles must lie below the upper ones, smallest first")
-        return self
-
-
-class PatchConfig(Section):
-    """What the network is shown.
-
-    size: pixels along [Z,] Y, X, multiples of 2**network.depth; None: by task and axes. Where a
-    network projects, Y, X: stacks are never cut along Z.
-    background: patches are kept where the brightest target pixel around their centre exceeds this
-    share of the target's 99.9th percentile; 0 keeps all that is not black. augment: flips and
-    quarter turns in the YX plane, or "flips" alone. validation_batches: batches that validation
-    looks at.
-    """
-
-    size: tuple[Annotated[int, Field(gt=0)], ...] | None = None
-    background: Annotated[float, Field(ge=0, lt=1)] = 0.4
-    augment: bool | Literal["flips"] = True
-    validation_batches: Annotated[int, Field(gt=0)] = 8
-
-
-class BlindSpotConfig(Section):
-    """What is hidden from a network that learns from noisy images alone (masking.py).
-
-    masked_percentage: of the pixels of each channel of a patch, in percent. radius: pixels around
-    a masked one among which its replacement is found. axis, span: along which the noise is
-    correlated, and over how many pixels in all, the masked one in the middle; structn2v only.
-    """
-
-    masked_percentage: Annotated[float, Field(gt=0, le=10)] = 1.5
-    radius: Annotated[int, Field(ge=1)] = 5
-    axis: Literal["X", "Y", "Z"] = "X"
-    span: Annotated[int, Field(ge=3), AfterValidator(_odd)] = 5
-
-
-class NetworkConfig(Section):
-    """The U-Net.
-
-    axes: "YX" (slices and frames are images of their own), "ZYX", or "auto" by what the images
-    have. kernel: pixels, odd; None: 5 in 2D, 3 in 3D. residual: learn the difference to the input
-    where both have as many channels. batch_norm: after each convolution but the last. blur_pool:
-    pooling that does not alias. top_skip: hand the first level's features to the last one.
-    """
-
-    axes: Literal["auto", "YX", "ZYX"] = "auto"
-    depth: Annotated[int, Field(ge=1, le=6)] = 2
-    kernel: Annotated[int, Field(ge=1), AfterValidator(_odd)] | None = None
-    n_first: Annotated[int, Field(ge=1)] = 32
-    convolutions: Annotated[int, Field(ge=1)] = 2
-    residual: bool = True
-    batch_norm: bool = False
-    blur_pool: bool = False
-    top_skip: bool = True
 
 
 class TrainingConfig(Section):

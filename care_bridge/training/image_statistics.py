@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from care_bridge.errors import TrainingError
 from care_bridge.levels import measure
-from care_bridge.training.config import NormalizationConfig
+from care_bridge.training.patch_config import NormalizationConfig
 from care_bridge.training.pixels import Pixels
 
 FOREGROUND_PERCENTILE = 99.9

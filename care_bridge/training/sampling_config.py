@@ -57,24 +57,3 @@ class UpsamplingConfig(Section):
         """The factors above 1, by axis."""
         given = {"Z": self.z, "Y": self.y, "X": self.x}
         return {axis: factor for axis, factor in given.items() if factor and factor > 1}
-
-
-class ProjectionConfig(Section):
-    """The first stage of a network that projects: n_first filters on its first level."""
-
-    n_first: Annotated[int, Field(ge=1)] = 8
-
-
-class RcanConfig(Section):
-    """The residual channel attention network (networks/rcan.py), and how images are cut for it.
-
-    channels: on all levels. groups, blocks: residual groups, and blocks in each. reduction: of the
-    channels in the attention's bottleneck. tile: pixels along [Z,] Y, X; None: by the axes. Its
-    eighth is blended.
-    """
-
-    channels: Annotated[int, Field(ge=1)] = 32
-    groups: Annotated[int, Field(ge=1)] = 5
-    blocks: Annotated[int, Field(ge=1)] = 3
-    reduction: Annotated[int, Field(ge=1)] = 8
-    tile: tuple[Annotated[int, Field(ge=8)], ...] | None = None

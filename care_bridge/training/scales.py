@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from care_bridge.errors import TrainingError
 from care_bridge.normalization import Scale
-from care_bridge.training.config import NormalizationConfig
 from care_bridge.training.image_statistics import Statistics
+from care_bridge.training.patch_config import NormalizationConfig
 from care_bridge.training.stacks import Stack
 
 

@@ -1,8 +1,19 @@
-"""What all sections of a training configuration have in common."""
+"""What the sections of a training configuration have in common."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+
+def _odd(pixels: int) -> int:
+    if pixels % 2 == 0:
+        raise ValueError("an odd number is needed, so that there is a middle")
+    return pixels
+
+
+Odd = Annotated[int, AfterValidator(_odd)]
 
 
 class Section(BaseModel):

@@ -20,9 +20,10 @@ from care_bridge.errors import ConfigError, TrainingError
 from care_bridge.package.onnx_file import convolutions
 from care_bridge.package.package import Package, load_package
 from care_bridge.training.checkpoint import BEST, LAST, build_network, load_checkpoint
-from care_bridge.training.config import NetworkConfig, TrainConfig, parse_config
+from care_bridge.training.config import TrainConfig, parse_config
 from care_bridge.training.csbdeep import config_of
 from care_bridge.training.defaults import PRESETS, laid_over
+from care_bridge.training.network_config import NetworkConfig
 from care_bridge.training.networks.mixture import Mixture
 from care_bridge.training.networks.unet import BATCH_NORM_EPS
 from care_bridge.training.task import Task

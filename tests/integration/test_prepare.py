@@ -99,7 +99,7 @@ def test_the_histogram_of_whole_numbers_has_no_comb(tmp_path: Path) -> None:
 
 
 def test_the_split_is_that_of_training(data: Path) -> None:
-    from care_bridge.training.config import DataConfig
+    from care_bridge.training.data_config import DataConfig
     from care_bridge.training.layouts.fields import split_fields
     from care_bridge.training.layouts.found import find_fields
 

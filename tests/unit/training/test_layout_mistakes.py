@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from care_bridge.errors import CareBridgeError, TrainingError
-from care_bridge.training.config import DataConfig, load_config
+from care_bridge.training.config import load_config
+from care_bridge.training.data_config import DataConfig
 from care_bridge.training.dataset import open_dataset
 from care_bridge.training.layouts.fields import Field, Pairing, View, fingerprints
 from care_bridge.training.layouts.found import find_fields

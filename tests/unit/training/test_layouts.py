@@ -18,7 +18,8 @@ import tifffile
 from care_bridge.axes import Axes
 from care_bridge.images import Image
 from care_bridge.images import write_image as write_any
-from care_bridge.training.config import DataConfig, load_config
+from care_bridge.training.config import load_config
+from care_bridge.training.data_config import DataConfig
 from care_bridge.training.dataset import open_dataset
 from care_bridge.training.layouts.fields import Field, fingerprints, split_fields
 from care_bridge.training.layouts.found import find_fields

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from care_bridge.errors import TrainingError
-from care_bridge.training.config import NormalizationConfig
+from care_bridge.training.patch_config import NormalizationConfig
 from care_bridge.training.patches import Foreground, PatchSource, turned
 from care_bridge.training.scales import Scaling, measure_intensities
 from care_bridge.training.stacks import Stack
