@@ -67,6 +67,12 @@ class TiffSource:
         self.memory = self._pixels.memory
         self.pieces = self._canonical_piece(piece, series.keyframe.shaped)
 
+    @property
+    def as_stored(self) -> bool:
+        """Whether the file holds the pixels as they are, neither compressed nor in tiles: reading
+        them takes no more bytes than the file has."""
+        return isinstance(self._pixels, RawPixels)
+
     def read(self, box: Box) -> NDArray[np.generic]:
         """The pixels of a box."""
         bounds = dict(zip(CANONICAL, box, strict=True))

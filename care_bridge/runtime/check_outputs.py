@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.errors import ImageError, PackageError
-from care_bridge.images import open_image
+from care_bridge.axes import CANONICAL, Axes
+from care_bridge.errors import AxesError, ImageError, PackageError, PackageFormatError
+from care_bridge.images.source import whole
+from care_bridge.images.tiff_reader import open_tiff
 from care_bridge.normalization import Percentiles
 from care_bridge.package.consumers.rule import DEEPIMAGEJ
-from care_bridge.package.npy import read_npy
+from care_bridge.package.npy import LARGEST_TENSOR, read_npy
 from care_bridge.package.package import Package
-from care_bridge.package.spec import TensorSpec
 from care_bridge.package.steps import Operations
 from care_bridge.runtime.checked import EXPORT_AGAIN, GET_AGAIN, Checked, relative, within
 from care_bridge.runtime.conventions import jdll_levels
@@ -77,14 +78,26 @@ def _check_samples(checked: Checked) -> Iterator[Finding]:
     same = True
     sampled = [each for each in checked.package.spec.tensors if each.sample_tensor is not None]
     for tensor in sampled:
-        try:
-            sample = _sample(checked.package, tensor)
-        except (ImageError, PackageError) as error:
-            sample, why = None, str(error)
-        else:
-            why = f'the sample "{tensor.sample_tensor}" does not hold the pixels of its test tensor'
+        name = str(tensor.sample_tensor)
         expected = checked.test_tensor(tensor)
-        if sample is None or not np.array_equal(sample, _by_channel(expected, tensor.axes)):
+        why = ""
+        try:
+            sample = _sample(checked.package, name, expected, tensor.axes)
+        except (AxesError, ImageError, PackageError) as error:
+            why = str(error)
+        else:
+            if sample is None:
+                same = False
+                yield Finding(
+                    "note",
+                    f'the sample "{name}" is compressed: it is not compared with its test tensor',
+                    "save it as a TIFF without compression",
+                    "samples-not-compared",
+                    (DEEPIMAGEJ,),
+                )
+            elif not np.array_equal(sample, _canonical(expected, tensor.axes)):
+                why = f'the sample "{name}" does not hold the pixels of its test tensor'
+        if why:
             same = False
             yield Finding(
                 "error",
@@ -98,26 +111,45 @@ def _check_samples(checked: Checked) -> Iterator[Finding]:
         yield Finding("ok", "the samples hold the pixels of the test tensors")
 
 
-def _sample(package: Package, tensor: TensorSpec) -> NDArray[np.generic]:
-    """The pixels of a sample, as `_by_channel` gives them."""
-    name = str(tensor.sample_tensor)
-    data = package.read(name)
+def _sample(
+    package: Package, name: str, expected: NDArray[np.generic], axes: str
+) -> NDArray[np.generic] | None:
+    """The pixels of the sample `name`, as `_canonical` gives them; None where they are compressed:
+    few bytes can stand for any number of pixels, and not all decoders can be kept from making them.
+
+    PackageFormatError where they are not as many as those of the `expected` tensor, found before
+    they are read; ImageError and AxesError where it is no image.
+    """
+    data = package.archive.read(name, 2 * LARGEST_TENSOR)
     if name.endswith(".npy"):
-        return _by_channel(read_npy(data, name, package.source), tensor.axes)
+        values = _canonical(read_npy(data, name, package.source), axes)
+        _check_size(name, values.shape, _canonical(expected, axes).shape)
+        return values
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / PurePosixPath(name).name
         file.write_bytes(data)
         try:
-            image = open_image(file)
-        except ImageError as error:
+            with open_tiff(file, None) as source:
+                size = source.info.canonical_shape
+                _check_size(name, size, _canonical(expected, axes).shape)
+                return source.read(whole(source.info)).squeeze() if source.as_stored else None
+        except (AxesError, ImageError) as error:
             raise ImageError(str(error).replace(str(file), name)) from error
-    return image.axes.to(image.pixels, "CZYX").squeeze()
 
 
-def _by_channel(values: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
-    """A tensor's pixels in the order CZYX, without axes of one pixel."""
-    order = sorted(range(len(axes)), key=lambda dimension: "BCZYX".index(axes[dimension]))
-    return values.transpose(order).squeeze()
+def _canonical(values: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
+    """A tensor's pixels in the order of images, without axes of one pixel."""
+    return Axes(axes.replace("B", "S")).to(values, CANONICAL).squeeze()
+
+
+def _check_size(name: str, found: Sequence[int], expected: Sequence[int]) -> None:
+    """Raise PackageFormatError where these sizes differ in more than axes of one pixel."""
+    sizes, others = ([size for size in each if size > 1] for each in (found, expected))
+    if sizes != others:
+        raise PackageFormatError(
+            f'the sample "{name}" is of {" x ".join(map(str, sizes))} pixels, its test tensor of '
+            f"{' x '.join(map(str, others))}"
+        )
 
 
 def _check_percentiles(checked: Checked) -> Iterator[Finding]:

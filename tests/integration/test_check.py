@@ -12,6 +12,7 @@ from care_bridge.cli.main import main
 from care_bridge.errors import PackageFormatError, PackageNotFoundError
 from tests.broken_packages import edit, put, with_model
 from tests.foreign_packages import Foreign, foreign_package
+from tests.hostile.images import deflated, tiff
 from tests.packages import npy, tiny_network, tiny_package
 
 
@@ -253,7 +254,59 @@ def test_it_is_judged_for_those_asked_for(tmp_path, capsys, judges, status):
 def test_an_older_version_has_the_rules_of_all_versions_too(tmp_path):
     edit(tiny_package(tmp_path), lambda rdf: rdf.update(name="Denoise: 2D"))
     old = "bioimageio.core 0.9 to 0.10"
-    assert check_package(tmp_path).limited([old]).summary() == {old: "1 error (name)"}
+    assert check_package(tmp_path).limited([old]).summary() == {old: "2 errors (name, opens)"}
+
+
+def weights_that_are_no_network(folder):
+    put(folder, "weights.onnx", b"garbage")
+
+
+def an_operator_without_its_inputs(folder):
+    with_model(folder, lambda model: model.graph.node[0].ClearField("input"))
+
+
+def an_axis_of_no_known_type(folder):
+    edit(folder, lambda rdf: rdf["inputs"][0]["axes"][2].update(type="spaec"))
+
+
+def a_description_of_no_text(folder):
+    (folder / "rdf.yaml").write_bytes(b"\xff\xfe")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        weights_that_are_no_network,
+        an_operator_without_its_inputs,
+        an_axis_of_no_known_type,
+        a_broken_description,
+        no_description,
+        a_description_of_no_text,
+    ],
+    ids=lambda spoil: spoil.__name__,
+)
+def test_what_nobody_can_open_is_fine_for_nobody(tmp_path, capsys, spoil):
+    spoil(tiny_package(tmp_path))
+    summary = check_package(tmp_path).summary()
+    assert {judge for judge, words in summary.items() if "error" not in words} == set()
+    assert main(["check", str(tmp_path), "--for", "bioimageio.core"]) == 1
+    assert "bioimageio.core: fine" not in capsys.readouterr().out
+
+
+def of_a_format_to_come(folder):
+    edit(folder, lambda rdf: rdf.update(format_version="0.6.0"))
+
+
+def with_a_loop(folder):
+    with_model(folder, lambda model: model.graph.node.add(op_type="Loop"))
+
+
+@pytest.mark.parametrize("spoil", [of_a_format_to_come, with_a_loop])
+def test_what_care_bridge_does_not_run_is_no_fault_of_the_package(tmp_path, spoil):
+    spoil(tiny_package(tmp_path))
+    said = check_package(tmp_path).limited(["care_bridge", "ilastik"]).summary()
+    assert said["care_bridge"] == "1 error (run-here)"
+    assert "error" not in said["ilastik"]
 
 
 def test_software_without_rules_is_no_judge(tmp_path, capsys):
@@ -305,3 +358,21 @@ def test_a_damaged_sample_is_named_as_in_the_package(tmp_path):
     (told,) = [each for each in check_package(folder).findings if each.rule == "same-samples"]
     assert "sample_input.tif" in told.what
     assert tempfile.gettempdir() not in told.what
+
+
+def test_a_compressed_sample_is_not_compared(tmp_path):
+    """Its strip would unpack to a gigabyte, whatever its image says."""
+    folder = tiny_package(tmp_path / "model")
+    put(folder, "sample_input.tif", tiff(48, deflated(1 << 28)))
+    said = {each.rule: each.severity for each in check_package(folder).findings}
+    assert said.get("samples-not-compared") == "note"
+    assert "same-samples" not in said
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (1, 1, 48, 44), (2, 1, 48, 48)], ids=str)
+def test_a_sample_of_another_shape_is_told(tmp_path, shape):
+    folder = tiny_package(tmp_path / "model")
+    (folder / "sample.npy").write_bytes(npy(np.ones(shape, np.float32)))
+    edit(folder, lambda rdf: rdf["inputs"][0].update(sample_tensor={"source": "sample.npy"}))
+    (told,) = [each for each in check_package(folder).findings if each.rule == "same-samples"]
+    assert told.severity == "error"
