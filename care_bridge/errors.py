@@ -7,6 +7,7 @@
     ├ PackageError
     │  ├ PackageNotFoundError              (also FileNotFoundError)
     │  ├ PackageFormatError
+    │  │  └ PackageNotRunError             nothing is wrong with it
     │  ├ PackageIntegrityError             hash, path, size
     │  └ PackageCheckError                 carries the report
     ├ BatchError                           carries the files that failed
@@ -74,6 +75,10 @@ class PackageNotFoundError(PackageError, FileNotFoundError):
 
 class PackageFormatError(PackageError):
     """A folder or file that is no package, or one that the runtime cannot run."""
+
+
+class PackageNotRunError(PackageFormatError):
+    """A package that is right as far as is known, and that care_bridge does not run."""
 
 
 class PackageIntegrityError(PackageError):

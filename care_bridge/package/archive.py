@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from care_bridge.errors import PackageFormatError, PackageIntegrityError
+from care_bridge.errors import PackageFormatError, PackageIntegrityError, PackageNotRunError
 from care_bridge.package.file_names import checked_name
 from care_bridge.package.printable import shown
 from care_bridge.package.zip_directory import (
@@ -107,7 +107,7 @@ class Archive:
         """The file `name`, open to read, and its size."""
         with _reading(self.path), self._found(name) as opened:
             if opened is None and is_address(name):
-                raise PackageFormatError(
+                raise PackageNotRunError(
                     f'the package {self.path} has not "{shown(name)}" in it: care-bridge models '
                     "add PACKAGE --allow-download fetches such files and keeps the whole"
                 )

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 from onnx.numpy_helper import to_array
 
-from care_bridge.errors import PackageFormatError, PackageIntegrityError
+from care_bridge.errors import PackageFormatError, PackageIntegrityError, PackageNotRunError
 from care_bridge.package.archive import LARGEST_FILE
 from care_bridge.package.onnx_graph import parsed_network
 from care_bridge.package.printable import shown
@@ -35,19 +35,19 @@ class OnnxFacts:
 def read_onnx(data: bytes, name: str) -> OnnxFacts:
     """The facts of the ONNX file with these bytes; `name` is used in messages.
 
-    PackageFormatError where it is cut short, no ONNX file, keeps its weights in other files, or
-    uses no operators of ONNX itself.
+    PackageFormatError where it is cut short or no ONNX file, PackageNotRunError where it keeps its
+    weights in other files, or uses no operators of ONNX itself.
     """
     model = parsed_network(data, name)
     if not model.graph.node or not model.opset_import:
         raise PackageFormatError(f'"{name}" is no ONNX file: get the package again')
     if any(_external_tensors(model)):
-        raise PackageFormatError(
+        raise PackageNotRunError(
             f'"{name}" keeps its weights in another file: save the ONNX model as one file'
         )
     opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not opsets:
-        raise PackageFormatError(
+        raise PackageNotRunError(
             f'"{name}" uses no operators of ONNX itself: care_bridge cannot run it'
         )
     weights = {tensor.name for tensor in model.graph.initializer}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import onnx
 from google.protobuf.message import DecodeError, Message
 
-from care_bridge.errors import PackageFormatError, PackageIntegrityError
+from care_bridge.errors import PackageFormatError, PackageIntegrityError, PackageNotRunError
 from care_bridge.package.printable import shown
 from care_bridge.package.protobuf_parts import DamagedMessageError, count_parts
 
@@ -35,8 +35,8 @@ def check_network(data: bytes, name: str) -> None:
     """Raise where the ONNX file with these bytes, the file `name` of a package, is not to be run.
 
     PackageIntegrityError where sizes are lies or there are more parts than any network has,
-    PackageFormatError where it is damaged, keeps weights elsewhere, or has operators that
-    care_bridge does not run.
+    PackageFormatError where it is damaged, PackageNotRunError where it keeps weights elsewhere, or
+    has operators that care_bridge does not run.
     """
     model = parsed_network(data, name)
     if not model.graph.node:
@@ -46,7 +46,7 @@ def check_network(data: bytes, name: str) -> None:
         if isinstance(part, onnx.TensorProto):
             _check_tensor(part, name)
         elif isinstance(part, onnx.SparseTensorProto):
-            raise PackageFormatError(
+            raise PackageNotRunError(
                 f'"{name}" has sparse weights, care_bridge runs full ones: save them as such'
             )
         elif isinstance(part, onnx.NodeProto) and _called(part) not in functions:
@@ -69,7 +69,7 @@ def parsed_network(data: bytes, name: str) -> onnx.ModelProto:
 
 def _check_tensor(tensor: onnx.TensorProto, name: str) -> None:
     if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-        raise PackageFormatError(
+        raise PackageNotRunError(
             f'"{name}" keeps its weights in another file: save the ONNX model as one file'
         )
     said = math.prod(tensor.dims)
@@ -83,12 +83,12 @@ def _check_tensor(tensor: onnx.TensorProto, name: str) -> None:
 def _check_operator(node: onnx.NodeProto, name: str) -> None:
     if node.domain not in _DOMAINS or node.op_type in _OF_OTHER_FILES:
         own = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-        raise PackageFormatError(
+        raise PackageNotRunError(
             f'"{name}" has the operator {shown(own)}, which is not ONNX\'s own: care_bridge runs '
             "none that needs other code or files"
         )
     if node.op_type in _ENDLESS:
-        raise PackageFormatError(
+        raise PackageNotRunError(
             f'"{name}" has the operator {node.op_type}, which may run for ever: care_bridge runs '
             "networks without loops"
         )

@@ -20,7 +20,7 @@ from bioimageio.spec.model import v0_4, v0_5
 from loguru import logger
 from pydantic import ValidationError
 
-from care_bridge.errors import AxesError, ConfigError, PackageFormatError
+from care_bridge.errors import AxesError, ConfigError, PackageFormatError, PackageNotRunError
 from care_bridge.normalization import Scale
 from care_bridge.package.geometry import Tensor, geometry_of
 from care_bridge.package.printable import shown
@@ -52,16 +52,26 @@ _MOST_BYTES = 1e9  # a pixel
 def parse_rdf(data: bytes, origin: str) -> ModelSpec:
     """The ModelSpec that the RDF's bytes describe; `origin` names the package in messages.
 
-    PackageFormatError where it is no valid RDF of format 0.4 or 0.5, or describes a model that
-    care_bridge cannot run.
+    PackageFormatError where it is no valid RDF of a model, PackageNotRunError where care_bridge
+    does not read its format (those that it reads are 0.4 and 0.5) or cannot run its model.
     """
+    refused = f"cannot use the package {origin}"
     try:
         content = _content(data)
+        version = str(content.get("format_version"))
+        if version.rpartition(".")[0] not in _FORMATS:
+            raise PackageNotRunError(
+                f"{refused}: its format_version is {version}, care_bridge runs "
+                f"{' and '.join(_FORMATS)}"
+            )
         # The library changes what it is given.
         described = _described(copy.deepcopy(content))
+    except RefusedError as reason:
+        raise PackageFormatError(f"{refused}: {reason}") from None
+    try:
         return _spec(described, content, hashlib.sha256(data).hexdigest())
     except (RefusedError, AxesError) as reason:
-        raise PackageFormatError(f"cannot use the package {origin}: {reason}") from None
+        raise PackageNotRunError(f"{refused}: {reason}") from None
 
 
 def rdf_warnings(data: bytes) -> list[str]:
@@ -88,11 +98,6 @@ def _content(data: bytes) -> dict[str, Any]:
         raise RefusedError(str(error)) from None
     if not isinstance(content, dict) or content.get("type") != "model":
         raise RefusedError("its description is not of a model (type: model)")
-    version = str(content.get("format_version"))
-    if version.rpartition(".")[0] not in _FORMATS:
-        raise RefusedError(
-            f"its format_version is {version}, care_bridge runs {' and '.join(_FORMATS)}"
-        )
     return content
 
 

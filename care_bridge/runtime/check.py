@@ -16,7 +16,7 @@ from care_bridge.package.store import find_package
 from care_bridge.runtime.check_outputs import OUTPUT_CHECKS
 from care_bridge.runtime.check_tiles import TILE_CHECKS
 from care_bridge.runtime.checked import EXPORT_AGAIN, Checked
-from care_bridge.runtime.report import CheckReport, Finding
+from care_bridge.runtime.report import CheckReport, Finding, stopped_by
 from care_bridge.runtime.session import Session
 
 _SAID_BY_RULES = ("Needs to be filled", "Missing `maintainers`")
@@ -35,7 +35,7 @@ def check_package(source: str | Path) -> CheckReport:
         try:
             findings += part(archive_path)
         except CareBridgeError as error:
-            said = Finding("error", str(error))
+            said = stopped_by(error)
             findings += [] if said in findings else [said]
     return CheckReport(str(source), tuple(findings))
 

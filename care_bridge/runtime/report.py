@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from care_bridge.errors import ConfigError
+from care_bridge.errors import (
+    CareBridgeError,
+    ConfigError,
+    DeviceError,
+    MissingExtraError,
+    OutOfMemoryError,
+    PackageNotRunError,
+    TilingError,
+)
 from care_bridge.package.consumers.rule import CONSUMERS, CORE, OLD_CORE
 from care_bridge.package.consumers.rule import Severity as RuleSeverity
 
@@ -18,8 +26,17 @@ JUDGES = (CARE_BRIDGE, *CONSUMERS)
 
 Severity = RuleSeverity | Literal["ok"]
 
-_OF_ALL = ("hashes", "test-tensors")
+_OPENS, _RUN_HERE = "opens", "run-here"
+_OF_ALL = ("hashes", "test-tensors", _OPENS)
 """Rules of care_bridge that tell of a wrong package, whoever uses it."""
+_OF_THIS_PLACE = (
+    PackageNotRunError,
+    TilingError,
+    OutOfMemoryError,
+    DeviceError,
+    MissingExtraError,
+)
+"""Errors that say nothing of what others make of a package."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,13 @@ class Finding:
         if not self.consumers:
             return judge == CARE_BRIDGE or self.rule in _OF_ALL
         return judge in self.consumers or (judge == OLD_CORE and CORE in self.consumers)
+
+
+def stopped_by(error: CareBridgeError) -> Finding:
+    """The finding of a check that an error ended: the package is wrong for everybody, unless the
+    error is one of what care_bridge runs, or of this computer."""
+    rule = _RUN_HERE if isinstance(error, _OF_THIS_PLACE) else _OPENS
+    return Finding("error", str(error), rule=rule)
 
 
 @dataclass(frozen=True)
