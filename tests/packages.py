@@ -42,12 +42,13 @@ def tiny_package(
     fixed: bool = False,
     name: str = "Tiny network for tests",
     members: int = 0,
+    spread: float = 1.0,
 ) -> Path:
     """A valid package in `folder` (made if it is not there), which is returned.
 
     Its network is a residual U-Net with two poolings and random weights, whose output differs
     from its input by some percent of the range. halo: what the package claims, in pixels. members:
-    how many Laplace distributions it predicts for each pixel.
+    how many Laplace distributions it predicts for each pixel. spread: of these, as it claims.
     """
     axes = "ZYX"[-dims:]
     weights = tiny_network(dims, channels, members=members)
@@ -86,6 +87,7 @@ def tiny_package(
         normalization=normalization,
         memory_per_pixel=MEMORY_PER_PIXEL,
         config={"task": "care", "training": {}},
+        spread=spread,
         members=TensorSpec(
             "members",
             f"BC{axes}",

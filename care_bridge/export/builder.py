@@ -149,6 +149,7 @@ def _spec(checkpoint: Checkpoint, about: About, weights: bytes, step: int) -> Mo
         },
         procedure=procedure,
         members=_members(checkpoint),
+        spread=checkpoint.spread,
     )
 
 

@@ -183,12 +183,17 @@ def _predicted(spec: ModelSpec) -> list[str]:
         return []
     count = spec.member_count
     many = f"Laplace distributions by {count} members" if count > 1 else "a Laplace distribution"
+    spread = (
+        f" Before that their distances from the mean, and the scales, are multiplied by "
+        f"{spec.spread:.3g} (config.care_bridge.spread): so the intervals hold what they promise "
+        "on the validation images."
+    )
     return [
         f"- It predicts {many} for each pixel. The first output, {spec.output.id}, is the mean, "
         f"which any software can take as the result. The second one, {spec.members.id}, holds for "
         "each member the means and then the scales of all channels; `restore --uncertainty` "
-        "makes standard deviations, intervals, samples and disagreement of them. They are promises "
-        "for images like those of training."
+        "makes standard deviations, intervals, samples and disagreement of them."
+        f"{spread * (count > 1)} They are promises for images like those of training."
     ]
 
 

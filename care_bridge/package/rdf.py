@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -158,6 +159,7 @@ def _spec(
         position=restored.position,
         placement=restored.placement,
         depth=restored.depth,
+        spread=_spread(config),
         outputs=(restored, *others) if others else (),
     )
 
@@ -281,6 +283,13 @@ def _memory_per_pixel(config: Mapping[str, Any]) -> float | None:
     if not isinstance(memory, int | float) or not 0 < memory < _MOST_BYTES:
         raise RefusedError("its config.care_bridge.memory_per_pixel is not a number of bytes")
     return float(memory)
+
+
+def _spread(config: Mapping[str, Any]) -> float:
+    spread = config.get("spread", 1.0)
+    if not isinstance(spread, int | float) or not 0 < spread < math.inf:
+        raise RefusedError("its config.care_bridge.spread is not a positive number")
+    return float(spread)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -162,6 +162,8 @@ def _config(spec: ModelSpec) -> dict[str, object]:
     }
     if spec.memory_per_pixel is not None:
         config["memory_per_pixel"] = spec.memory_per_pixel
+    if spec.member_count > 1:
+        config["spread"] = spec.spread
     return config
 
 

@@ -106,15 +106,17 @@ class ModelSpec:
     rdf_sha256 identifies it. tiling: what the network asks of each spatial axis, by letter, in
     the order ZYX; an axis that is not there is no axis of the model. normalization: percentiles
     fitted on each image, inverted by the runtime; fixed scales; or the operations that others'
-    packages name. memory_per_pixel: bytes the
-    engine needs for each pixel of a tile, measured at export; None where the package does not say.
+    packages name. memory_per_pixel: bytes the engine needs for each pixel of a tile, measured at
+    export; None where the package does not say.
     config: the RDF's config.care_bridge, plain data ({} for foreign packages). procedure: what is
     done around the network. members: the second output of a probabilistic network: the means and
     then the scales of Laplace distributions, for all channels of the output, of each member after
     the other; in the range of the output. more_inputs: the network's inputs besides `input`.
     position: the number of `output` among the network's outputs. placement: by axis Z, Y and X
     where the output's pixels are, if not where the input's are. depth: the sizes of Z that a
-    network that projects takes. outputs: all that `with_output` gives; () where there is one.
+    network that projects takes. spread: the factor of the members' distances from their mean, and
+    of their scales, with which intervals hold. outputs: all that `with_output` gives; () where
+    there is one.
     """
 
     name: str
@@ -137,6 +139,7 @@ class ModelSpec:
     position: int = 0
     placement: Mapping[str, Placement] = field(default_factory=dict)
     depth: AxisLimits | None = None
+    spread: float = 1.0
     outputs: tuple[OutputSpec, ...] = ()
 
     def with_output(self, name: str | None) -> ModelSpec:

@@ -34,12 +34,14 @@ class Uncertainty:
     kind: "scale", the standard deviation; "interval", the ends of the central interval that holds
     the truth with probability `confidence`; "samples", so many random draws; "disagreement" of the
     members, in [0, 1]; or "members", the mean and the scale of each of so many distributions.
+    spread: of these, as the package says (ModelSpec).
     """
 
     kind: str
     confidence: float
     samples: int
     members: int
+    spread: float
 
     @classmethod
     def of(cls, spec: ModelSpec, options: RestoreOptions) -> Uncertainty | None:
@@ -57,7 +59,7 @@ class Uncertainty:
                 f"uncertainty disagreement needs an ensemble, {spec.name} has one member: use "
                 "scale, interval or samples, or train with --members"
             )
-        return cls(kind, options.confidence, options.samples, spec.member_count)
+        return cls(kind, options.confidence, options.samples, spec.member_count, spec.spread)
 
     @property
     def width(self) -> int:
@@ -106,7 +108,8 @@ class Uncertainty:
         for start in range(0, numbers.size, _CHUNK):
             part = slice(start, start + _CHUNK)
             means, scales = np.moveaxis(flat[..., part].astype(np.float64), 1, 0)
-            told[:, part] = self._told(Laplaces(means, scales), scale, numbers[part])
+            predicted = Laplaces(means, scales).spread(self.spread)
+            told[:, part] = self._told(predicted, scale, numbers[part])
         return told.reshape(self.width, *shape)
 
     def of_certain(self, levels: NDArray[np.float32]) -> NDArray[np.float32]:

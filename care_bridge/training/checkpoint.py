@@ -61,7 +61,9 @@ class Checkpoint:
     versions: of the libraries it was trained with. imported: what another program's configuration
     says, where that trained it: then the config knows of the network alone, and validation and
     images are empty. start: what its training started from (start.py), None where that was a
-    freshly drawn network. pixel_size: of the training images, where all of them tell it.
+    freshly drawn network. pixel_size: of the training images, where all of them tell it. spread: of
+    an ensemble's members about their mean, with which its intervals hold on the validation patches
+    (Laplaces.spread).
     """
 
     config: TrainConfig
@@ -78,6 +80,7 @@ class Checkpoint:
     imported: Mapping[str, Any] | None = None
     start: Mapping[str, Any] | None = None
     pixel_size: PixelSizes = field(default_factory=dict)
+    spread: float = 1.0
 
     @property
     def members(self) -> int:
@@ -104,9 +107,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     member), the folder of a member, or a checkpoint file in one of these. TrainingError where there
     is none, it cannot be read, or an ensemble is not complete."""
     folder = path if path.is_dir() else path.parent
-    files, validation = [path / BEST if path.is_dir() else path], None
+    files, validation, spread = [path / BEST if path.is_dir() else path], None, 1.0
     if path.is_dir() and (path / "member1").is_dir():
-        files, validation = _read_ensemble(path)
+        files, validation, spread = _read_ensemble(path)
     states = [read_state(file) for file in files]
     state = states[0]
     config = parse_config(state["config"]).model_copy(update={"members": len(states)})
@@ -133,6 +136,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         versions=state["versions"],
         start=state.get("start"),
         pixel_size=state.get("pixel_size", {}),
+        spread=spread,
     )
 
 
@@ -143,10 +147,11 @@ def load_network(config: TrainConfig, state: Mapping[str, Any]) -> nn.Module:
     return network
 
 
-def write_ensemble(run: Path, members: int, validation: Mapping[str, float]) -> None:
-    """Say that an ensemble is complete, and its figures."""
+def write_ensemble(run: Path, members: int, validation: Mapping[str, float], spread: float) -> None:
+    """Say that an ensemble is complete, its figures, and its members' spread."""
+    told = {"members": members, "validation": validation, "spread": spread}
     with replacing(run / _ENSEMBLE) as partial:
-        partial.write_text(json.dumps({"members": members, "validation": validation}), "utf-8")
+        partial.write_text(json.dumps(told), "utf-8")
 
 
 def forget_ensemble(run: Path) -> None:
@@ -154,11 +159,12 @@ def forget_ensemble(run: Path) -> None:
     (run / _ENSEMBLE).unlink(missing_ok=True)
 
 
-def _read_ensemble(run: Path) -> tuple[list[Path], dict[str, float]]:
-    """The best checkpoint of each member, and the ensemble's figures."""
+def _read_ensemble(run: Path) -> tuple[list[Path], dict[str, float], float]:
+    """The best checkpoint of each member, the ensemble's figures, and its members' spread."""
     try:
         told = json.loads((run / _ENSEMBLE).read_text("utf-8"))
         members, validation = int(told["members"]), dict(told["validation"])
+        spread = float(told["spread"])
     except FileNotFoundError:
         raise TrainingError(
             f"the ensemble {run} is not trained to its end: go on with it by --resume, or take the "
@@ -168,7 +174,8 @@ def _read_ensemble(run: Path) -> tuple[list[Path], dict[str, float]]:
         raise TrainingError(
             f"{run / _ENSEMBLE} is damaged: go on with the run by --resume"
         ) from None
-    return [run / f"member{number}" / BEST for number in range(1, members + 1)], validation
+    files = [run / f"member{number}" / BEST for number in range(1, members + 1)]
+    return files, validation, spread
 
 
 def read_state(file: Path) -> dict[str, Any]:

@@ -188,11 +188,12 @@ def _complete(task: Task, run: Path, folders: list[Path], device: torch.device) 
     """Measure the ensemble of the members' best networks."""
     states = [read_state(folder / BEST) for folder in folders]
     network = Mixture(load_network(task.config, state) for state in states)
-    found = ensemble_figures(task, network, device)
-    write_ensemble(run, len(folders), found)
+    found, spread = ensemble_figures(task, network, device)
+    write_ensemble(run, len(folders), found, spread)
     log.info(
-        "the ensemble: PSNR %.2f dB (its members %.2f dB), calibration error %.3f",
+        "the ensemble: PSNR %.2f dB (its members %.2f dB), calibration error %.3f, spread %.2f",
         found["psnr"],
         found["psnr_members"],
         found["calibration_error"],
+        spread,
     )

@@ -63,6 +63,7 @@ def test_each_member_has_its_folder_and_the_run_its_figures(ensemble: Path) -> N
     }
     own = [read_state(ensemble / member / BEST)["validation"]["psnr"] for member in MEMBERS]
     assert told["validation"]["psnr_members"] == pytest.approx(np.mean(own), abs=1e-3)
+    assert load_checkpoint(ensemble).spread == told["spread"] > 0
 
 
 def test_the_first_member_is_what_a_run_of_its_own_gives(
@@ -229,6 +230,7 @@ def test_its_package_passes_its_check_and_says_what_it_is(ensemble: Path, tmp_pa
     assert report.errors == ()
     package = load_package(tmp_path / "model")
     assert package.spec.member_count == 3
+    assert package.spec.spread == json.loads((ensemble / "ensemble.json").read_text())["spread"]
     assert [tensor.id for tensor in package.spec.tensors] == ["input", "restored", "members"]
     card = package.read("README.md").decode()
     assert "Laplace distributions by 3 members" in card

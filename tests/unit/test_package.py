@@ -211,7 +211,7 @@ def test_the_caches_version_goes_with_the_fields_it_keeps():
     )
     shape = {cls.__name__: [field.name for field in dataclasses.fields(cls)] for cls in kept}
     assert (spec_cache.VERSION, shape) == (
-        4,
+        5,
         {
             "ModelSpec": [
                 "name",
@@ -234,6 +234,7 @@ def test_the_caches_version_goes_with_the_fields_it_keeps():
                 "position",
                 "placement",
                 "depth",
+                "spread",
                 "outputs",
             ],
             "OutputSpec": [

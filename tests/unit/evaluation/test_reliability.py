@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from care_bridge.errors import ImageError
-from care_bridge.evaluation.reliability import Laplaces, calibration, laplaces_from_channels
+from care_bridge.evaluation.reliability import (
+    Laplaces,
+    calibration,
+    fitted_spread,
+    laplaces_from_channels,
+)
 
 RNG = np.random.default_rng(5)
 MEANS = RNG.normal(0.4, 0.3, (1, 200, 300))
@@ -64,6 +69,23 @@ def test_data_from_a_mixture_lies_on_the_diagonal() -> None:
     mean = np.take_along_axis(means, chosen, 0)[0]
     scale = np.take_along_axis(scales, chosen, 0)[0]
     assert calibration(RNG.laplace(mean, scale), Laplaces(means, scales)).error < 0.01
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0, 2.5])
+def test_the_spread_of_a_mixture_is_found(spread: float) -> None:
+    means = np.stack([MEANS[0], MEANS[0] + 0.2, MEANS[0] - 0.05])
+    scales = np.stack([SCALES[0], 0.5 * SCALES[0], 2 * SCALES[0]])
+    chosen = RNG.integers(3, size=MEANS.shape[1:])[None]
+    drawn = RNG.laplace(*(np.take_along_axis(each, chosen, 0)[0] for each in (means, scales)))
+    middle = means.mean(axis=0)
+    truth = middle + spread * (drawn - middle)
+    predicted = Laplaces(means, scales)
+    found = fitted_spread(truth, predicted)
+    assert found == pytest.approx(spread, rel=0.02)
+    narrowed = predicted.spread(found)
+    assert calibration(truth, narrowed).error < 0.01
+    np.testing.assert_allclose(narrowed.mean(), predicted.mean())
+    np.testing.assert_allclose(narrowed.disagreement(), predicted.disagreement(), rtol=1e-9)
 
 
 def test_affine_maps_of_everything_change_nothing() -> None:
