@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from care_bridge.normalization import UNCHANGED, FixedScale, Percentiles, Scale
+from care_bridge.package.geometry import Tensor
 from care_bridge.package.refusal import RefusedError
+from care_bridge.package.spec import Placement
 from care_bridge.package.steps import Operations, Step
 
 _FLOAT32 = Step("ensure_dtype", {"dtype": "float32"})
@@ -30,6 +32,32 @@ def normalization_of(
         if forward and backward:
             return FixedScale(before=forward, after=backward)
     return Operations(tuple(inputs), output)
+
+
+def check_references(
+    tensor: Tensor, inputs: Sequence[Tensor], placement: Mapping[str, Placement]
+) -> None:
+    """RefusedError where a step of `tensor` takes statistics of another one, by channel or by
+    slice, that has other channels or slices. placement: see ModelSpec; {} for an input."""
+    by_id = {each.id: each for each in inputs}
+    for step in tensor.steps:
+        name = step.kwargs.get("reference_tensor")
+        if not name:
+            continue
+        other, apart = by_id[name], step.kwargs["apart"]  # the spec's library knows no other names
+        said = f"its {step.id} of {tensor.id} is by"
+        channels, others = len(tensor.channel_names), len(other.channel_names)
+        if "C" in apart and others not in (1, channels):
+            raise RefusedError(
+                f"{said} channel of {name}, which has {others} channels for the {channels} of "
+                f"{tensor.id}: care_bridge runs it with as many, or with one"
+            )
+        same_slices = "Z" in tensor.letters and "Z" not in placement
+        if "Z" in apart and "Z" in other.letters and not same_slices:
+            raise RefusedError(
+                f"{said} slice of {name}, whose slices {tensor.id} does not have: care_bridge runs "
+                "it over all slices"
+            )
 
 
 def after_scales(steps: tuple[Step, ...], channels: int) -> tuple[Scale, ...]:

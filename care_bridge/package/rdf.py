@@ -26,7 +26,7 @@ from care_bridge.normalization import Scale
 from care_bridge.package.geometry import Tensor, geometry_of
 from care_bridge.package.printable import shown
 from care_bridge.package.procedure import MOST_PIXELS, procedure_of
-from care_bridge.package.processing import after_scales, normalization_of
+from care_bridge.package.processing import after_scales, check_references, normalization_of
 from care_bridge.package.rdf_0_4 import tensors_0_4
 from care_bridge.package.rdf_0_5 import tensors_0_5
 from care_bridge.package.refusal import RefusedError
@@ -168,10 +168,13 @@ def _images(inputs: list[Tensor], outputs: list[Tensor], inverted: bool) -> list
     """The outputs that are images of the first input; where none is, RefusedError says why the
     first one is not."""
     before = [tensor.steps for tensor in inputs]
+    for tensor in inputs:
+        check_references(tensor, inputs, {})
     images, refusals = [], []
     for position, output in enumerate(outputs):
         try:
             geometry = geometry_of(inputs, output)
+            check_references(output, inputs, geometry.placement)
         except RefusedError as refusal:
             refusals.append(refusal)
             continue

@@ -22,7 +22,7 @@ from care_bridge.package.steps import Operations, Step
 from care_bridge.tiling import AxisLimits
 
 # Raise it whenever ModelSpec, or what rdf.py makes of an RDF, changes.
-VERSION = 4
+VERSION = 5
 
 
 def load_spec(rdf_sha256: str) -> ModelSpec | None:

@@ -111,7 +111,7 @@ def _range(tensor: Processed, given: Mapping[str, Any]) -> dict[str, Any]:
         "min_percentile": float(given["min_percentile"]),
         "max_percentile": float(given["max_percentile"]),
         "eps": float(given["eps"]),
-        "reference_tensor": _reference(tensor, given),
+        **_reference(tensor, given),
     }
 
 
@@ -120,13 +120,18 @@ def _moments(tensor: Processed, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _matched(tensor: Processed, given: Mapping[str, Any]) -> dict[str, Any]:
-    return {**_moments(tensor, given), "reference_tensor": _reference(tensor, given)}
+    return {**_moments(tensor, given), **_reference(tensor, given)}
 
 
-def _reference(tensor: Processed, given: Mapping[str, Any]) -> str:
-    """The tensor whose statistics are taken, "" for the tensor itself."""
+def _reference(tensor: Processed, given: Mapping[str, Any]) -> dict[str, str]:
+    """The tensor whose statistics are taken, "" for the tensor itself; and along which axes they
+    are to be taken one by one, also axes that only the other tensor has."""
     reference = str(given.get("reference_tensor") or "")
-    return "" if reference == tensor.id else reference
+    together = set(_ALL) if given.get("axes") is None else set(given["axes"])
+    return {
+        "reference_tensor": "" if reference == tensor.id else reference,
+        "apart": "".join(letter for letter in _ALL if letter not in together),
+    }
 
 
 _ARGUMENTS: dict[str, Callable[[Processed, Mapping[str, Any]], dict[str, Any]]] = {

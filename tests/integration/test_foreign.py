@@ -398,6 +398,11 @@ def weights_of(**formats):
     return {"weights": {name: entries[name] for name in formats}}
 
 
+def matching(step, **more):
+    """The step by the statistics of each channel and slice of the input."""
+    return {"id": step, "kwargs": {"axes": ["y", "x"], "reference_tensor": "input", **more}}
+
+
 REFUSED = {
     "torchscript": (Foreign(), weights_of(torchscript=1), "its weights are torchscript"),
     "code": (
@@ -441,6 +446,21 @@ REFUSED = {
         Foreign(before=({"id": "zero_mean_unit_variance", "kwargs": {"axes": ["x"]}},)),
         {},
         "it normalises input over X alone",
+    ),
+    "channels-of-another-number": (
+        Foreign(channels=(2, 1), after=(matching("scale_mean_variance"),)),
+        {},
+        "its scale_mean_variance of output is by channel of input, which has 2 channels for the 1",
+    ),
+    "slices-that-are-left-out": (
+        Foreign(axes="bczyx", valid=True, after=(matching("scale_range", max_percentile=99.0),)),
+        {},
+        "its scale_range of output is by slice of input, whose slices output does not have",
+    ),
+    "slices-of-what-is-projected": (
+        Foreign(axes="bczyx", out_axes="bcyx", after=(matching("scale_mean_variance"),)),
+        {},
+        "is by slice of input, whose slices output does not have",
     ),
 }
 
