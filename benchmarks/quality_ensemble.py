@@ -64,7 +64,8 @@ HIGHEST = 90
 
 
 def predicted(restorer: Restorer, data: Path) -> tuple[NDArray[np.float64], Laplaces]:
-    """The truth of the test images (N, Y, X) and what the members say of them (M, N, Y, X)."""
+    """The truth of the test images (N, Y, X) and what the members say of them (M, N, Y, X), with
+    the spread of the package."""
     truths, means, scales = [], [], []
     for file in sorted((data / "test").iterdir()):
         _, told = restorer.restore_with_uncertainty(open_image(file))
@@ -101,15 +102,16 @@ def measured(scene: str, steps: int, seed: int, folder: Path) -> dict[str, Any]:
     truth, familiar = predicted(restorer, data[FAMILIAR])
     disagreement = familiar.disagreement()
     error = np.abs(familiar.mean() - truth)
+    own = familiar.spread(1 / package.spec.spread)
     singles = [
-        Laplaces(familiar.means[[number]], familiar.scales[[number]])
-        for number in range(familiar.members)
+        Laplaces(own.means[[number]], own.scales[[number]]) for number in range(own.members)
     ]
     reliability = calibration(truth, familiar)
     return {
         "ensemble": psnr(familiar.mean(), truth),
         "members": [psnr(single.mean(), truth) for single in singles],
         "calibration_error": reliability.error,
+        "spread": package.spec.spread,
         "accuracies": reliability.accuracies,
         "members_calibration_error": [calibration(truth, single).error for single in singles],
         "d": {
