@@ -28,7 +28,7 @@ def assert_an_interrupted_run_ends_as_a_whole_one(
     """Ctrl-C after 8 steps and resuming give the weights and figures of a run in one go, bit by
     bit; runs are made in `folder`."""
     train(data, folder / "whole", config, start)
-    _stop_at(_STOP, monkeypatch)
+    stop_at(_STOP, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train(data, folder / "interrupted", config, start)
     members = member_folders(folder / "interrupted", config)
@@ -45,7 +45,7 @@ def assert_an_interrupted_run_ends_as_a_whole_one(
             assert weights.equal(other["network"][key]), key
 
 
-def _stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Send this process Ctrl-C when the given step has been made."""
     learn = Learner.learn
 

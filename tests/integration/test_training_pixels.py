@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,8 +17,8 @@ import pytest
 from care_bridge.training.checkpoint import LAST, read_state
 from care_bridge.training.config import load_config
 from care_bridge.training.run import train
-from care_bridge.training.trainer import Trainer
-from tests.small_training import TINY, sending
+from tests.interrupted_training import stop_at
+from tests.small_training import TINY
 from tests.training_pairs import write_pairs
 
 
@@ -35,13 +34,7 @@ def finished(_monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @contextmanager
 def interrupted_in_a_step(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    fit = Trainer.fit
-
-    def interrupted_fit(trainer: Trainer) -> None:
-        trainer.task = sending(trainer.task, signal.SIGINT, step=1)
-        fit(trainer)
-
-    monkeypatch.setattr(Trainer, "fit", interrupted_fit)
+    stop_at(1, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         yield
 
