@@ -103,9 +103,7 @@ def measured(scene: str, steps: int, seed: int, folder: Path) -> dict[str, Any]:
     disagreement = familiar.disagreement()
     error = np.abs(familiar.mean() - truth)
     own = familiar.spread(1 / package.spec.spread)
-    singles = [
-        Laplaces(own.means[[number]], own.scales[[number]]) for number in range(own.members)
-    ]
+    singles = [Laplaces(own.means[[number]], own.scales[[number]]) for number in range(own.members)]
     reliability = calibration(truth, familiar)
     return {
         "ensemble": psnr(familiar.mean(), truth),
