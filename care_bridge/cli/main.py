@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import care_bridge
 from care_bridge.errors import CareBridgeError, Terminated
+from care_bridge.runtime.stopping import is_left, stop_at_signals
 
 VERBS = (
     "demo",
@@ -45,8 +46,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     (usage), 130 (interrupted) or 143 (ended by SIGTERM)."""
     arguments = _parse(list(sys.argv[1:] if argv is None else argv))
     _log_to_stderr()
-    if argv is None and arguments.verb != _STAYS:  # a program of its own
+    if argv is not None:
+        return _run(arguments)
+    if arguments.verb != _STAYS:  # a program of its own
         signal.signal(signal.SIGTERM, _terminate)
+        stop_at_signals()
+    status = _run(arguments)
+    if is_left():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """The exit status of the verb."""
     try:
         return int(arguments.run(arguments))
     except BrokenPipeError:

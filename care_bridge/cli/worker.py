@@ -34,10 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
         print("the worker ends" if stop_worker() else "no worker runs")
         return 0
     from care_bridge.cli.main import main
-    from care_bridge.runtime.loaded import cancel_loaded
+    from care_bridge.runtime.stopping import stop_all
     from care_bridge.runtime.worker import serve
 
-    serve(arguments.idle, main, cancel_loaded)
+    serve(arguments.idle, main, stop_all)
     return 0
 
 

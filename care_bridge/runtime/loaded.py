@@ -28,10 +28,3 @@ def loaded_restorer(package: Package, options: RestoreOptions) -> Restorer:
             _loaded.popitem(last=False)
         _loaded[key] = Restorer(package, options)
     return _loaded[key].with_options(options)
-
-
-def cancel_loaded() -> None:
-    """Stop what any of the loaded models computes now, from another thread: see
-    `Session.cancel`."""
-    for restorer in list(_loaded.values()):
-        restorer.session.cancel()

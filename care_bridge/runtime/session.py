@@ -28,6 +28,7 @@ from care_bridge.errors import (
 )
 from care_bridge.runtime.binding import DeviceTensors
 from care_bridge.runtime.engines import Engine, compute_threads, engines, memory_factor
+from care_bridge.runtime.stopping import left_at_signals, stoppable
 
 _ONLY_FATAL = 4
 _DIMENSIONS_OF_3D = 5
@@ -69,7 +70,7 @@ class Session:
     computes in main memory. engine: with what and why, e.g. "ONNX Runtime 1.31.1, CPU; no CUDA
     in this build". advice: what would make this model faster here, in one line, empty if nothing.
     memory_factor: what a pixel costs here, in parts of the package's memory_per_pixel.
-    One thread runs a session; any other may cancel.
+    One thread runs a session; any other may cancel, also by `stop_all`.
     """
 
     def __init__(
@@ -141,7 +142,8 @@ class Session:
         self._running = options = self._runtime.RunOptions()
         options.log_severity_level = _ONLY_FATAL
         try:
-            return self._computed(tiles, wanted, options)
+            with stoppable(self.cancel):
+                return self._computed(tiles, wanted, options)
         except self._errors as error:
             if options.terminate:
                 raise InferenceError(f"a tile of shape {tile.shape} was cancelled") from error
@@ -312,7 +314,11 @@ def _try(
     options.add_session_config_entry(_LARGEST_CONSTANT, str(_LARGEST_CONSTANT_BYTES))
     try:
         # Without its own fallback, which prints on stdout.
-        session = runtime.InferenceSession(weights, options, providers=providers, enable_fallback=0)
+        session = left_at_signals(
+            lambda: runtime.InferenceSession(
+                weights, options, providers=providers, enable_fallback=0
+            )
+        )
     except about_engine as error:
         return None, str(error)
     except _errors(runtime, _MODEL_ERRORS + _ENGINE_ERRORS) as error:
