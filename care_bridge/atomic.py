@@ -36,6 +36,20 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def creating(path: Path) -> Iterator[Path]:
+    """As `replacing`, but never in the place of another file: FileExistsError where there is one at
+    the end, which another process may have written meanwhile."""
+    with replacing(path) as partial:
+        yield partial
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: an empty file holds the name for a moment
+            path.touch(exist_ok=False)
+
+
 def partial_beside(path: Path) -> Path:
     """A hidden name in the folder of `path` that nobody else uses: neither another thread nor
     another process, also of another machine, that writes the same file. It is short, so that it

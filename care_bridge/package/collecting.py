@@ -76,7 +76,16 @@ def add_model(
         package.tensor(tensor.test_tensor)
     out = _path_for(name, place)
     with _writing(place):
-        pack(out, _files(package.archive))
+        try:
+            # One that is there is damaged. Another may come meanwhile, from another process.
+            pack(out, _files(package.archive), only_new=not out.exists())
+        except FileExistsError:
+            if not out.is_file():
+                raise
+            kept = _kept(package, name, place)
+            if kept is None:
+                raise ConfigError(f'"{name}" is being added by somebody else: try again') from None
+            return Added(kept, is_new=False)
     return Added(StoredModel(out.stem, out, place), is_new=True)
 
 

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from care_bridge.atomic import replacing
+from care_bridge.atomic import creating, replacing
 from care_bridge.errors import PackageError
 
 # The earliest date a zip can hold.
@@ -14,15 +14,20 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def pack(
-    out: Path, files: Iterable[tuple[str, Iterable[bytes]]], compression: int = zipfile.ZIP_STORED
+    out: Path,
+    files: Iterable[tuple[str, Iterable[bytes]]],
+    compression: int = zipfile.ZIP_STORED,
+    *,
+    only_new: bool = False,
 ) -> None:
     """Write the zip `out` of (name, bytes in parts) pairs, whole or not at all.
 
     PackageError where they take more than 2 GiB, OSError where the file system refuses; what
-    `files` raises leaves `out` as it was.
+    `files` raises leaves `out` as it was. only_new: FileExistsError where there is an `out`, even
+    one that came meanwhile.
     """
     try:
-        with replacing(out) as partial:
+        with (creating if only_new else replacing)(out) as partial:
             _write(partial, files, compression)
     except zipfile.LargeZipFile as error:
         raise PackageError(
