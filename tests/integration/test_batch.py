@@ -8,20 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from onnx import numpy_helper
 
 from care_bridge.axes import Axes
 from care_bridge.cli.main import main
 from care_bridge.images import Display, Image, open_image, write_image
 from care_bridge.runtime.manifest import MANIFEST
-from tests.broken_packages import put
-from tests.hostile.networks import network, node
 from tests.packages import tiny_package
 
 
@@ -135,34 +131,6 @@ def test_an_interrupted_batch_says_how_to_go_on(tmp_path, package, number, statu
     assert not any("Traceback" in line for line in told.splitlines())
     assert len(contents(out)) == count < 30
     assert not [path for path in out.iterdir() if path.name.endswith(".partial")]
-
-
-def slow_package(folder, layers=1000):
-    """A network of so many convolutions, each of which takes a good part of a second."""
-    kernel = numpy_helper.from_array(np.full((32, 32, 3, 3), 1e-3, np.float32), "kernel")
-    names = [f"x{layer}" for layer in range(layers + 1)]
-    nodes = [node("Concat", ["input"] * 32, ["x0"], axis=1)]
-    nodes += [node("Conv", [a, "kernel"], [b], pads=[1] * 4) for a, b in pairwise(names)]
-    nodes.append(node("ReduceMean", [names[-1]], ["output"], axes=[1], keepdims=1))
-    tiny_package(folder)
-    put(folder, "weights.onnx", network(nodes, [kernel]))
-    return folder
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_tile_that_takes_minutes_is_interrupted_at_once(tmp_path, number):
-    write_cells(tmp_path / "cells.tif", shape=(1024, 1024))
-    words = command(tmp_path / "cells.tif", slow_package(tmp_path / "slow"), tmp_path / "out")
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    assert "device" in process.stderr.readline()
-    time.sleep(2)
-    assert process.poll() is None
-    process.send_signal(number)
-    _, told = process.communicate(timeout=30)
-    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
-    assert told.splitlines()[-1].startswith("care-bridge restore: interrupted: 0 of 1")
-    assert "Traceback" not in told
-    assert {path.name for path in (tmp_path / "out").iterdir()} <= {MANIFEST}
 
 
 def test_what_is_there_from_elsewhere_is_an_error_that_says_so(tmp_path, package, capsys):
