@@ -176,7 +176,7 @@ def fitted_spread(truth: NDArray[np.generic], predicted: Laplaces) -> float:
     to 64, since wider intervals hold more.
     """
     middle = predicted.mean()
-    distance = truth - middle
+    distance = truth.astype(np.float64) - middle
     low, high = 1 / _WIDEST, _WIDEST
     for _ in range(_BISECTIONS):
         factor = np.sqrt(low * high)
