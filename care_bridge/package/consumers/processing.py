@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from care_bridge.package.consumers.draft import Described, Draft, axis_id
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, OLD_CORE, Rule
 
-_SIDES = {"inputs": "preprocessing", "outputs": "postprocessing"}
+_LISTS = {"inputs": "preprocessing", "outputs": "postprocessing"}
+_OF_STATISTICS = ("scale_range", "zero_mean_unit_variance")
+_FLOAT32 = "float32"
 
 
-def _steps(tensor: Described, key: str) -> list[Described]:
+def _steps_of(tensor: Described, key: str) -> list[Described]:
     listed = tensor.get(key)
     return [step for step in (listed if isinstance(listed, list) else []) if isinstance(step, dict)]
 
@@ -30,9 +33,9 @@ def _no_type(draft: Draft) -> Iterator[str]:
 
 
 def _ensures_float32(tensor: Described) -> bool:
-    first = _steps(tensor, "preprocessing")[:1]
+    first = _steps_of(tensor, "preprocessing")[:1]
     return [(step.get("id"), _kwargs(step).get("dtype")) for step in first] == [
-        ("ensure_dtype", "float32")
+        ("ensure_dtype", _FLOAT32)
     ]
 
 
@@ -40,44 +43,78 @@ def _ensure_type(draft: Draft) -> None:
     for tensor in draft.tensors("inputs"):
         if not _ensures_float32(tensor):
             tensor["preprocessing"] = [
-                {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}},
-                *_steps(tensor, "preprocessing"),
+                _ensure_float32(),
+                *_steps_of(tensor, "preprocessing"),
             ]
 
 
-def _ranges(draft: Draft) -> Iterator[tuple[Described, Described]]:
-    """The inputs and their steps scale_range."""
+def _ensure_float32() -> Described:
+    return {"id": "ensure_dtype", "kwargs": {"dtype": _FLOAT32}}
+
+
+def _not_float32(draft: Draft) -> Iterator[str]:
+    for tensor, step, kind in _of_other_types(draft):
+        yield (
+            f'{step} makes "{tensor.get("id")}" of type {kind} for the network, which takes float32'
+        )
+
+
+def _of_other_types(draft: Draft) -> Iterator[tuple[Described, str, str]]:
+    """The inputs that reach the network as another type than float32: the step that makes it so,
+    and the type. Other steps keep a type of floats, and make no float32 of others."""
     for tensor in draft.tensors("inputs"):
-        for step in _steps(tensor, "preprocessing"):
-            if step.get("id") == "scale_range":
+        made_by, kind = "", _FLOAT32
+        for step in _steps_of(tensor, "preprocessing"):
+            if step.get("id") == "ensure_dtype":
+                made_by, kind = "ensure_dtype", str(_kwargs(step).get("dtype"))
+            elif step.get("id") == "binarize":
+                made_by, kind = "binarize", "bool"
+        if kind != _FLOAT32:
+            yield tensor, made_by, kind
+
+
+def _end_with_type(draft: Draft) -> None:
+    for tensor, _, _ in _of_other_types(draft):
+        tensor["preprocessing"] = [*_steps_of(tensor, "preprocessing"), _ensure_float32()]
+
+
+def _statistics(
+    draft: Draft, side: Literal["inputs", "outputs"]
+) -> Iterator[tuple[Described, Described]]:
+    """The tensors of a side and their steps that take statistics of an image."""
+    for tensor in draft.tensors(side):
+        for step in _steps_of(tensor, _LISTS[side]):
+            kwargs = _kwargs(step)
+            clips = step.get("id") == "clip" and {"min_percentile", "max_percentile"} & set(kwargs)
+            if step.get("id") in _OF_STATISTICS or clips:
                 yield tensor, step
 
 
 def _no_axes(draft: Draft) -> Iterator[str]:
-    for tensor, step in _ranges(draft):
+    for tensor, step in _statistics(draft, "inputs"):
         if not _kwargs(step).get("axes"):
             yield (
-                f'scale_range of "{tensor.get("id")}" names no axes: its statistics are those of '
-                "all images of a batch together"
+                f'{step.get("id")} of "{tensor.get("id")}" names no axes: its statistics are '
+                "those of all images of a batch together"
             )
 
 
 def _name_axes(draft: Draft) -> None:
     """All but the batch's: for one image that is the same."""
-    for tensor, step in _ranges(draft):
+    for tensor, step in _statistics(draft, "inputs"):
         if not _kwargs(step).get("axes"):
             axes = [axis_id(axis) for axis in tensor["axes"] if axis.get("type") != "batch"]
             step["kwargs"] = {"axes": axes, **_kwargs(step)}
 
 
 def _batch_listed(draft: Draft) -> Iterator[str]:
-    for tensor, step in _ranges(draft):
+    for tensor, step in _statistics(draft, "inputs"):
         if "batch" in (_kwargs(step).get("axes") or ()):
-            yield f'scale_range of "{tensor.get("id")}" mixes the images of a batch'
+            yield f'{step.get("id")} of "{tensor.get("id")}" mixes the images of a batch'
 
 
 def _unlist_batch(draft: Draft) -> None:
-    for _, step in _ranges(draft):
+    for _, step in _statistics(draft, "inputs"):
         axes = _kwargs(step).get("axes")
         if axes:
             step["kwargs"] = {**_kwargs(step), "axes": [axis for axis in axes if axis != "batch"]}
@@ -87,9 +124,9 @@ def _numbers_as_text(draft: Draft) -> list[tuple[Described, str]]:
     """The arguments of steps that are a number but for their type."""
     return [
         (step["kwargs"], key)
-        for side, listed in _SIDES.items()
+        for side, listed in _LISTS.items()
         for tensor in draft.tensors(side)
-        for step in _steps(tensor, listed)
+        for step in _steps_of(tensor, listed)
         for key, value in _kwargs(step).items()
         if isinstance(value, str) and _is_number(value)
     ]
@@ -115,9 +152,28 @@ def _write_numbers(draft: Draft) -> None:
 
 def _refused_after(draft: Draft) -> Iterator[str]:
     for tensor in draft.tensors("outputs"):
-        for step in _steps(tensor, "postprocessing"):
+        for step in _steps_of(tensor, "postprocessing"):
             if step.get("id") == "scale_mean_variance":
                 yield f'scale_mean_variance of "{tensor.get("id")}" raises an error there'
+
+
+def _statistics_after(draft: Draft) -> Iterator[str]:
+    for tensor, step in _statistics(draft, "outputs"):
+        if _kwargs(step).get("reference_tensor") in (None, tensor.get("id")):
+            yield (
+                f'{step.get("id")} of "{tensor.get("id")}" takes statistics of the output itself, '
+                "at which 0.10 and newer stop"
+            )
+
+
+def _reference_after(draft: Draft) -> Iterator[str]:
+    for tensor, step in _statistics(draft, "outputs"):
+        reference = _kwargs(step).get("reference_tensor")
+        if reference not in (None, tensor.get("id")):
+            yield (
+                f'{step.get("id")} of "{tensor.get("id")}" takes statistics of "{reference}", at '
+                "which 0.9 stops"
+            )
 
 
 PROCESSING_RULES = (
@@ -130,7 +186,15 @@ PROCESSING_RULES = (
         _ensure_type,
     ),
     Rule(
-        "scale-range-axes",
+        "network-type",
+        (CORE,),
+        "error",
+        _not_float32,
+        "put ensure_dtype with dtype: float32 last, too",
+        _end_with_type,
+    ),
+    Rule(
+        "statistics-axes",
         (CORE, DEEPIMAGEJ),
         "error",
         _no_axes,
@@ -138,7 +202,7 @@ PROCESSING_RULES = (
         _name_axes,
     ),
     Rule(
-        "scale-range-batch",
+        "statistics-batch",
         (CORE, DEEPIMAGEJ),
         "error",
         _batch_listed,
@@ -152,6 +216,20 @@ PROCESSING_RULES = (
         _text,
         "write a point before the e: 1.0e-06",
         _write_numbers,
+    ),
+    Rule(
+        "output-statistics",
+        (CORE,),
+        "error",
+        _statistics_after,
+        "leave the output as the network gives it, or use fixed numbers",
+    ),
+    Rule(
+        "reference-tensor",
+        (OLD_CORE,),
+        "error",
+        _reference_after,
+        "leave the output as the network gives it, or use fixed numbers",
     ),
     Rule(
         "scale-mean-variance",

@@ -9,7 +9,7 @@ from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, Rule
 from care_bridge.tiling import round_up
 
 
-def _steps(draft: Draft) -> Iterator[tuple[Described, Described, Described]]:
+def _stepped_axes(draft: Draft) -> Iterator[tuple[Described, Described, Described]]:
     """The inputs' axes of sizes min + n * step: the tensor, the axis and its size."""
     for tensor in draft.tensors("inputs"):
         for axis in space_axes(tensor):
@@ -43,7 +43,7 @@ def declared_halo(draft: Draft) -> dict[str, int]:
     halos = _halos(draft)
     return {
         axis_id(axis): _halo(halos, tensor, axis)
-        for tensor, axis, _ in _steps(draft)
+        for tensor, axis, _ in _stepped_axes(draft)
         if axis.get("concatenable") is True
     }
 
@@ -51,7 +51,7 @@ def declared_halo(draft: Draft) -> dict[str, int]:
 def declare_halo(draft: Draft, needed: Mapping[str, int]) -> None:
     """Tell others the halo that is needed, by axis. Where the test tensor is too small for two such
     halos and a step, they are told not to tile along that axis."""
-    for tensor, axis, size in _steps(draft):
+    for tensor, axis, size in _stepped_axes(draft):
         halo = needed.get(axis_id(axis))
         values = draft.test_tensor(tensor)
         if halo is None or values is None or axis.get("concatenable") is not True:
@@ -72,7 +72,7 @@ def declare_halo(draft: Draft, needed: Mapping[str, int]) -> None:
 
 
 def _uneven_min(draft: Draft) -> Iterator[str]:
-    for tensor, axis, size in _steps(draft):
+    for tensor, axis, size in _stepped_axes(draft):
         if size["min"] % size["step"]:
             yield (
                 f'the sizes of "{tensor.get("id")}" along {axis_id(axis)} start at {size["min"]}, '
@@ -82,7 +82,7 @@ def _uneven_min(draft: Draft) -> Iterator[str]:
 
 def _halo_too_wide(draft: Draft) -> Iterator[str]:
     halos = _halos(draft)
-    for tensor, axis, size in _steps(draft):
+    for tensor, axis, size in _stepped_axes(draft):
         halo = _halo(halos, tensor, axis)
         if size["min"] - 2 * halo < 1:
             yield (
@@ -99,7 +99,7 @@ def _raise_min(draft: Draft) -> None:
     """To a multiple of the step with a pixel between the halos, where the test tensor is one of
     the sizes that are left."""
     halos = _halos(draft)
-    for tensor, axis, size in _steps(draft):
+    for tensor, axis, size in _stepped_axes(draft):
         least = max(size["min"], 2 * _halo(halos, tensor, axis) + 1)
         smallest = round_up(least, size["step"])
         values = draft.test_tensor(tensor)
@@ -113,7 +113,7 @@ def _not_concatenable(draft: Draft) -> Iterator[str]:
     if _sees_all(draft):
         return
     halos = _halos(draft)
-    for tensor, axis, _ in _steps(draft):
+    for tensor, axis, _ in _stepped_axes(draft):
         # A z without halo is one that is left whole, as thin stacks need it.
         tileable = axis_id(axis) in ("y", "x") or _halo(halos, tensor, axis) > 0
         if tileable and axis.get("concatenable") is not True:
@@ -128,7 +128,7 @@ def _sees_all(draft: Draft) -> bool:
 
 def _make_concatenable(draft: Draft) -> None:
     halos = _halos(draft)
-    for tensor, axis, _ in _steps(draft):
+    for tensor, axis, _ in _stepped_axes(draft):
         if axis_id(axis) in ("y", "x") or _halo(halos, tensor, axis):
             axis["concatenable"] = True
 
@@ -145,7 +145,7 @@ def _size_by_itself(draft: Draft) -> Iterator[str]:
 def _by_itself(draft: Draft) -> list[tuple[Described, Described]]:
     """The outputs' axes that do not follow their input, though that has sizes min + n * step or
     the output a halo."""
-    stepped = {axis_id(axis) for _, axis, _ in _steps(draft)}
+    stepped = {axis_id(axis) for _, axis, _ in _stepped_axes(draft)}
     return [
         (tensor, axis)
         for tensor in draft.tensors("outputs")

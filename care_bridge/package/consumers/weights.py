@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from care_bridge.errors import PackageError
+from care_bridge.package.consumers.architecture import missing_arguments
 from care_bridge.package.consumers.draft import Described, Draft
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, ILASTIK, ZOO, Rule
 from care_bridge.package.onnx_file import as_one_file, with_ir_version
@@ -12,6 +14,12 @@ from care_bridge.package.onnx_file import as_one_file, with_ir_version
 JDLL_OPSET = 18
 JDLL_IR_VERSION = 8
 """The newest that ONNX Runtime 1.13.1 reads, JDLL's newest engine."""
+
+_JDLL_WEIGHTS = {"onnx", "torchscript", "tensorflow_saved_model_bundle"}
+"""What its engines run."""
+
+_ZIP, _OF_TORCHSCRIPT = b"PK\x03\x04", (b"/constants.pkl", b"/code/__torch__")
+_LARGEST_LOOKED_AT = 256 << 20  # bytes
 
 _ROOTS = ("pytorch_state_dict", "onnx", "torchscript")
 """Which weights the others are taken to be made of, in this order."""
@@ -94,18 +102,71 @@ def _set_parents(draft: Draft) -> None:
 
 def _without_architecture(draft: Draft) -> Iterator[str]:
     entry = draft.weights("pytorch_state_dict")
-    architecture = entry.get("architecture")
-    if entry and not (isinstance(architecture, dict) and architecture.get("callable")):
+    if not entry:
+        return
+    told = _architecture(entry)
+    called, source = told.get("callable"), told.get("source")
+    if not called:
         yield "the weights pytorch_state_dict have no architecture with a callable"
-    elif entry and not isinstance(architecture, str) and not _has_source(architecture):
+    elif not isinstance(source, str):
         yield (
             "the architecture of pytorch_state_dict is no file of the package, so it works only "
             "where its library is installed"
         )
+    else:
+        yield from _not_callable(draft, source, str(called), told.get("kwargs"))
 
 
-def _has_source(architecture: object) -> bool:
-    return isinstance(architecture, dict) and "source" in architecture
+def _architecture(entry: Described) -> Described:
+    """source, callable and kwargs, as format 0.5 has them; 0.4 writes them as "FILE:CALLABLE"."""
+    told = entry.get("architecture")
+    if isinstance(told, str):
+        source, _, called = told.rpartition(":")
+        return {"source": source, "callable": called, "kwargs": entry.get("kwargs")}
+    return told if isinstance(told, dict) else {}
+
+
+def _not_callable(draft: Draft, source: str, called: str, kwargs: object) -> Iterator[str]:
+    try:
+        missing = missing_arguments(
+            draft.read(source), called, kwargs if isinstance(kwargs, dict) else ()
+        )
+    except PackageError:  # a file that is missing is told by the check of the files
+        return
+    except SyntaxError:
+        yield f'the architecture of pytorch_state_dict, "{source}", is no Python source'
+        return
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        yield (
+            f"the architecture of pytorch_state_dict has no kwargs for {missing[0]}{more}, for "
+            f'which {called} in "{source}" asks'
+        )
+
+
+def _no_engine(draft: Draft) -> Iterator[str]:
+    entries = _entries(draft)
+    if entries and not _JDLL_WEIGHTS & set(entries):
+        yield f"it runs TensorFlow, TorchScript and ONNX, the package has {', '.join(entries)}"
+
+
+def _no_torchscript_file(draft: Draft) -> Iterator[str]:
+    """Told by the names in it, a zip; nothing of it is loaded."""
+    source = draft.weights("torchscript").get("source")
+    if not isinstance(source, str):
+        return
+    try:
+        data = draft.archive.read(source, _LARGEST_LOOKED_AT)
+    except PackageError:  # a file that is missing is told by the check of the files
+        return
+    if not data.startswith(_ZIP) or not all(name in data for name in _OF_TORCHSCRIPT):
+        yield f'the weights torchscript, "{source}", are no TorchScript file: it holds no network'
+
+
+def _not_run(draft: Draft) -> Iterator[str]:
+    kinds = [kind for kind in _entries(draft) if kind != "onnx"]
+    if kinds:
+        yield f"the weights {' and '.join(kinds)} are not run here: onnx is"
 
 
 def _no_torchscript(draft: Draft) -> Iterator[str]:
@@ -160,6 +221,27 @@ WEIGHTS_RULES = (
         "error",
         _without_architecture,
         "add a source file, the callable's name and its kwargs",
+    ),
+    Rule(
+        "engine",
+        (DEEPIMAGEJ,),
+        "cannot",
+        _no_engine,
+        "export with --weights onnx",
+    ),
+    Rule(
+        "torchscript-file",
+        (CORE, DEEPIMAGEJ, ILASTIK),
+        "error",
+        _no_torchscript_file,
+        "save the network with torch.jit.save",
+    ),
+    Rule(
+        "weights-not-run",
+        (CORE, DEEPIMAGEJ, ILASTIK),
+        "note",
+        _not_run,
+        "run them in that software before trusting them",
     ),
     Rule(
         "torchscript",
