@@ -63,7 +63,14 @@ def task_package(case: str, folder: Path) -> Path:
         _write(data / "source" / f"im{index}.tif", noisy, spacing)
         _write(data / "GT" / f"im{index}.tif", target, 0.2)
     train(data, run, load_config(None, [*_SMALL, *CASES[case]]))
-    about = About(f"Fresh {case}", "For a test", modality="widefield", tags=("test",))
+    about = About(
+        f"Fresh {case}",
+        "For a test",
+        authors=("Ada",),
+        license="CC0-1.0",
+        modality="widefield",
+        tags=("test",),
+    )
     export_checkpoint(load_checkpoint(run), package, about, weights=WEIGHTS)
     return package
 

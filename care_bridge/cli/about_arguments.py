@@ -4,6 +4,7 @@ it says of its model."""
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from care_bridge.export.about import About
     from care_bridge.training.checkpoint import Checkpoint
 
+log = logging.getLogger(__name__)
 
 _REPEATED = {
     "author": 'who made it: "NAME; AFFILIATION; ORCID; @GITHUB", all but the name may be left out',
@@ -57,6 +59,9 @@ def add_about_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the package")
 
 
+_TO_SHARE = ("author", "license")
+
+
 def _about(arguments: argparse.Namespace, checkpoint: Checkpoint, folder: Path) -> About:
     """What the arguments say of the model that was kept in `folder`."""
     from care_bridge.export.about import About, default_description, default_name
@@ -93,6 +98,13 @@ def export_as_told(arguments: argparse.Namespace, checkpoint: Checkpoint, folder
         overwrite=arguments.overwrite,
     )
     print(report.text())
+    missing = [each for each in _TO_SHARE if not getattr(arguments, each)]
+    if missing:
+        log.warning(
+            "before you share it, export it with %s: nobody may use a model without a license, and "
+            "people want to know whose it is",
+            " and ".join(f"--{each}" for each in missing),
+        )
     return 0
 
 

@@ -14,19 +14,20 @@ from care_bridge.package.consumers.metadata import (
     nickname_of,
     usable_name,
 )
-from care_bridge.package.rdf import is_license
+from care_bridge.package.rdf import is_dataset, is_license, is_orcid
 from care_bridge.package.rdf_content import Paper, Person
 from care_bridge.training.checkpoint import Checkpoint
 
 _LONGEST_DESCRIPTION = 1024
-_ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]")
+_LIKE_ORCID = re.compile(r"(https?://orcid\.org/.*)|[\dXx -]*\d[\dXx -]*")
+_GITHUB = re.compile(r"@[A-Za-z0-9][A-Za-z0-9-]*")
 _DOI = re.compile(r"10\.\d{4,}/\S+")
 
 
 @dataclass(frozen=True)
 class About:
-    """Metadata of a package. name: 5 to 128 letters, digits, blanks and _+-(). license: an SPDX id.
-    tags: besides those that care_bridge gives.
+    """Metadata of a package. name: 5 to 128 letters, digits, blanks and _+-(). license: an SPDX id,
+    "" where none was chosen. tags: besides those that care_bridge gives.
 
     authors, maintainers: texts "NAME; AFFILIATION; ORCID; @GITHUB", of which all but the name may
     be left out, in any order; maintainers need the GitHub name. cite: texts "REFERENCE; DOI",
@@ -38,8 +39,8 @@ class About:
 
     name: str
     description: str
-    authors: tuple[str, ...] = ("unknown",)
-    license: str = "CC-BY-4.0"
+    authors: tuple[str, ...] = ()
+    license: str = ""
     tags: tuple[str, ...] = ()
     version: str = "0.1.0"
     maintainers: tuple[str, ...] = ()
@@ -61,10 +62,17 @@ class About:
                 f"the description has {len(self.description)} characters, at most "
                 f"{_LONGEST_DESCRIPTION} can be used"
             )
-        if not is_license(self.license):
+        if self.license and not is_license(self.license):
             raise ConfigError(
                 f'the license "{self.license}" is unknown: give an SPDX id such as CC-BY-4.0'
             )
+        if self.dataset and not is_dataset(self.dataset):
+            raise ConfigError(
+                f'the dataset "{self.dataset}" cannot be an id on bioimage.io: give one such as '
+                "happy-elephant or 10.5281/zenodo.1234"
+            )
+        for text in self.authors:
+            person(text)
         for text in self.maintainers:
             if not person(text).github_user:
                 raise ConfigError(
@@ -86,10 +94,20 @@ class About:
 
 
 def person(text: str) -> Person:
-    """The person of a text as in `About`."""
-    name, *more = (part.strip() for part in text.split(";"))
+    """The person of a text as in `About`; ConfigError where it has no name, or a part that is
+    meant for an ORCID or a GitHub name and is none."""
+    name, *parts = (part.strip() for part in text.split(";"))
+    more = [part for part in parts if part]
+    if not name or "/" in name:
+        raise ConfigError(f'"{text}" has no name that can be used: write "NAME; AFFILIATION"')
     github = [part for part in more if part.startswith("@")]
-    orcid = [part for part in more if _ORCID.fullmatch(part)]
+    orcid = [part for part in more if _LIKE_ORCID.fullmatch(part)]
+    if len(orcid) > 1 or not all(map(is_orcid, orcid)):
+        raise ConfigError(
+            f'"{orcid[-1]}" of "{text}" is no ORCID: write it as 0000-0002-1825-0097, one a person'
+        )
+    if len(github) > 1 or not all(map(_GITHUB.fullmatch, github)):
+        raise ConfigError(f'"{github[-1]}" of "{text}" is no GitHub name: write one, as @name')
     affiliation = [part for part in more if part not in (*github, *orcid)]
     return Person(name, "; ".join(affiliation), "".join(orcid), "".join(github).removeprefix("@"))
 

@@ -12,11 +12,12 @@ import hashlib
 import json
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bioimageio.spec import InvalidDescr, ValidationContext, build_description
-from bioimageio.spec.generic.v0_3 import LicenseId
+from bioimageio.spec.dataset.v0_3 import DatasetId
+from bioimageio.spec.generic.v0_3 import LicenseId, OrcidId
 from bioimageio.spec.model import v0_4, v0_5
 from loguru import logger
 from pydantic import ValidationError
@@ -85,8 +86,22 @@ def rdf_warnings(data: bytes) -> list[str]:
 
 def is_license(name: str) -> bool:
     """Whether `name` is an SPDX license id that an RDF can hold."""
+    return _can_be(LicenseId, name)
+
+
+def is_orcid(text: str) -> bool:
+    """Whether `text` is an ORCID in groups of four, its check digit included."""
+    return _can_be(OrcidId, text)
+
+
+def is_dataset(name: str) -> bool:
+    """Whether `name` can be a dataset's id on bioimage.io."""
+    return _can_be(DatasetId, name)
+
+
+def _can_be(kind: Callable[[str], object], text: str) -> bool:
     try:
-        LicenseId(name)
+        kind(text)
     except ValueError:
         return False
     return True

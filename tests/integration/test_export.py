@@ -277,6 +277,35 @@ def test_an_unusable_licence_is_said():
         About("A good name", "", license="my own")
 
 
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({"authors": ("A B; ; 1234",)}, '"1234" of "A B; ; 1234" is no ORCID'),
+        ({"authors": ("A B; 0000-0001-2345-6788",)}, "is no ORCID"),  # its check digit is 9
+        ({"authors": ("A B; https://orcid.org/0000-0001-2345-6789",)}, "is no ORCID"),
+        ({"authors": ("",)}, "has no name"),
+        ({"authors": ("Ada; @ada; @bob",)}, "is no GitHub name"),
+        ({"maintainers": ("Ada; @a da",)}, "is no GitHub name"),
+        ({"dataset": "no such thing!!"}, 'dataset "no such thing!!" cannot be'),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_said_of_a_model_is_refused_at_once(about, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        About("A good name", "", **about)
+    assert "\n" not in str(caught.value)
+
+
+def test_nobody_is_made_an_author_and_no_license_is_chosen(quick, small, tmp_path):
+    out = tmp_path / "model"
+    report = export_checkpoint(small, out, About("A model of mine", "For a test"))
+    rdf = yaml.safe_load((out / "rdf.yaml").read_text("utf-8"))
+    assert not {"authors", "license"} & rdf.keys()
+    warned = {each.rule: each.consumers for each in report.findings if each.severity == "warning"}
+    assert warned == dict.fromkeys(("authors", "license"), ("bioimage.io's upload",))
+    assert report.errors == ()
+
+
 @pytest.mark.parametrize("name", ["model", "model.zip"])
 def test_what_is_there_stays_unless_overwritten(quick, small, tmp_path, name):
     out = tmp_path / name

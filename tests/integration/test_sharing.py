@@ -37,6 +37,7 @@ ABOUT = About(
     "Shared model",
     "For a test",
     authors=("Ada Lovelace; University of London; 0000-0001-2345-6789; @ada", "Bob"),
+    license="CC0-1.0",
     maintainers=("Bob; @bob",),
     cite=("Ada (1843) Notes. Scientific Memoirs 3, 666-731; 10.1234/notes",),
     training_data="300 exposures of nuclei",
