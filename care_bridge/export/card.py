@@ -128,7 +128,7 @@ def _data(checkpoint: Checkpoint, about: About) -> list[str]:
         ("dataset", about.dataset),
         ("microscope", about.modality),
         ("pixel size", _pixel_sizes(checkpoint, about)),
-        ("noise of the example", noise_line(checkpoint)),
+        ("noise", noise_line(checkpoint)),
     ]
     rows = [(what, text) for what, text in told if text]
     return ["# Data", "", *_table(("of the training images", ""), rows), ""]

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from care_bridge.images.image import Calibration
+from care_bridge.images.source import ImageSource
 from care_bridge.images.units import convert_length
+from care_bridge.noise import noise_of
+from care_bridge.normalization import FixedScale, Percentiles, Scale
 from care_bridge.package.spec import ModelSpec
 
 CLEARLY_OTHER = 1.5
 """Pixels that are so many times larger or smaller than those of training are told of."""
+
+_FAR = 3.0
+"""Training deviations, by which the mean of an image may differ from that of training."""
+_OTHER_DEVIATION = 4.0
+_NOISIER = 4.0
+_PLANES, _SAMPLED = 5, 1024
+"""How many planes are looked at, and how many pixels of each along Y and X."""
 
 log = logging.getLogger("care_bridge")
 
@@ -32,6 +45,109 @@ def warn_of_domain(spec: ModelSpec, calibration: Calibration) -> None:
                 trained,
             )
             return
+
+
+def warn_of_intensities(spec: ModelSpec, source: ImageSource, channels: Sequence[int]) -> None:
+    """Say so, in a line, where the grey levels of one of the `channels` (from 0) of an image are
+    clearly not as those that the model was trained on: by the mean and deviation of the training
+    images, where these scale every image, and by config.care_bridge.domain.noise.
+
+    Only a sample of the image is read, and nothing where the package tells neither.
+    """
+    fixed = _trained_levels(spec)
+    noisiest = _trained_noise(spec)
+    if not fixed and not noisiest:
+        return
+    for number, channel in enumerate(channels):
+        pixels = _sample(source, channel)
+        known = pixels[np.isfinite(pixels)]
+        if not known.size or not np.ptp(known):
+            continue  # a blank image says nothing
+        trained = fixed[number % len(fixed)] if fixed else None
+        said = (_other_levels(known, trained) if trained else "") or (
+            _noisier(spec, pixels, known, trained, noisiest) if noisiest else ""
+        )
+        if said:
+            log.warning("%s", said.replace("MODEL", f"the model {spec.name}"))
+            return
+
+
+def _other_levels(pixels: NDArray[np.float64], trained: Scale) -> str:
+    mean, deviation = float(pixels.mean()), float(pixels.std())
+    far = abs(mean - trained.offset) > _FAR * trained.gain
+    ratio = deviation / trained.gain
+    if not far and 1 / _OTHER_DEVIATION <= ratio <= _OTHER_DEVIATION:
+        return ""
+    return (
+        f"the image's grey levels have the mean {mean:.4g} and deviation {deviation:.4g}, those "
+        f"that MODEL was trained on {trained.offset:.4g} and {trained.gain:.4g}, by which it "
+        "scales all images: do not trust what it restores, give images taken as those of training, "
+        "or train with normalization.mode=percentile"
+    )
+
+
+def _noisier(
+    spec: ModelSpec,
+    pixels: NDArray[np.float64],
+    known: NDArray[np.float64],
+    trained: Scale | None,
+    noisiest: float,
+) -> str:
+    """Only of more noise: patches of training are chosen where something is to be seen, which is
+    where most photons and so most noise are."""
+    if trained:
+        span = trained.gain
+    elif isinstance(spec.normalization, Percentiles):
+        low, high = np.percentile(known, (spec.normalization.low, spec.normalization.high))
+        span = float(high - low)
+    else:
+        return ""
+    noise = noise_of(pixels) / span if span else 0.0
+    if not noise > _NOISIER * noisiest:
+        return ""
+    return (
+        f"the image is {noise / noisiest:.2g} times as noisy as the noisiest that MODEL was "
+        "trained on: do not trust what it restores, take the image in more light or use a model "
+        "trained on such images"
+    )
+
+
+def _sample(source: ImageSource, channel: int) -> NDArray[np.float64]:
+    """The middle of some planes of a channel, (planes, Y, X)."""
+    samples, frames, _, slices, *sizes = source.info.canonical_shape
+    planes = samples * frames * slices
+    middle = tuple(
+        slice(max(size - _SAMPLED, 0) // 2, max(size - _SAMPLED, 0) // 2 + min(size, _SAMPLED))
+        for size in sizes
+    )
+    read = []
+    for plane in dict.fromkeys(
+        np.linspace(0, planes - 1, min(planes, _PLANES)).round().astype(int)
+    ):
+        s, t, z = (int(each) for each in np.unravel_index(plane, (samples, frames, slices)))
+        box = (slice(s, s + 1), slice(t, t + 1), slice(channel, channel + 1), slice(z, z + 1))
+        read.append(source.read((*box, *middle))[0, 0, 0, 0].astype(np.float64))
+    return np.stack(read)
+
+
+def _trained_levels(spec: ModelSpec) -> tuple[Scale, ...]:
+    """Mean (offset) and standard deviation (gain) of the training images by channel; () where the
+    package does not scale by them. Of others' packages a scale without an offset is none of these,
+    but say the largest grey level."""
+    if not isinstance(spec.normalization, FixedScale):
+        return ()
+    before = spec.normalization.before
+    return before if spec.config or all(scale.offset for scale in before) else ()
+
+
+def _trained_noise(spec: ModelSpec) -> float:
+    """The highest, in the normalised range; 0 where the package does not tell it, or the network
+    sees zoomed images."""
+    domain = spec.config.get("domain")
+    told = domain.get("noise") if isinstance(domain, Mapping) else None
+    if spec.procedure.zoom or not isinstance(told, list) or not told:
+        return 0.0
+    return float(told[-1]) if _is_size(told[-1]) else 0.0
 
 
 def _trained_sizes(spec: ModelSpec) -> dict[str, tuple[float, float]]:

@@ -23,7 +23,7 @@ from care_bridge.images.zoomed import zoomed
 from care_bridge.package.package import Package, load_package
 from care_bridge.package.steps import Operations
 from care_bridge.resampling import zoomed_part
-from care_bridge.runtime.domain import warn_of_domain
+from care_bridge.runtime.domain import warn_of_domain, warn_of_intensities
 from care_bridge.runtime.more_inputs import open_more
 from care_bridge.runtime.operations import Dataset, Fitting, dataset_values, wants_dataset
 from care_bridge.runtime.options import RestoreOptions
@@ -125,6 +125,7 @@ class Restorer:
         check_model(spec, given, channels)
         warn_of_spacing(spec, given)
         warn_of_domain(spec, given.calibration)
+        warn_of_intensities(spec, source, channels)
         finer = zoomed(source, spec.procedure.zoom)
         info = finer.info
         for axis, factor in spec.procedure.zoom.items():

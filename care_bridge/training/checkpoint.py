@@ -61,7 +61,8 @@ class Checkpoint:
     versions: of the libraries it was trained with. imported: what another program's configuration
     says, where that trained it: then the config knows of the network alone, and validation and
     images are empty. start: what its training started from (start.py), None where that was a
-    freshly drawn network. pixel_size: of the training images, where all of them tell it. spread: of
+    freshly drawn network. pixel_size: of the training images, where all of them tell it. noise:
+    of the validation patches (Task.noise), 0 where it is not known. spread: of
     an ensemble's members about their mean, with which its intervals hold on the validation patches
     (Laplaces.spread).
     """
@@ -80,6 +81,7 @@ class Checkpoint:
     imported: Mapping[str, Any] | None = None
     start: Mapping[str, Any] | None = None
     pixel_size: PixelSizes = field(default_factory=dict)
+    noise: tuple[float, float] = (0.0, 0.0)
     spread: float = 1.0
 
     @property
@@ -136,6 +138,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         versions=state["versions"],
         start=state.get("start"),
         pixel_size=state.get("pixel_size", {}),
+        noise=tuple(state.get("noise", (0.0, 0.0))),
         spread=spread,
     )
 

@@ -261,6 +261,7 @@ class Trainer:
             "images": task.images,
             "files": task.files,
             "pixel_size": task.pixel_size,
+            "noise": task.noise,
             "step": self.step,
             "best_score": self.best_score,
             "validation": self.validation,

@@ -18,12 +18,15 @@ from care_bridge.cli.main import main
 from care_bridge.errors import ConfigError, ExportError
 from care_bridge.export.about import About, paper, person
 from care_bridge.export.builder import WEIGHTS, export_checkpoint
-from care_bridge.export.domain import domain_content, example_noise
+from care_bridge.export.domain import domain_content
 from care_bridge.export.graph import run_torch
 from care_bridge.export.torch_weights import torch_weights
 from care_bridge.images import Calibration, Image, write_image
+from care_bridge.images.source import ImageInMemory
+from care_bridge.noise import noise_of
+from care_bridge.normalization import FixedScale, Percentiles, Scale
 from care_bridge.package.rdf_content import Paper, Person
-from care_bridge.runtime.domain import warn_of_domain
+from care_bridge.runtime.domain import warn_of_domain, warn_of_intensities
 from care_bridge.training.architecture import whole_architecture
 from care_bridge.training.checkpoint import build_network, load_checkpoint
 from care_bridge.training.config import load_config, parse_config
@@ -307,14 +310,110 @@ def test_pixel_sizes_are_those_of_the_training_files(tmp_path):
     assert told == {"unit": "micrometer", **{a.lower(): [*trained.pixel_size[a]] for a in "ZYX"}}
 
 
-def test_the_examples_noise_is_that_of_its_poisson_noise(checkpoint):
-    rng = np.random.default_rng(1)
-    clean = np.linspace(100, 300, 256)[None, None] * np.ones((1, 256, 1))
-    noisy = clean + rng.normal(0, 10, clean.shape)
-    example = dataclasses.replace(checkpoint.example, source=noisy)
-    low, high = np.percentile(noisy, (2, 99.8))
-    found = example_noise(dataclasses.replace(checkpoint, example=example))
-    assert found == pytest.approx(10 / (high - low), rel=0.03)
+def noisy(mean, deviation, shape=(96, 96)):
+    """Uint16 pixels of independent Gaussian noise."""
+    pixels = np.random.default_rng(1).normal(mean, deviation, shape)
+    return np.clip(pixels, 0, 65535).round().astype(np.uint16)
+
+
+def test_noise_is_told_from_the_pixels_alone():
+    clean = np.linspace(100, 300, 256) * np.ones((256, 1))
+    found = noise_of(clean + np.random.default_rng(1).normal(0, 10, clean.shape))
+    assert found == pytest.approx(10, rel=0.03)
+    assert noise_of(clean) == pytest.approx(0, abs=1e-9)
+    assert noise_of(np.ones((5, 2))) == 0
+
+
+def test_a_run_keeps_the_range_of_the_noise_it_was_validated_on(tmp_path):
+    """Gaussian noise of deviation s, scaled by its own percentiles 2 and 99.8, which lie 4.93 s
+    apart."""
+    for side in ("source", "GT"):
+        (tmp_path / "data" / side).mkdir(parents=True)
+        for name in "ab":
+            write_image(Image(noisy(300, 30), Axes("YX")), tmp_path / "data" / side / f"{name}.tif")
+    small = (
+        "patches.size=[32,32]",
+        "network.n_first=4",
+        "network.kernel=3",
+    )
+    steps = ("training.steps=1", "training.steps_per_epoch=1", "training.batch_size=2")
+    train(tmp_path / "data", tmp_path / "run", load_config(None, [*small, *steps]))
+    trained = load_checkpoint(tmp_path / "run")
+    assert trained.noise == pytest.approx((1 / 4.93, 1 / 4.93), rel=0.15)
+    assert domain_content(trained, About("A model", ""))["noise"] == [
+        round(end, 4) for end in trained.noise
+    ]
+
+
+def source_of(pixels):
+    return ImageInMemory(Image(pixels, Axes("CYX" if pixels.ndim == 3 else "YX")))
+
+
+def with_normalization(package, normalization, **domain):
+    config = {**package.spec.config, "domain": domain}
+    return dataclasses.replace(package.spec, normalization=normalization, config=config)
+
+
+BY_TRAINING = FixedScale((Scale(gain=40, offset=200),), (Scale(gain=40, offset=200),))
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "warned"),
+    [
+        (200, 40, False),
+        (300, 40, False),  # 2.5 deviations
+        (330, 40, True),  # 3.25
+        (1000, 12, True),
+        (200, 11, False),  # 40 / 3.6
+        (200, 9, True),
+        (330, 160, True),
+        (200, 0, False),  # a blank image says nothing
+    ],
+    ids=str,
+)
+def test_other_grey_levels_than_those_of_fixed_scales_are_told(
+    package, caplog, mean, deviation, warned
+):
+    spec = with_normalization(package, BY_TRAINING)
+    with caplog.at_level(logging.WARNING):
+        warn_of_intensities(spec, source_of(noisy(mean, deviation)), [0])
+    assert [record.message.count("scales all images") for record in caplog.records] == (
+        [1] if warned else []
+    )
+
+
+def test_grey_levels_are_those_of_the_channels_that_are_restored(package, caplog):
+    both = np.stack([noisy(200, 40), noisy(2000, 40)])
+    spec = with_normalization(package, BY_TRAINING)
+    warn_of_intensities(spec, source_of(both), [0])
+    assert not caplog.records
+    warn_of_intensities(spec, source_of(both), [0, 1])
+    assert len(caplog.records) == 1
+
+
+def test_a_range_of_grey_levels_is_no_mean_of_training(package, caplog):
+    """As others write it: grey levels divided by 255, or none changed."""
+    for scale in (Scale(gain=255, offset=0), Scale(gain=1, offset=0)):
+        spec = dataclasses.replace(
+            package.spec, normalization=FixedScale((scale,), (scale,)), config={}
+        )
+        warn_of_intensities(spec, source_of(noisy(5000, 40)), [0])
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("noise", "warned"), [(3, False), (11, False), (40, True)])
+def test_much_more_noise_than_that_of_training_is_told(package, caplog, noise, warned):
+    """Of a disk of 1000 grey levels, so that its noise is 0.3, 1.1 and 4 % of the span."""
+    y, x = np.mgrid[:96, :96] - 48
+    disk = 1000.0 * (y**2 + x**2 < 40**2)
+    pixels = np.clip(disk + noisy(300, noise), 0, 65535).astype(np.uint16)
+    percentiles = Percentiles(2, 99.8, 1e-6)
+    spec = with_normalization(package, percentiles, noise=[0.002, 0.005])
+    warn_of_intensities(spec, source_of(pixels), [0])
+    assert ["as noisy as" in record.message for record in caplog.records] == [True] * warned
+    caplog.clear()
+    warn_of_intensities(with_normalization(package, percentiles), source_of(pixels), [0])
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
