@@ -86,13 +86,13 @@ def _show(arguments: argparse.Namespace) -> None:
     from care_bridge.cli.inspect import print_summary
     from care_bridge.package.package import load_package
     from care_bridge.package.printable import printable
-    from care_bridge.package.rdf_content import DOCUMENTATION
-    from care_bridge.package.rdf_files import named_files
+    from care_bridge.package.rdf_files import documentation
     from care_bridge.package.store import find_model
 
     package = load_package(find_model(arguments.name).path)
-    if DOCUMENTATION in named_files(package.archive.description()):
-        card = package.archive.read(DOCUMENTATION, _LONGEST_CARD)
+    name = documentation(package.archive.description())
+    if name:
+        card = package.archive.read(name, _LONGEST_CARD)
         print(printable(card.decode("utf-8", "replace")))
     else:
         print_summary(package)

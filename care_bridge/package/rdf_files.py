@@ -27,11 +27,24 @@ def named_addresses(rdf: bytes) -> dict[str, str | None]:
     return {name: sha256 for name, sha256 in _named(rdf).items() if is_address(name)}
 
 
-def _named(rdf: bytes) -> dict[str, str | None]:
+def documentation(rdf: bytes) -> str:
+    """The file of the package that an RDF names as its documentation, "" where it names none.
+    PackageFormatError where the RDF is no YAML."""
+    content = _content(rdf)
+    told = content.get("documentation") if isinstance(content, dict) else None
+    name = told.get("source") if isinstance(told, dict) else told
+    return name if isinstance(name, str) and not is_address(name) else ""
+
+
+def _content(rdf: bytes) -> Any:
     try:
-        content = read_plain_yaml(rdf, "the description")
+        return read_plain_yaml(rdf, "the description")
     except ConfigError as error:
         raise PackageFormatError(str(error)) from None
+
+
+def _named(rdf: bytes) -> dict[str, str | None]:
+    content = _content(rdf)
     named: dict[str, str | None] = {}
     hashed = ((entry["source"], entry.get("sha256")) for entry in sources(content))
     for name, given in (*hashed, *_names_without_hash(content)):

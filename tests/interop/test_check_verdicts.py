@@ -17,7 +17,7 @@ from tests.broken_packages import edit, with_test_input
 from tests.checkpoints import untrained
 from tests.interop_environment import OFFLINE, interop_environment
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 VERSIONS = {OLD_CORE: ("0.9.6", "0.10.2"), CORE: ("0.11.0",)}
 

@@ -1,19 +1,16 @@
 """The models that a PC keeps: three places, names, hashes, adding and removing."""
 
-import errno
 import hashlib
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -30,27 +27,9 @@ from care_bridge.errors import (
 from care_bridge.package import store
 from care_bridge.package.collecting import add_model, remove_model
 from care_bridge.package.package import load_package
-from care_bridge.package.packing import pack
 from care_bridge.package.store import find_model, models_in, place_folder, stored_models
+from tests.broken_packages import edit
 from tests.packages import tiny_package
-
-ADD_AT_A_TIME = """
-import sys
-from care_bridge.errors import ConfigError
-from care_bridge.package import collecting
-
-pack = collecting.pack
-def wait_and_pack(*given, **more):
-    print("ready", flush=True)
-    sys.stdin.readline()
-    pack(*given, **more)
-collecting.pack = wait_and_pack
-try:
-    collecting.add_model(sys.argv[2], sys.argv[1])
-    print("kept")
-except ConfigError:
-    print("refused")
-"""
 
 
 @pytest.fixture
@@ -137,45 +116,6 @@ def test_what_is_kept_is_what_the_description_names(given):
         files = {name: opened.read(name) for name in opened.namelist()}
     names = {path.name for path in given.iterdir()} - {"thesis.docx"}
     assert files == {name: (given / name).read_bytes() for name in names}
-
-
-def test_of_two_that_add_one_name_at_a_time_one_is_refused(places):
-    """Processes of their own, that look whether the name is free before either writes."""
-    sources = [
-        tiny_package(places / "downloads" / name, name=f"Model {name}") for name in ("one", "other")
-    ]
-    for round_ in range(3):
-        command = [sys.executable, "-c", ADD_AT_A_TIME, f"name{round_}"]
-        adding = [
-            subprocess.Popen([*command, str(source)], stdin=PIPE, stdout=PIPE, text=True)
-            for source in sources
-        ]
-        for process in adding:
-            assert process.stdout.readline() == "ready\n"
-        for process in adding:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        said = [process.communicate(timeout=60)[0].strip() for process in adding]
-        assert sorted(said) == ["kept", "refused"]
-        winner = sources[said.index("kept")]
-        assert find_model(f"name{round_}").sha256() == sha256(winner)
-    assert not [path for path in place_folder("user").iterdir() if path.suffix != ".zip"]
-
-
-def test_what_came_meanwhile_is_not_replaced_where_files_cannot_be_linked(
-    places, given, monkeypatch
-):
-    def no_links(source, target):
-        raise PermissionError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", no_links)
-    assert add_model(given).is_new
-    kept_file = find_model("nuclei").path
-    before = kept_file.read_bytes()
-    with pytest.raises(FileExistsError):
-        pack(kept_file, [("rdf.yaml", [b"other"])], only_new=True)
-    assert kept_file.read_bytes() == before
-    assert [path.name for path in kept_file.parent.iterdir()] == ["nuclei.zip"]
 
 
 def test_the_same_package_twice_is_no_error(given):
@@ -389,6 +329,15 @@ def test_the_verb_adds_shows_lists_and_removes(places, given, capsys):
     }
     assert called(capsys, "remove", "nuclei")[0] == 0
     assert kept() == BUNDLED
+
+
+@pytest.mark.parametrize("written", ["card.md", {"source": "card.md"}], ids=["name", "map"])
+def test_the_card_is_shown_whatever_its_file_is_called(places, given, capsys, written):
+    (given / "README.md").rename(given / "card.md")
+    (given / "card.md").write_text("# Nuclei, as said by hand\n")
+    edit(given, lambda rdf: rdf.update(documentation=written))
+    add_model(given)
+    assert called(capsys, "show", "nuclei") == (0, "# Nuclei, as said by hand\n\n", "")
 
 
 def test_the_places_are_printed(places, capsys):

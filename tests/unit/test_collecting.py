@@ -1,0 +1,80 @@
+"""Several processes that add models at a time."""
+
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from subprocess import PIPE
+
+import pytest
+
+from care_bridge.package.collecting import add_model
+from care_bridge.package.packing import pack
+from care_bridge.package.store import find_model, place_folder
+from tests.packages import tiny_package
+
+ADD_AT_A_TIME = """
+import sys
+from care_bridge.errors import ConfigError
+from care_bridge.package import collecting
+
+pack = collecting.pack
+def wait_and_pack(*given, **more):
+    print("ready", flush=True)
+    sys.stdin.readline()
+    pack(*given, **more)
+collecting.pack = wait_and_pack
+try:
+    collecting.add_model(sys.argv[2], sys.argv[1])
+    print("kept")
+except ConfigError:
+    print("refused")
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with an empty place for the user's models."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_of_two_that_add_one_name_at_a_time_one_is_refused(place):
+    """Processes of their own, that look whether the name is free before either writes."""
+    sources = [
+        tiny_package(place / "downloads" / name, name=f"Model {name}") for name in ("one", "other")
+    ]
+    for round_ in range(3):
+        command = [sys.executable, "-c", ADD_AT_A_TIME, f"name{round_}"]
+        adding = [
+            subprocess.Popen([*command, str(source)], stdin=PIPE, stdout=PIPE, text=True)
+            for source in sources
+        ]
+        for process in adding:
+            assert process.stdout.readline() == "ready\n"
+        for process in adding:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        said = [process.communicate(timeout=60)[0].strip() for process in adding]
+        assert sorted(said) == ["kept", "refused"]
+        winner = sources[said.index("kept")]
+        assert (
+            find_model(f"name{round_}").sha256()
+            == hashlib.sha256((winner / "rdf.yaml").read_bytes()).hexdigest()
+        )
+    assert not [path for path in place_folder("user").iterdir() if path.suffix != ".zip"]
+
+
+def test_what_came_meanwhile_is_not_replaced_where_files_cannot_be_linked(place, monkeypatch):
+    def no_links(source, target):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    assert add_model(tiny_package(place / "downloads" / "nuclei")).is_new
+    kept_file = find_model("nuclei").path
+    before = kept_file.read_bytes()
+    with pytest.raises(FileExistsError):
+        pack(kept_file, [("rdf.yaml", [b"other"])], only_new=True)
+    assert kept_file.read_bytes() == before
+    assert [path.name for path in kept_file.parent.iterdir()] == ["nuclei.zip"]
