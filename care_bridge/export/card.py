@@ -10,6 +10,7 @@ from care_bridge.export.domain import noise_line, pixel_size
 from care_bridge.export.figure import FIGURE, truth_shown
 from care_bridge.export.tasks import TASKS
 from care_bridge.normalization import Percentiles
+from care_bridge.package.consumers.metadata import VALIDATION
 from care_bridge.package.rdf_content import COVER, Card, MoreWeights
 from care_bridge.package.spec import ModelSpec
 from care_bridge.training.checkpoint import Checkpoint
@@ -200,7 +201,7 @@ def _predicted(spec: ModelSpec) -> list[str]:
 def _validation(checkpoint: Checkpoint) -> list[str]:
     if checkpoint.imported:
         return [
-            "# Validation",
+            VALIDATION,
             "",
             "Not known: csbdeep trained the model. Compare with your own data before trusting it.",
             "",
@@ -208,17 +209,31 @@ def _validation(checkpoint: Checkpoint) -> list[str]:
     images = checkpoint.images["validation"]
     source = f"on {len(images)} image{'s' * (len(images) != 1)} that training did not see"
     return [
-        "# Validation",
+        VALIDATION,
         "",
         f"Measured {source}, while training.",
         *_meaning(checkpoint),
         "",
+        *_no_better(checkpoint),
         f"![{_shown(checkpoint)}]({FIGURE})",
         "",
         *_table(("figure", "value"), [(k, f"{v:.4g}") for k, v in checkpoint.validation.items()]),
         "",
         "Compare with your own data before trusting it: restore images whose truth you know, and "
         "look where the result shows what the input does not.",
+        "",
+    ]
+
+
+def _no_better(checkpoint: Checkpoint) -> list[str]:
+    """Where its own figures speak against the model."""
+    psnr, before = (checkpoint.validation.get(key) for key in ("psnr", "psnr_input"))
+    if psnr is None or before is None or psnr > before:
+        return []
+    return [
+        "**It does not improve the images that it was validated on: their PSNR is "
+        f"{psnr:.2f} dB after the model and {before:.2f} dB before. Do not use it; train for "
+        "longer or on more images.**",
         "",
     ]
 

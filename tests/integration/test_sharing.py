@@ -18,6 +18,7 @@ from care_bridge.cli.main import main
 from care_bridge.errors import ConfigError, ExportError
 from care_bridge.export.about import About, paper, person
 from care_bridge.export.builder import WEIGHTS, export_checkpoint
+from care_bridge.export.card import model_card
 from care_bridge.export.domain import domain_content
 from care_bridge.export.graph import run_torch
 from care_bridge.export.torch_weights import torch_weights
@@ -193,7 +194,7 @@ def test_a_shared_package_is_clean_and_has_no_torchscript_note(package):
     report = check_package(package.source)
     assert report.is_clean
     notes = [finding.rule for finding in report.findings if finding.severity == "note"]
-    assert notes == ["github-user", "github-user"]
+    assert notes == ["github-user", "github-user", "weights-not-run"]
 
 
 def test_nothing_tells_of_this_machine(package):
@@ -255,7 +256,7 @@ def test_the_card_says_what_for_and_what_not_for(package):
     {
         "Ada": Person("Ada"),
         "Ada; @ada": Person("Ada", github_user="ada"),
-        "Ada; 0000-0001-2345-678X; U; @a": Person("Ada", "U", "0000-0001-2345-678X", "a"),
+        "Ada; 0000-0002-1694-233X; U; @a": Person("Ada", "U", "0000-0002-1694-233X", "a"),
     }.items(),
 )
 def test_people_are_read(text, expected):
@@ -308,6 +309,16 @@ def test_pixel_sizes_are_those_of_the_training_files(tmp_path):
     assert trained.pixel_size["X"] == pytest.approx((0.2, 0.25))
     told = domain_content(trained, About("A model", ""))["pixel_size"]
     assert told == {"unit": "micrometer", **{a.lower(): [*trained.pixel_size[a]] for a in "ZYX"}}
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "said"), [(18.60, 18.72, True), (18.7, 18.7, True), (18.8, 18.7, False)]
+)
+def test_the_card_says_where_the_model_improves_nothing(checkpoint, package, after, before, said):
+    figures = {"psnr": after, "psnr_input": before}
+    card = model_card(package.spec, dataclasses.replace(checkpoint, validation=figures), ABOUT)
+    told = f"PSNR is {after:.2f} dB after the model and {before:.2f} dB before" in card
+    assert told == ("does not improve" in card) == said
 
 
 def noisy(mean, deviation, shape=(96, 96)):

@@ -11,14 +11,16 @@ from care_bridge.errors import PackageError
 from care_bridge.package.consumers.draft import Draft, source_of
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, ZOO, Rule
 from care_bridge.package.rdf import is_license
+from care_bridge.package.rdf_content import DOCUMENTATION
 
 NAME_CHARACTERS = string.ascii_letters + string.digits + "_+- ()"
 NAME_LENGTHS = range(5, 129)
 VALIDATION = "# Validation"
 """The heading that a model card needs."""
 
-_CARD = "README.md"
-_UNKNOWN = "\n\n# Validation\n\nNot stated. Compare with your own data before trusting the model.\n"
+_UNKNOWN = (
+    f"\n\n{VALIDATION}\n\nNot stated. Compare with your own data before trusting the model.\n"
+)
 
 
 def nickname_of(name: str) -> str:
@@ -99,8 +101,8 @@ def _no_card(draft: Draft) -> Iterator[str]:
 
 def _add_card(draft: Draft) -> None:
     named = source_of(draft.content.get("documentation"))
-    lies_there = _CARD in draft.archive.names()
-    name = named or (_CARD if lies_there else draft.own_name(_CARD))
+    lies_there = DOCUMENTATION in draft.archive.names()
+    name = named or (DOCUMENTATION if lies_there else draft.own_name(DOCUMENTATION))
     draft.content["documentation"] = name
     title = f"# {draft.content.get('name')}\n\n{draft.content.get('description')}"
     card = _card(draft) or title.encode()
