@@ -36,6 +36,7 @@ def test_from_a_run_to_a_checked_zip(run, tmp_path, capsys):
     said = capsys.readouterr()
     assert said.out.splitlines()[-1].startswith(f"{out} passes: 0 errors")
     assert "differs from torch by" in said.err
+    assert "before you share it" not in said.err
     spec = load_package(out).spec
     assert (spec.name, spec.license) == ("CARE 2D run_7", "CC0-1.0")
     assert spec.tiling["Y"].halo == 22
@@ -45,6 +46,15 @@ def test_from_a_run_to_a_checked_zip(run, tmp_path, capsys):
 
     assert main(["export", str(run), "--out", str(out)]) == 1
     assert "exists already" in capsys.readouterr().err
+
+    assert main(["export", str(run), "--out", str(out), "--author", "", "--overwrite"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        'care-bridge export: "" has no name that can be used: write "NAME; AFFILIATION"'
+    ]
+    assert main(["export", str(run), "--out", str(out), "--author", "Ada", "--overwrite"]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "before you share it" in line]
+    assert len(said) == 1
+    assert "with --license:" in said[0]
 
 
 @pytest.mark.parametrize(
