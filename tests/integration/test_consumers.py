@@ -2,15 +2,12 @@
 
 import json
 import os
-import pickle
 import shutil
 import zipfile
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import yaml
 
@@ -23,9 +20,19 @@ from care_bridge.package.archive import open_archive
 from care_bridge.package.consumers import RULES, Draft
 from care_bridge.runtime.check import MENDED_BY_RUNNING, check_draft
 from care_bridge.runtime.mending import mend_package
-from tests.broken_packages import edit, put, with_model, with_test_input
+from tests.broken_packages import edit, with_model
 from tests.checkpoints import untrained
 from tests.packages import npy
+from tests.rule_breaches import (
+    FOR_PEOPLE,
+    IN_OTHER_WAYS,
+    KEPT_IN_OTHER_WAYS,
+    MENDABLE,
+    edited,
+    input_axis,
+    newer_ir,
+    newer_opset,
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,224 +50,6 @@ def exported(tmp_path_factory):
 def package(exported, tmp_path):
     return shutil.copytree(exported, tmp_path / "model")
 
-
-def edited(change):
-    return lambda folder: edit(folder, change)
-
-
-def without(key):
-    return edited(lambda rdf: rdf.pop(key))
-
-
-def input_axis(index, **values):
-    return edited(lambda rdf: rdf["inputs"][0]["axes"][index].update(values))
-
-
-def output_axis(index, **values):
-    return edited(lambda rdf: rdf["outputs"][0]["axes"][index].update(values))
-
-
-def preprocessing(change):
-    return edited(lambda rdf: change(rdf["inputs"][0]["preprocessing"]))
-
-
-def scale_range(**values):
-    return preprocessing(lambda steps: steps[1]["kwargs"].update(values))
-
-
-def zoo_file_name(folder):
-    (folder / "rdf.yaml").rename(folder / "bioimageio.yaml")
-
-
-def no_cover(folder):
-    edit(folder, lambda rdf: rdf.pop("covers"))
-    for name in ("cover.png", "validation.png"):
-        (folder / name).unlink()
-
-
-def no_sample(folder):
-    edit(folder, lambda rdf: rdf["inputs"][0].pop("sample_tensor"))
-    (folder / "sample_input.tif").unlink()
-
-
-def no_validation(folder):
-    (folder / "README.md").write_text("# A model\n")
-
-
-def unnamed_space(folder):
-    def change(rdf):
-        for side in ("inputs", "outputs"):
-            del rdf[side][0]["axes"][3]["id"]
-
-    edit(folder, change)
-
-
-def integers(folder):
-    edit(folder, lambda rdf: rdf["inputs"][0]["data"].update(type="uint16"))
-    values = np.load(folder / "test_input.npy")
-    put(folder, "test_input.npy", npy(values.astype(np.uint16)))
-
-
-def batch_of_one(folder):
-    def change(model):
-        for value in (*model.graph.input, *model.graph.output):
-            value.type.tensor_type.shape.dim[0].dim_value = 1
-
-    with_model(folder, change)
-
-
-def newer_opset(folder):
-    def change(model):
-        model.opset_import[0].version = 19
-
-    with_model(folder, change)
-    edit(folder, lambda rdf: rdf["weights"]["onnx"].update(opset_version=19))
-
-
-def newer_ir(folder):
-    with_model(folder, lambda model: setattr(model, "ir_version", 10))
-
-
-def two_files(folder):
-    def change(model):
-        tensor = model.graph.initializer[0]
-        (folder / "weights.onnx.data").write_bytes(b"before" + tensor.raw_data)
-        length = str(len(tensor.raw_data))
-        tensor.ClearField("raw_data")
-        tensor.data_location = onnx.TensorProto.EXTERNAL
-        entries = {"location": "weights.onnx.data", "offset": "6", "length": length}
-        for key, value in entries.items():
-            tensor.external_data.add(key=key, value=value)
-
-    with_model(folder, change)
-    edit(
-        folder,
-        lambda rdf: rdf["weights"]["onnx"].update(external_data={"source": "weights.onnx.data"}),
-    )
-
-
-def other_sample(folder):
-    shutil.copy(folder / "sample_output.tif", folder / "other.tif")
-    put(folder, "sample_input.tif", (folder / "other.tif").read_bytes())
-    (folder / "other.tif").unlink()
-
-
-def percentiles_that_disagree(folder):
-    noise = np.random.default_rng(0).gamma(1, 100, (1, 1, 52, 52)).astype(np.float32)
-    with_test_input(folder, noise)
-
-
-def second_input(folder):
-    edit(folder, lambda rdf: rdf["inputs"].append({**deepcopy(rdf["inputs"][0]), "id": "other"}))
-
-
-def postprocessing(*steps):
-    return edited(lambda rdf: rdf["outputs"][0].update(postprocessing=list(steps)))
-
-
-def with_weights(kind, entry, data, *, alone=False):
-    """Adds weights, or puts them in the place of all others."""
-
-    def spoil(folder):
-        (folder / entry["source"]).write_bytes(data)
-        edit(folder, lambda rdf: rdf.update(weights=weights(rdf["weights"])))
-
-    def weights(others):
-        return {kind: entry} if alone else {**others, kind: {**entry, "parent": "onnx"}}
-
-    return spoil
-
-
-def with_network(source, **architecture):
-    def spoil(folder):
-        (folder / "network.py").write_text(source)
-        entry = {
-            "source": "weights.pt",
-            "pytorch_version": "2.5",
-            "architecture": {"source": "network.py", "callable": "Net", **architecture},
-        }
-        with_weights("pytorch_state_dict", entry, b"weights")(folder)
-
-    return spoil
-
-
-TORCHSCRIPT = {"source": "weights_torchscript.pt", "pytorch_version": "2.5"}
-OWN_RANGE = {
-    "id": "scale_range",
-    "kwargs": {"axes": ["y", "x"], "min_percentile": 1.0, "max_percentile": 99.0},
-}
-OF_THE_INPUT = {"id": "scale_range", "kwargs": {**OWN_RANGE["kwargs"], "reference_tensor": "input"}}
-FLOAT64 = {"id": "ensure_dtype", "kwargs": {"dtype": "float64"}}
-BINARIZE = {"id": "binarize", "kwargs": {"threshold": 0.5}}
-
-
-def no_architecture(folder):
-    (folder / "weights.pt").write_bytes(b"weights")
-    weights = {"source": "weights.pt", "pytorch_version": "2.5"}
-    edit(folder, lambda rdf: rdf["weights"].update(pytorch_state_dict=weights))
-
-
-MENDABLE = {
-    "rdf-name": zoo_file_name,
-    "format-version": edited(lambda rdf: rdf.update(format_version="0.5.6")),
-    "file-maps": edited(lambda rdf: rdf.update(documentation={"source": "README.md"})),
-    "empty-keys": edited(lambda rdf: rdf.update(git_repo=None)),
-    "hashes-given": edited(lambda rdf: rdf["weights"]["onnx"].pop("sha256")),
-    "name": edited(lambda rdf: rdf.update(name="Denoise: 2D/3D (naïve)")),
-    "nickname": edited(lambda rdf: rdf["config"].pop("bioimageio")),
-    "deepimagej-tiling": edited(lambda rdf: rdf["config"].update(deepimagej={"pyramid": False})),
-    "cover": no_cover,
-    "timestamp": without("timestamp"),
-    "documentation": no_validation,
-    "space-ids": unnamed_space,
-    "channel-names": edited(lambda rdf: rdf["inputs"][0]["axes"][1].pop("channel_names")),
-    "channel-words": input_axis(1, channel_names=["488 nm (GFP)"]),
-    "size-min-step": input_axis(2, size={"min": 54, "step": 4}),
-    "size-min-halo": input_axis(2, size={"min": 4, "step": 4}),
-    "concatenable": input_axis(2, concatenable=False),
-    "batch-size": batch_of_one,
-    "output-size": output_axis(2, size=96),
-    "float32": integers,
-    "sample-tensors": no_sample,
-    "same-samples": other_sample,
-    "ensure-dtype": preprocessing(lambda steps: steps.pop(0)),
-    "network-type": preprocessing(lambda steps: steps.append(FLOAT64)),
-    "statistics-axes": preprocessing(lambda steps: steps[1]["kwargs"].pop("axes")),
-    "statistics-batch": scale_range(axes=["batch", "y", "x"]),
-    "numbers-as-text": scale_range(eps="1e-06"),
-    "percentiles": percentiles_that_disagree,
-    "halo": output_axis(2, halo=4),
-    "onnx-ir": newer_ir,
-    "onnx-one-file": two_files,
-    "onnx-opset-told": edited(lambda rdf: rdf["weights"]["onnx"].update(opset_version=16)),
-    "weights-parents": edited(lambda rdf: rdf["weights"]["onnx"].update(parent="torchscript")),
-}
-
-FOR_PEOPLE = {
-    "license-id": edited(lambda rdf: rdf.update(license="my own")),
-    "description": without("description"),
-    "authors": without("authors"),
-    "cite": without("cite"),
-    "license": without("license"),
-    "tags": without("tags"),
-    "github-user": edited(lambda rdf: rdf.update(authors=[{"name": "A", "github_user": "a"}])),
-    "batch-and-channel": edited(lambda rdf: rdf["outputs"][0]["axes"].pop(0)),
-    "one-input": second_input,
-    "scale-mean-variance": edited(
-        lambda rdf: rdf["outputs"][0].update(
-            postprocessing=[{"id": "scale_mean_variance", "kwargs": {"reference_tensor": "input"}}]
-        )
-    ),
-    "output-statistics": postprocessing(OWN_RANGE),
-    "reference-tensor": postprocessing(OF_THE_INPUT),
-    "onnx-opset": newer_opset,
-    "architecture": no_architecture,
-    "engine": with_weights(
-        "keras_hdf5", {"source": "weights.h5", "tensorflow_version": "2.12"}, b"", alone=True
-    ),
-    "torchscript-file": with_weights("torchscript", TORCHSCRIPT, pickle.dumps({"weights": 1})),
-    "weights-not-run": no_architecture,
-}
 
 OF_EVERY_EXPORT = {"maintainers", "torchscript"}
 """Notes on what the exported package has not."""
@@ -293,39 +82,6 @@ def test_a_broken_rule_is_caught(package, rule):
     assert first.remedy
     assert first.mendable == (rule in MENDABLE)
     assert first.consumers
-
-
-NEEDS_TWO = """
-class Net:
-    def __init__(self, first, *, second, third=3): ...
-"""
-ZERO_MEAN = {"id": "zero_mean_unit_variance", "kwargs": {}}
-CLIPPED = {"id": "clip", "kwargs": {"axes": ["y", "x"], "max_percentile": 99.0}}
-IN_OTHER_WAYS = {
-    "statistics-axes: zero mean": preprocessing(lambda steps: steps.append(ZERO_MEAN)),
-    "statistics-batch: zero mean": preprocessing(
-        lambda steps: steps.append({**ZERO_MEAN, "kwargs": {"axes": ["batch", "y", "x"]}})
-    ),
-    "network-type: binarize": preprocessing(lambda steps: steps.append(BINARIZE)),
-    "output-statistics: zero mean": postprocessing({**ZERO_MEAN, "kwargs": {"axes": ["y", "x"]}}),
-    "output-statistics: clip": postprocessing(CLIPPED),
-    "architecture: no kwargs": with_network(NEEDS_TWO),
-    "architecture: one of two": with_network(NEEDS_TWO, kwargs={"first": 1}),
-    "architecture: no Python": with_network("class Net:\n    first second"),
-    "architecture: too deep": with_network("x = " + "-" * 100_000 + "1"),
-    "torchscript-file: weights alone": with_weights(
-        "torchscript", TORCHSCRIPT, b"PK\x03\x04 archive/constants.pkl archive/data.pkl"
-    ),
-}
-KEPT_IN_OTHER_WAYS = {
-    "network-type: mended": preprocessing(
-        lambda steps: steps.extend([BINARIZE, {**FLOAT64, "kwargs": {"dtype": "float32"}}])
-    ),
-    "output-statistics: a number": postprocessing({"id": "clip", "kwargs": {"min": 0.0}}),
-    "architecture: both": with_network(NEEDS_TWO, kwargs={"first": 1, "second": 2}),
-    "architecture: none asked for": with_network("def Net(first=1, *more, **others): ..."),
-    "architecture: inherited": with_network("import torch\nclass Net(torch.nn.Module): ..."),
-}
 
 
 @pytest.mark.parametrize("case", [*IN_OTHER_WAYS, *KEPT_IN_OTHER_WAYS])
