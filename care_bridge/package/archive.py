@@ -83,7 +83,7 @@ class Archive:
         PackageIntegrityError where a folder holds more files or bytes than a package may.
         """
         if self.is_zip:
-            with _reading(self.path), opened_zip(self.path) as opened:
+            with reading(self.path), opened_zip(self.path) as opened:
                 return sorted(entry.filename for entry in opened.infolist() if not entry.is_dir())
         found, size = [], 0
         for path in self.path.rglob("*"):
@@ -105,7 +105,7 @@ class Archive:
     @contextmanager
     def _opened(self, name: str, most: int) -> Iterator[_OpenFile]:
         """The file `name`, open to read, and its size."""
-        with _reading(self.path), self._found(name) as opened:
+        with reading(self.path), self._found(name) as opened:
             if opened is None and is_address(name):
                 raise PackageNotRunError(
                     f'the package {self.path} has not "{shown(name)}" in it: care-bridge models '
@@ -171,7 +171,7 @@ def open_archive(path: Path) -> Archive:
     PackageFormatError where this is no package or cannot be read, PackageIntegrityError where a zip
     holds names or sizes that are not allowed.
     """
-    with _reading(path):
+    with reading(path):
         if path.is_dir():
             return Archive(path, _rdf_name_in_folder(path))
         if not path.is_file():
@@ -214,7 +214,8 @@ def check_digest(found: str, sha256: str, name: str, package: Path) -> None:
 
 
 @contextmanager
-def _reading(package: Path) -> Iterator[None]:
+def reading(package: Path) -> Iterator[None]:
+    """Turn what the file system refuses while `package` is looked at into PackageFormatError."""
     try:
         yield
     except OSError as error:

@@ -20,7 +20,7 @@ from platformdirs import site_data_path, user_data_path
 
 from care_bridge.bundled import bundled_folder
 from care_bridge.errors import ConfigError, PackageError, PackageNotFoundError
-from care_bridge.package.archive import RDF_NAMES, open_archive
+from care_bridge.package.archive import RDF_NAMES, open_archive, reading
 from care_bridge.package.file_names import is_legal_name, same_file
 from care_bridge.package.printable import one_line
 
@@ -85,13 +85,15 @@ def bundled_models() -> dict[str, Path]:
 def find_package(source: str | Path) -> Path:
     """The folder, zip or description file that `source` names.
 
-    A path that exists goes before a model of that name. Errors as `find_model`.
+    A path that exists goes before a model of that name. Errors as `find_model`; PackageFormatError
+    where the file system does not let it be looked at.
     """
     path = Path(source)
     with contextlib.suppress(RuntimeError):  # "~NAME" where no user has that name
         path = path.expanduser()
-    if path.exists():
-        return path
+    with reading(path):
+        if path.exists():
+            return path
     return find_model(str(source)).path
 
 

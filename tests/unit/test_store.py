@@ -1,5 +1,6 @@
 """The models that a PC keeps: three places, names, hashes, adding and removing."""
 
+import errno
 import hashlib
 import json
 import os
@@ -27,7 +28,13 @@ from care_bridge.errors import (
 from care_bridge.package import store
 from care_bridge.package.collecting import add_model, remove_model
 from care_bridge.package.package import load_package
-from care_bridge.package.store import find_model, models_in, place_folder, stored_models
+from care_bridge.package.store import (
+    find_model,
+    find_package,
+    models_in,
+    place_folder,
+    stored_models,
+)
 from tests.broken_packages import edit
 from tests.packages import tiny_package
 
@@ -82,6 +89,18 @@ def test_a_missing_package_names_what_there_is(places):
         "kept here (denoise-2d, denoise-3d) or a package's folder, .zip or rdf.yaml"
     )
     assert isinstance(caught.value, FileNotFoundError)
+
+
+def test_a_path_that_cannot_be_looked_at_is_told(places, tmp_path, monkeypatch):
+    with pytest.raises(PackageFormatError, match="File name too long"):
+        find_package("model" * 100)
+
+    def refused(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refused)
+    with pytest.raises(PackageFormatError, match=r"secret cannot be read \(Permission denied\)"):
+        find_package(tmp_path / "secret")
 
 
 def test_a_user_that_does_not_exist_is_no_package(places):
