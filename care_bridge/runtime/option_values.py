@@ -160,16 +160,16 @@ def samples(name: str, value: object) -> int:
 
 def path(name: str, value: object) -> Path | None:
     """A file or a folder; "" gives None."""
-    if value is None or value == "":
+    if _is_empty(value):
         return None
     if not isinstance(value, (str, Path)):
-        raise ConfigError(f"{name} {value!r} is no path: name a file or a folder")
+        raise ConfigError(f"{name} {_shown(value)} is no path: name a file or a folder")
     return Path(value)
 
 
 def word(name: str, value: object) -> str | None:
     """A name; "" gives None."""
-    if value is None or value == "":
+    if _is_empty(value):
         return None
     if not isinstance(value, str):
         raise ConfigError(f"{name} {value!r} is no name: give a text")
@@ -179,14 +179,18 @@ def word(name: str, value: object) -> str | None:
 def named_files(name: str, value: object) -> dict[str, Path] | None:
     """Files by name: "mask=a.tif,edges=b.tif" or, in Python and YAML, each by itself; "" gives
     None."""
-    if value is None or value == "":
+    if _is_empty(value):
         return None
     if isinstance(value, str):
         pairs = [part.partition("=") for part in value.split(",")]
         value = {key.strip(): file.strip() for key, _, file in pairs}
-    if not isinstance(value, Mapping) or not all(value) or not all(value.values()):
-        raise ConfigError(f"{name} {value!r} cannot be read: give names and files, e.g. mask=a.tif")
-    return {str(key): Path(str(file)) for key, file in value.items()}
+    wanted = "give names and files, e.g. mask=a.tif"
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{name} {_shown(value)} cannot be read: {wanted}")
+    for key, file in value.items():
+        if not key or not isinstance(file, (str, Path)) or not str(file):
+            raise ConfigError(f'{name}: "{key}" is {_shown(file)}, no file: {wanted}')
+    return {str(key): Path(file) for key, file in value.items()}
 
 
 def axes(name: str, value: object) -> str | None:
@@ -199,6 +203,16 @@ def axes(name: str, value: object) -> str | None:
         return str(Axes(value))
     except AxesError as error:
         raise ConfigError(str(error)) from error
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value)
+
+
+def _shown(value: object) -> str:
+    """A value in a message: an array would take many lines."""
+    plain = value is None or isinstance(value, (str, int, float, Path))
+    return repr(value) if plain else f"of type {type(value).__name__}"
 
 
 def _is_whole(value: object) -> bool:

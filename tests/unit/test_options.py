@@ -1,6 +1,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from care_bridge.errors import ConfigError
@@ -117,4 +118,21 @@ def test_any_other_value_is_one_clear_line(name, value):
     with pytest.raises(ConfigError) as caught:
         RestoreOptions(**{name: value})
     assert name.split("_")[0] in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    {
+        "an image's pixels": ("inputs", {"mask": np.zeros((9, 9))}),
+        "pixels alone": ("inputs", np.zeros((9, 9))),
+        "a file without a name": ("inputs", {"": "mask.tif"}),
+        "a name without a file": ("inputs", "mask="),
+        "pixels of the scene": ("rescale_to", np.zeros((9, 9))),
+    }.values(),
+    ids=str,
+)
+def test_files_are_named_not_given_as_pixels(name, value):
+    with pytest.raises(ConfigError, match="file") as caught:
+        RestoreOptions(**{name: value})
     assert "\n" not in str(caught.value)
