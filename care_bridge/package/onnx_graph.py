@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -27,6 +27,12 @@ _ENDLESS = frozenset({"Loop", "Scan", "SequenceMap"})
 _OF_OTHER_FILES = frozenset({"EPContext"})
 # Of 4 bits there are two in a byte; all others take more.
 _NUMBERS_A_BYTE = 2
+# Lists of sizes, which others follow from, are short.
+_SIZES_AT_MOST = 1024
+_NUMBERS = frozenset(onnx.TensorProto.DataType.values()) - {
+    onnx.TensorProto.UNDEFINED,
+    onnx.TensorProto.STRING,
+}
 
 _Function = tuple[str, str, str]  # its domain, name and overload
 
@@ -65,6 +71,53 @@ def parsed_network(data: bytes, name: str) -> onnx.ModelProto:
         raise PackageFormatError(
             f'"{name}" is cut short or no ONNX file: get the package again'
         ) from error
+
+
+def memory_of(data: bytes, name: str, shapes: Sequence[Sequence[int]]) -> int:
+    """Bytes that the tensors of the ONNX file with these bytes take at most at a time, besides its
+    weights, where its inputs have these `shapes`; as far as the file tells: sizes that depend on
+    pixels, and those within branches, are not known before it runs."""
+    model = parsed_network(data, name)
+    graph = model.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    for value, shape in zip(inputs, shapes, strict=False):
+        value.type.tensor_type.shape.CopyFrom(_shape_of(shape))
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")  # what is said of it may be a lie
+    del graph.value_info[:]
+    for tensor in graph.initializer:
+        if math.prod(tensor.dims) > _SIZES_AT_MOST:  # large ones would only be copied
+            tensor.ClearField("raw_data")
+            tensor.ClearField("float_data")
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    sizes = {value.name: _bytes(value) for value in (*inferred.value_info, *inferred.output)}
+    last = {used: place for place, node in enumerate(graph.node) for used in node.input}
+    most = held = 0
+    ends: dict[int, int] = Counter()
+    for place, node in enumerate(graph.node):
+        for made in node.output:
+            held += sizes.get(made, 0)
+            ends[last.get(made, len(graph.node))] += sizes.get(made, 0)
+        most = max(most, held)
+        held -= ends[place]
+    return most
+
+
+def _shape_of(sizes: Sequence[int]) -> onnx.TensorShapeProto:
+    dimensions = [onnx.TensorShapeProto.Dimension(dim_value=size) for size in sizes]
+    return onnx.TensorShapeProto(dim=dimensions)
+
+
+def _bytes(value: onnx.ValueInfoProto) -> int:
+    """Of a tensor; 0 where not all of its sizes are known."""
+    tensor = value.type.tensor_type
+    sizes = [each.dim_value if each.HasField("dim_value") else 0 for each in tensor.shape.dim]
+    if not tensor.HasField("shape") or tensor.elem_type not in _NUMBERS:
+        return 0
+    return (
+        max(math.prod(sizes), 0) * onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
+    )
 
 
 def _check_tensor(tensor: onnx.TensorProto, name: str) -> None:
