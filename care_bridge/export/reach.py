@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from care_bridge.export.graph import run_torch
-from care_bridge.runtime.halo import measure_halo
+from care_bridge.runtime.halo import Probed, measure_halo
 from care_bridge.tiling import AxisLimits, round_up
 from care_bridge.training.networks.mixture import Mixture
 from care_bridge.training.networks.projection import ProjectionNetwork
@@ -46,4 +46,4 @@ def structural_halo(
                     module.bias.zero_()
             elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
                 module.reset_parameters()  # it passes everything on as it is
-    return measure_halo(lambda x: run_torch(averaging, x), f"BC{axes}", channels, limits)
+    return measure_halo(Probed(lambda x: run_torch(averaging, x), f"BC{axes}", channels, limits))

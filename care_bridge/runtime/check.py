@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from care_bridge.errors import CareBridgeError, PackageError, PackageFormatError
+from care_bridge.errors import (
+    CareBridgeError,
+    PackageError,
+    PackageFormatError,
+    PackageIntegrityError,
+)
 from care_bridge.package.archive import open_archive
 from care_bridge.package.consumers import CONSUMERS, RULES, Draft
 from care_bridge.package.consumers.rule import CORE
 from care_bridge.package.onnx_file import OnnxFacts, read_onnx
+from care_bridge.package.onnx_graph import memory_of
 from care_bridge.package.package import Package, load_package
 from care_bridge.package.rdf import rdf_warnings
 from care_bridge.package.store import find_package
 from care_bridge.runtime.check_outputs import OUTPUT_CHECKS
 from care_bridge.runtime.check_tiles import TILE_CHECKS
 from care_bridge.runtime.checked import EXPORT_AGAIN, Checked
+from care_bridge.runtime.mends import MENDS
 from care_bridge.runtime.report import CheckReport, Finding, stopped_by
 from care_bridge.runtime.session import Session
 
+# The widest networks have some hundred channels in a few tensors of the input's size.
+_MEMORY_OF_INPUT = 1024
+_MEMORY_ANYWAY = 512 << 20
 _SAID_BY_RULES = ("Needs to be filled", "Missing `maintainers`")
 """How advice of the spec's library begins for which there are rules."""
 
@@ -54,7 +65,7 @@ def check_draft(draft: Draft) -> Iterator[Finding]:
                 rule.remedy,
                 rule.id,
                 rule.consumers,
-                breach in mendable or rule.id in MENDED_BY_RUNNING,
+                breach in mendable or rule.id in MENDS,
             )
     version = str(draft.content.get("format_version"))
     if not version.startswith("0.5."):
@@ -70,10 +81,6 @@ def check_draft(draft: Draft) -> Iterator[Finding]:
         count = sum(consumer in rule.consumers for rule in RULES)
         if consumer not in broken:
             yield Finding("ok", f"{count} rules hold", consumers=(consumer,))
-
-
-MENDED_BY_RUNNING = ("cover", "sample-tensors", "same-samples", "percentiles", "halo")
-"""The rules that `mending` mends with the loaded package."""
 
 
 def _described(path: Path) -> list[Finding]:
@@ -102,9 +109,24 @@ def _running(path: Path) -> Iterator[Finding]:
     weights = package.weights()
     facts = read_onnx(weights, package.spec.weights.source)
     yield from _check_onnx(package, facts)
+    _check_memory(package, weights)
     checked = Checked(package, Session(weights, "cpu"))
     for check in (*OUTPUT_CHECKS, *TILE_CHECKS):
-        yield from check(checked)
+        for finding in check(checked):
+            yield replace(finding, mendable=finding.rule in MENDS)
+
+
+def _check_memory(package: Package, weights: bytes) -> None:
+    """Raise PackageIntegrityError where the network takes more memory for its test input than any
+    has need of."""
+    tensors = [package.tensor(each.test_tensor) for each in package.spec.input_tensors]
+    needed = memory_of(weights, package.spec.weights.source, [each.shape for each in tensors])
+    most = max(_MEMORY_ANYWAY, _MEMORY_OF_INPUT * sum(each.nbytes for each in tensors))
+    if needed > most:
+        raise PackageIntegrityError(
+            f"its network takes {needed >> 20} MB of memory for its test input, at most "
+            f"{most >> 20} MB are expected: do not use this package"
+        )
 
 
 def _check_onnx(package: Package, facts: OnnxFacts) -> Iterator[Finding]:

@@ -18,7 +18,14 @@ from care_bridge.package.consumers.rule import DEEPIMAGEJ
 from care_bridge.package.npy import LARGEST_TENSOR, read_npy
 from care_bridge.package.package import Package
 from care_bridge.package.steps import Operations
-from care_bridge.runtime.checked import EXPORT_AGAIN, GET_AGAIN, Checked, relative, within
+from care_bridge.runtime.checked import (
+    EXPORT_AGAIN,
+    GET_AGAIN,
+    Checked,
+    channels_of,
+    relative,
+    within,
+)
 from care_bridge.runtime.conventions import jdll_levels
 from care_bridge.runtime.prediction import predict
 from care_bridge.runtime.report import Finding
@@ -105,7 +112,6 @@ def _check_samples(checked: Checked) -> Iterator[Finding]:
                 "save the test tensor's pixels as the sample",
                 "same-samples",
                 (DEEPIMAGEJ,),
-                mendable=True,
             )
     if sampled and same:
         yield Finding("ok", "the samples hold the pixels of the test tensors")
@@ -167,10 +173,8 @@ def _check_percentiles(checked: Checked) -> Iterator[Finding]:
     if not isinstance(normalization, Percentiles):
         return
     tensor = checked.test_tensor(spec.input)
-    outer = [dimension for dimension, axis in enumerate(spec.input.axes) if axis in "BC"]
-    moved = np.moveaxis(tensor, outer, range(len(outer)))
     worst = 0.0
-    for channel in moved.reshape(-1, *moved.shape[len(outer) :]):
+    for channel in channels_of(tensor, spec.input.axes):
         ours = normalization.fit(channel)
         levels = jdll_levels(channel, normalization)
         shifts = np.abs(np.subtract(levels, (ours.lo, ours.hi)))
@@ -183,7 +187,6 @@ def _check_percentiles(checked: Checked) -> Iterator[Finding]:
             "take a test image on which both agree",
             "percentiles",
             (DEEPIMAGEJ,),
-            mendable=True,
         )
     else:
         yield Finding("ok", what)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,21 +17,25 @@ from care_bridge.images.image import Image
 from care_bridge.package.consumers import Draft
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ
 from care_bridge.package.consumers.sizes import declared_halo
-from care_bridge.package.spec import TensorSpec
+from care_bridge.package.spec import SAME, TensorSpec
 from care_bridge.resampling import fewest_pixels
 from care_bridge.runtime.checked import EXPORT_AGAIN, Checked, relative, within
-from care_bridge.runtime.halo import measure_halo
+from care_bridge.runtime.halo import PROJECTED, Probed, measure_halo, moves_along
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.report import Finding
 from care_bridge.runtime.restorer import Restorer
 from care_bridge.tiling import round_up
 
 TILED_WITHIN = 1e-5
-_PROJECTED = 5
 
 
 def measured_halo(checked: Checked) -> dict[str, int]:
     """The reach of the network in pixels, by axis; TilingError where it has no end."""
+    return measure_halo(_probed(checked))
+
+
+def _probed(checked: Checked) -> Probed:
+    """The network as the measurements of its reach run it."""
     spec = checked.package.spec
     block = "CZYX" if "Z" in spec.input.axes else "CYX"
     outputs = [spec.output, *([spec.members] if spec.members else [])]
@@ -44,7 +49,7 @@ def measured_halo(checked: Checked) -> dict[str, int]:
         parts = zip(outputs, made, strict=False)
         return np.concatenate([each.image_axes.to(part, "CZYX") for each, part in parts])
 
-    return measure_halo(run, block, spec.channels_in, spec.tiling, spec.placement, spec.depth)
+    return Probed(run, block, spec.channels_in, spec.tiling, spec.placement, spec.depth)
 
 
 def _of_channels(tile: NDArray[np.float32], tensor: TensorSpec) -> NDArray[np.float32]:
@@ -65,32 +70,38 @@ def _check_halo(checked: Checked) -> Iterator[Finding]:
     try:
         measured = measured_halo(checked)
     except TilingError as error:
-        yield Finding("error", str(error), "do not use this model in tiles", "halo")
+        yield Finding("error", str(error), "do not use this model in tiles", "tiles")
         return
     declared = declared_halo(Draft.of(checked.package.archive))
     for axis, limits in spec.tiling.items():
-        what = (
-            f"along {axis} the network reaches {measured[axis]} pixels, the package says "
-            f"{limits.halo}"
-        )
-        needed = round_up(measured[axis], limits.step)
-        told = declared.get(axis.lower(), needed)
-        if measured[axis] > limits.aligned_halo:
-            yield Finding(
-                "error", f"{what}: tiles would show seams", EXPORT_AGAIN, "halo", mendable=True
-            )
-        elif told < needed:
+        reach = measured[axis]
+        what = f"along {axis} the network reaches {reach} pixels, the package says {limits.halo}"
+        told = declared.get(axis.lower())
+        if reach > limits.aligned_halo:
+            rule = "halo" if limits.most is None else "tiles"  # one size is one tile for others
+            yield Finding("error", f"{what}: tiles would show seams", EXPORT_AGAIN, rule)
+        elif told is not None and not _halo_is_enough(checked, axis, told, reach):
             yield Finding(
                 "error",
-                f"along {axis} the network reaches {measured[axis]} pixels, the description tells "
+                f"along {axis} the network reaches {reach} pixels, the description tells "
                 f"others a halo of {told}: their tiles would show seams",
-                f"write halo: {needed}",
+                f"write halo: {round_up(reach, limits.step)}",
                 "halo",
                 (CORE, DEEPIMAGEJ),
-                mendable=True,
             )
         else:
             yield Finding("ok", what)
+
+
+def _halo_is_enough(checked: Checked, axis: str, told: int, reach: int) -> bool:
+    """Whether tiles of others are as the whole. They overlap by the halo that others are told, in
+    pixels of the output, so that is by how much they are off the multiples of the size step."""
+    spec = checked.package.spec
+    place = spec.placement.get(axis, SAME)
+    halo = told * place.down // place.up
+    return halo >= reach and (
+        halo % spec.tiling[axis].step == 0 or moves_along(_probed(checked), axis, halo, reach)
+    )
 
 
 def _check_tiles(checked: Checked) -> Iterator[Finding]:
@@ -111,7 +122,7 @@ def _check_tiles(checked: Checked) -> Iterator[Finding]:
         sizes |= {
             other: fewest_pixels(other, sizes[other], factor) for other, factor in zoom.items()
         }
-        depth = {"Z": spec.depth.padded(_PROJECTED)} if spec.depth else {}
+        depth = {"Z": spec.depth.padded(PROJECTED)} if spec.depth else {}
         image = _noise({"C": spec.channels_in, **depth, **sizes})
         with _told_nothing():
             whole = _restored(restorer, image, {})
@@ -123,16 +134,21 @@ def _check_tiles(checked: Checked) -> Iterator[Finding]:
 
 @contextmanager
 def _told_nothing() -> Iterator[None]:
-    """Advice on the device and on tiles is not for the small images of a check."""
+    """Advice on the device and on tiles is not for the small images of a check; what other threads
+    tell meanwhile is."""
+    here = threading.get_ident()
     loggers = [logging.getLogger(name) for name in ("care_bridge", "care_bridge.device")]
-    former = [logger.disabled for logger in loggers]
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return record.thread != here
+
+    for logger in loggers:
+        logger.addFilter(of_others)
     try:
-        for logger in loggers:
-            logger.disabled = True
         yield
     finally:
-        for logger, disabled in zip(loggers, former, strict=True):
-            logger.disabled = disabled
+        for logger in loggers:
+            logger.removeFilter(of_others)
 
 
 def _noise(sizes: dict[str, int]) -> Image:

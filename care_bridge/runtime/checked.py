@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ from care_bridge.package.package import Package
 from care_bridge.package.spec import TensorSpec
 from care_bridge.runtime.report import Finding
 from care_bridge.runtime.session import Session
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 GET_AGAIN = "get the package again"
 EXPORT_AGAIN = "export the model again"
@@ -39,6 +43,14 @@ class Checked:
                 f"{spec.axes} with C of size {channels}: {GET_AGAIN}"
             )
         return tensor
+
+
+def channels_of(tensor: NDArray[Pixel], axes: str) -> Iterator[NDArray[Pixel]]:
+    """Each channel of each sample of a tensor with these axes, a view of it."""
+    outer = [dimension for dimension, axis in enumerate(axes) if axis in "BC"]
+    moved = np.moveaxis(tensor, outer, range(len(outer)))
+    for index in np.ndindex(moved.shape[: len(outer)]):
+        yield moved[index]
 
 
 def relative(one: NDArray[np.generic], other: NDArray[np.generic]) -> float:

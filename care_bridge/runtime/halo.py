@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import EllipsisType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.errors import TilingError
-from care_bridge.package.spec import Placement
+from care_bridge.package.spec import SAME, Placement
 from care_bridge.tiling import AxisLimits, round_up
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -24,52 +25,97 @@ Part = tuple[EllipsisType | slice, ...]
 _SHORTEST = 64
 _LONGEST = 1024
 _WIDTH = 16
-_PROJECTED = 6
 _SEEDS = (0, 1)
+_SAME_WITHIN = 1e-5  # of the range: at another place the engine may sum in another order
+
+PROJECTED = 6
+"""How many slices of a stack a network that projects is shown, or the next number that it takes."""
 
 
-def measure_halo(
-    run: Run,
-    axes: str,
-    channels: int,
-    limits: Mapping[str, AxisLimits],
-    placement: Mapping[str, Placement] | None = None,
-    depth: AxisLimits | None = None,
-) -> dict[str, int]:
-    """The halo of the network `run` along each axis of `limits`, in pixels.
+@dataclass(frozen=True)
+class Probed:
+    """The network `run` that is looked at.
 
     axes: of its input and output, B for batch (e.g. "BCYX"). limits: its size step and smallest
     size by axis; their halo is not used. A Z that it does not name is projected: the output lacks
     it; depth: its sizes. placement: by axis where the output's pixels are, if not where the
-    input's are. TilingError where the output depends on pixels at any
-    distance, as with global pooling.
+    input's are.
     """
-    places = {axis: (placement or {}).get(axis, Placement()) for axis in limits}
-    slices = depth.padded(_PROJECTED) if depth else _PROJECTED
-    return {
-        axis: _measure_axis(run, axes, {"Z": slices, "C": channels}, limits, axis, places[axis])
-        for axis in limits
-    }
+
+    run: Run
+    axes: str
+    channels: int
+    limits: Mapping[str, AxisLimits]
+    placement: Mapping[str, Placement] = field(default_factory=dict)
+    depth: AxisLimits | None = None
+
+    def place(self, axis: str) -> Placement:
+        """Where the output's pixels are along an axis."""
+        return self.placement.get(axis, SAME)
+
+    def sizes(self, axis: str, length: int) -> dict[str, int]:
+        """Sizes of an image: `length` along `axis`, little along the others."""
+        sizes = {"Z": self.depth.padded(PROJECTED) if self.depth else PROJECTED}
+        sizes |= {"B": 1, "C": self.channels}
+        sizes |= {letter: limit.padded(_WIDTH) for letter, limit in self.limits.items()}
+        return sizes | {axis: length}
+
+    def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """The shape of an input of these sizes."""
+        return tuple(sizes[letter] for letter in self.axes)
+
+    def dimension(self, axis: str) -> int:
+        """Which dimension an axis is, counted from the last one, -1: an output that is projected
+        has it there too."""
+        return self.axes.index(axis) - len(self.axes)
 
 
-def _measure_axis(
-    run: Run,
-    axes: str,
-    others: Mapping[str, int],
-    limits: Mapping[str, AxisLimits],
-    axis: str,
-    place: Placement,
-) -> int:
-    length, most = _SHORTEST, limits[axis].most
+def measure_halo(network: Probed) -> dict[str, int]:
+    """The halo of the network along each axis of its limits, in pixels. TilingError where the
+    output depends on pixels at any distance, as with global pooling."""
+    return {axis: _measure_axis(network, axis) for axis in network.limits}
+
+
+def moves_along(network: Probed, axis: str, shift: int, reach: int) -> bool:
+    """Whether the output moves along with an image that is moved by `shift` pixels, as that of
+    convolutions does, so that tiles may begin there; that of poolings does at their multiples
+    alone. reach: of the network along this axis."""
+    place = network.place(axis)
+    length = network.limits[axis].padded(max(_SHORTEST, 4 * (reach + shift)))
+    moved, rest = divmod(shift * place.up, place.down)
+    if rest:
+        return False
+    dimension = network.dimension(axis)
+    sizes = network.sizes(axis, length + shift)
+    image = np.random.default_rng(0).random(network.shape(sizes), np.float32)
+    one, other = (
+        np.moveaxis(
+            network.run(_part(image, dimension, slice(start, start + length))), dimension, 0
+        )
+        for start in (0, shift)
+    )
+    edge = math.ceil(reach * place.up / place.down)
+    kept, again = one[moved + edge : len(one) - edge], other[edge : len(other) - edge - moved]
+    return bool(np.abs(kept - again).max() <= _SAME_WITHIN * np.ptp(one))
+
+
+def _part(image: NDArray[np.float32], dimension: int, part: slice) -> NDArray[np.float32]:
+    where: Part = (..., part, *(slice(None),) * (-1 - dimension))
+    return np.ascontiguousarray(image[where])
+
+
+def _measure_axis(network: Probed, axis: str) -> int:
+    limits, place = network.limits[axis], network.place(axis)
+    length, most = _SHORTEST, limits.most
     while length <= _LONGEST:
-        sizes = dict(others)
-        sizes |= {letter: limit.padded(_WIDTH) for letter, limit in limits.items()}
-        sizes |= {"B": 1, axis: most or limits[axis].padded(length)}
-        border = round_up(sizes[axis] // 2, limits[axis].step)
-        from_end = axes.index(axis) - len(axes)
-        shape = tuple(sizes[letter] for letter in axes)
+        sizes = network.sizes(axis, most or limits.padded(length))
+        border = round_up(sizes[axis] // 2, limits.step)
+        shape = network.shape(sizes)
+        from_end = network.dimension(axis)
         reach = math.ceil(
-            _reach(run, shape, from_end, border, place.start(border)) * place.down / place.up
+            _reach(network.run, shape, from_end, border, place.start(border))
+            * place.down
+            / place.up
         )
         if reach < min(border, sizes[axis] - border):
             return reach

@@ -305,6 +305,19 @@ NETWORKS = {
         NO_MEMORY,
         COMPUTING,
     ),
+    "network-draws-gigabytes": Case(
+        of(
+            lambda: added(
+                [
+                    node("ConstantOfShape", ["size"], ["zeros"]),
+                    node("RandomUniformLike", ["zeros"], ["much"]),
+                ],
+                size=np.array([1 << 28]),
+            )
+        ),
+        NO_MEMORY,
+        ("check",),
+    ),
     "network-repeats-to-terabytes": Case(
         of(
             lambda: added(

@@ -18,8 +18,9 @@ from care_bridge.export.about import About
 from care_bridge.export.builder import export_checkpoint
 from care_bridge.package.archive import open_archive
 from care_bridge.package.consumers import RULES, Draft
-from care_bridge.runtime.check import MENDED_BY_RUNNING, check_draft
+from care_bridge.runtime.check import check_draft
 from care_bridge.runtime.mending import mend_package
+from care_bridge.runtime.mends import MENDS
 from tests.broken_packages import edit, with_model
 from tests.checkpoints import untrained
 from tests.packages import npy
@@ -60,7 +61,7 @@ def rules_broken(report):
 
 
 def test_every_rule_is_here():
-    known = {rule.id for rule in RULES} | set(MENDED_BY_RUNNING)
+    known = {rule.id for rule in RULES} | set(MENDS)
     assert known == MENDABLE.keys() | FOR_PEOPLE.keys() | OF_EVERY_EXPORT
 
 

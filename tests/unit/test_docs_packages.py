@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from care_bridge.package.consumers import RULES
-from care_bridge.runtime.check import MENDED_BY_RUNNING
+from care_bridge.runtime.mends import MENDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "packages.md"
 
@@ -19,7 +19,7 @@ def test_the_table_of_rules_is_the_rules():
             ", ".join(rule.consumers),
             rule.severity,
             rule.remedy,
-            "yes" if rule.mend or rule.id in MENDED_BY_RUNNING else "",
+            "yes" if rule.mend or rule.id in MENDS else "",
         )
         for rule in RULES
     ]

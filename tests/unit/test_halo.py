@@ -8,7 +8,7 @@ import torch
 from care_bridge.errors import TilingError
 from care_bridge.export.graph import run_torch
 from care_bridge.export.reach import structural_halo
-from care_bridge.runtime.halo import measure_halo
+from care_bridge.runtime.halo import Probed, measure_halo, moves_along
 from care_bridge.tiling import AxisLimits
 from care_bridge.training.networks.whole import mixture
 from tests.checkpoints import untrained
@@ -44,7 +44,10 @@ def test_the_reach_of_the_care_unet(case):
 def test_a_drawn_network_reaches_as_far_as_its_structure():
     network = untrained(kernel=5).network
     limits = limits_of("YX", 4)
-    assert measure_halo(lambda x: run_torch(network, x), "BCYX", 1, limits) == {"Y": 40, "X": 40}
+    assert measure_halo(Probed(lambda x: run_torch(network, x), "BCYX", 1, limits)) == {
+        "Y": 40,
+        "X": 40,
+    }
 
 
 def test_a_silent_network_still_has_its_structures_halo():
@@ -54,7 +57,10 @@ def test_a_silent_network_still_has_its_structures_halo():
         for weights in network.parameters():
             weights.zero_()
     limits = limits_of("YX", 4)
-    assert measure_halo(lambda x: run_torch(network, x), "BCYX", 1, limits) == {"Y": 0, "X": 0}
+    assert measure_halo(Probed(lambda x: run_torch(network, x), "BCYX", 1, limits)) == {
+        "Y": 0,
+        "X": 0,
+    }
     assert structural_halo(network, "YX", 1, limits) == {"Y": 22, "X": 22}
 
 
@@ -63,7 +69,7 @@ def test_the_halo_is_what_a_cut_tile_gets_wrong(dims):
     session = onnxruntime.InferenceSession(tiny_network(dims), providers=["CPUExecutionProvider"])
     axes = "ZYX"[-dims:]
     found = measure_halo(
-        lambda x: session.run(None, {"input": x})[0], f"BC{axes}", 1, limits_of(axes, 4)
+        Probed(lambda x: session.run(None, {"input": x})[0], f"BC{axes}", 1, limits_of(axes, 4))
     )
     image = np.random.default_rng(0).normal(0, 1, (1, 1, 64, *(20,) * (dims - 1)))
     image = image.astype(np.float32)
@@ -76,7 +82,7 @@ def test_the_halo_is_what_a_cut_tile_gets_wrong(dims):
 
 def test_each_axis_has_its_own_reach():
     layer = torch.nn.Conv2d(1, 1, (3, 7), padding="same")
-    found = measure_halo(lambda x: run_torch(layer, x), "BCYX", 1, limits_of("YX", 1))
+    found = measure_halo(Probed(lambda x: run_torch(layer, x), "BCYX", 1, limits_of("YX", 1)))
     assert found == {"Y": 1, "X": 3}
 
 
@@ -84,7 +90,7 @@ def test_one_sided_reaches_count():
     def shifted(x):
         return np.roll(x, 5, axis=2) * (np.arange(x.shape[2]) >= 5)[:, None]
 
-    assert measure_halo(shifted, "BCYX", 1, limits_of("YX", 1)) == {"Y": 5, "X": 0}
+    assert measure_halo(Probed(shifted, "BCYX", 1, limits_of("YX", 1))) == {"Y": 5, "X": 0}
 
 
 def test_sizes_of_other_networks_are_respected():
@@ -94,7 +100,7 @@ def test_sizes_of_other_networks_are_respected():
         seen.append(x.shape)
         return x
 
-    measure_halo(keep, "BYXC", 3, {"Y": AxisLimits(16, 24, 0), "X": AxisLimits(8, 32, 0)})
+    measure_halo(Probed(keep, "BYXC", 3, {"Y": AxisLimits(16, 24, 0), "X": AxisLimits(8, 32, 0)}))
     for batch, y, x, channels in seen:
         assert (batch, channels) == (1, 3)
         assert y >= 24
@@ -107,7 +113,7 @@ def test_global_pooling_is_told():
         return x + x.mean(axis=(2, 3), keepdims=True)
 
     with pytest.raises(TilingError, match="cannot be run in tiles"):
-        measure_halo(pooled, "BCYX", 1, limits_of("YX", 1))
+        measure_halo(Probed(pooled, "BCYX", 1, limits_of("YX", 1)))
 
 
 def test_an_ensemble_that_projects_reaches_as_far_as_both_of_its_stages():
@@ -118,3 +124,22 @@ def test_an_ensemble_that_projects_reaches_as_far_as_both_of_its_stages():
         members=2, projector_filters=1, channels_in=1, residual=True, probabilistic=True, **unet
     )
     assert structural_halo(network.eval(), "ZYX", 1, limits_of("YX", 16)) == {"Y": 56, "X": 56}
+
+
+def every_other(x):
+    """The larger of two neighbours along Y, twice: a pooling that is undone."""
+    pairs = x.reshape(*x.shape[:2], -1, 2, x.shape[3]).max(axis=3)
+    return pairs.repeat(2, axis=2)
+
+
+@pytest.mark.parametrize(("shift", "moves"), [(1, False), (2, True), (3, False), (4, True)])
+def test_a_pooling_moves_along_by_its_multiples_alone(shift, moves):
+    network = Probed(every_other, "BCYX", 1, limits_of("YX", 4))
+    assert moves_along(network, "Y", shift, 1) == moves
+    assert moves_along(network, "X", shift, 1)
+
+
+def test_a_convolution_moves_along_by_any_number():
+    layer = torch.nn.Conv2d(1, 1, (3, 7), padding="same")
+    network = Probed(lambda x: run_torch(layer, x), "BCYX", 1, limits_of("YX", 4))
+    assert moves_along(network, "X", 3, 3)

@@ -1,0 +1,94 @@
+"""Mends of packages that need the network."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from care_bridge.axes import Axes, rdf_id
+from care_bridge.images import Image, write_image
+from care_bridge.images.picture import enlarged, write_panels
+from care_bridge.normalization import Percentiles
+from care_bridge.package.consumers import Draft
+from care_bridge.package.consumers.sizes import declare_halo
+from care_bridge.package.npy import npy_bytes
+from care_bridge.package.rdf_content import COVER
+from care_bridge.package.spec import TensorSpec
+from care_bridge.runtime.check_tiles import measured_halo
+from care_bridge.runtime.checked import Checked, channels_of
+from care_bridge.runtime.conventions import with_agreeing_percentiles
+from care_bridge.runtime.prediction import predict
+from care_bridge.tiling import round_up
+
+
+def _widen_halo(draft: Draft, checked: Checked) -> None:
+    spec = checked.package.spec
+    measured = measured_halo(checked)
+    needed = {
+        rdf_id(axis): round_up(measured[axis], limits.step) for axis, limits in spec.tiling.items()
+    }
+    declare_halo(draft, needed)
+    if draft.config("care_bridge"):
+        reach = {rdf_id(axis): pixels for axis, pixels in measured.items()}
+        draft.set_config("care_bridge", "halo", reach)
+
+
+def _make_percentiles_agree(draft: Draft, checked: Checked) -> None:
+    spec = checked.package.spec
+    normalization = spec.normalization
+    assert isinstance(normalization, Percentiles)
+    agreeing = checked.test_tensor(spec.input).astype(np.float32)
+    for channel in channels_of(agreeing, spec.input.axes):
+        channel[...] = with_agreeing_percentiles(channel, normalization)
+    outputs = predict(spec, checked.session, agreeing)
+    for tensor, values in zip(spec.tensors, (agreeing, *outputs), strict=True):
+        draft.write(tensor.test_tensor, npy_bytes(values))
+
+
+def _save_samples(draft: Draft, checked: Checked) -> None:
+    described = [*draft.tensors("inputs"), *draft.tensors("outputs")]
+    for tensor, spec in zip(described, checked.package.spec.tensors, strict=False):
+        suffixed = Path(spec.sample_tensor or f"sample_{spec.id}").with_suffix(".tif")
+        name = draft.own_name(suffixed.as_posix())
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "sample.tif"
+            write_image(_test_image(checked, spec), file)
+            data = file.read_bytes()
+        tensor["sample_tensor"] = {"source": name, "sha256": hashlib.sha256(data).hexdigest()}
+        draft.write(name, data)
+
+
+def _test_image(checked: Checked, tensor: TensorSpec) -> Image:
+    """The first image of a test tensor, in float32."""
+    axes = "".join(axis for axis in tensor.axes if axis != "B")
+    pixels = checked.test_tensor(tensor)[(0,) if "B" in tensor.axes else ()]
+    return Image(pixels.astype(np.float32), Axes(axes))
+
+
+def _make_cover(draft: Draft, checked: Checked) -> None:
+    spec = checked.package.spec
+    panels = []
+    for label, tensor in (("input", spec.input), ("output", spec.output)):
+        image = _test_image(checked, tensor)
+        volume = image.axes.to(image.pixels, "CZYX")[0]
+        panels.append((label, enlarged(volume[len(volume) // 2])))
+    with tempfile.TemporaryDirectory() as folder:
+        write_panels(Path(folder) / COVER, panels)
+        name = draft.own_name(COVER)
+        draft.content["covers"] = [name]
+        draft.write(name, (Path(folder) / COVER).read_bytes())
+
+
+MENDS: dict[str, Callable[[Draft, Checked], None]] = {
+    "halo": _widen_halo,
+    "percentiles": _make_percentiles_agree,
+    "sample-tensors": _save_samples,
+    "same-samples": _save_samples,
+    "cover": _make_cover,
+}
+"""By rule what changes the draft of a loaded package so that it may hold, in the order in which
+they are to be tried."""

@@ -1,0 +1,79 @@
+"""Halos that others are told: whether their tiles show seams, and what --fix makes of it."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from care_bridge import check_package
+from care_bridge.runtime.mending import mend_package
+from tests.broken_packages import edit
+from tests.foreign_packages import Foreign, by_hand, foreign_package
+from tests.packages import HALO, STEP, tiny_network, tiny_package
+
+
+def in_blocks(run, image, block, halo):
+    """The result for an image (Y, X) of blocks of rows as bioimageio.core cuts them: each begins
+    `halo` before what is kept of it, whatever the network's step."""
+    made = np.empty_like(image)
+    kept = block - 2 * halo
+    for start in range(0, len(image), kept):
+        first = min(max(start - halo, 0), len(image) - block)
+        stop = min(start + kept, len(image))
+        made[start:stop] = run(image[first : first + block])[start - first : stop - first]
+    return made
+
+
+def told(package, halo):
+    """The package with a halo of so many pixels for others."""
+
+    def tell(rdf):
+        for axis in rdf["inputs"][0]["axes"][2:]:
+            axis["concatenable"] = True
+            axis["size"] = {"min": 2 * STEP * (halo // STEP + 1), "step": STEP}
+        for axis in rdf["outputs"][0]["axes"][2:]:
+            axis["halo"] = halo
+
+    edit(package, tell)
+    return package
+
+
+def halos(package):
+    return [each for each in check_package(package).findings if each.rule == "halo"]
+
+
+IMAGE = np.random.default_rng(0).random((64, 32), np.float32)
+
+
+def test_a_convolution_needs_its_reach_alone(tmp_path):
+    case = Foreign(channels=(1, 1))
+
+    def run(block):
+        return by_hand(case, block[np.newaxis, np.newaxis])[0, 0]
+
+    assert np.abs(in_blocks(run, IMAGE, 16, 1) - run(IMAGE)).max() < 1e-6 * np.ptp(run(IMAGE))
+    assert halos(told(foreign_package(tmp_path, case, "0.5"), 1)) == []
+
+
+@pytest.mark.parametrize(
+    ("halo", "enough"), [(HALO - STEP, False), (HALO, True), (HALO + 1, False)]
+)
+def test_poolings_need_a_halo_of_whole_steps(tmp_path, halo, enough):
+    session = onnxruntime.InferenceSession(tiny_network(), providers=["CPUExecutionProvider"])
+
+    def run(block):
+        return session.run(None, {"input": block[np.newaxis, np.newaxis]})[0][0, 0]
+
+    wrong = np.abs(in_blocks(run, IMAGE, 40, halo) - run(IMAGE)).max() / np.ptp(run(IMAGE))
+    assert (wrong < 1e-5) == enough
+    assert (halos(told(tiny_package(tmp_path), halo)) == []) == enough
+
+
+def test_what_mending_does_not_take_away_is_not_said_to_be_mended(tmp_path):
+    package = foreign_package(tmp_path / "fixed", Foreign(sizes="fixed", halo=0), "0.5")
+    first = mend_package(package)
+    assert any("tiles would show seams" in error.what for error in first.report.errors)
+    assert first.changes
+    assert not [change for change in first.changes if "seams" in change]
+    files = {path: path.stat().st_mtime_ns for path in package.iterdir()}
+    assert mend_package(package).changes == ()
+    assert {path: path.stat().st_mtime_ns for path in package.iterdir()} == files
