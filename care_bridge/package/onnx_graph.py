@@ -76,7 +76,8 @@ def parsed_network(data: bytes, name: str) -> onnx.ModelProto:
 def memory_of(data: bytes, name: str, shapes: Sequence[Sequence[int]]) -> int:
     """Bytes that the tensors of the ONNX file with these bytes take at most at a time, besides its
     weights, where its inputs have these `shapes`; as far as the file tells: sizes that depend on
-    pixels, and those within branches, are not known before it runs."""
+    pixels, and those within branches, are not known before it runs. PackageFormatError where its
+    operators do not go together."""
     model = parsed_network(data, name)
     graph = model.graph
     weights = {tensor.name for tensor in graph.initializer}
@@ -90,7 +91,13 @@ def memory_of(data: bytes, name: str, shapes: Sequence[Sequence[int]]) -> int:
         if math.prod(tensor.dims) > _SIZES_AT_MOST:  # large ones would only be copied
             tensor.ClearField("raw_data")
             tensor.ClearField("float_data")
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    except onnx.shape_inference.InferenceError as error:
+        reason = shown(" ".join(str(error).split()))
+        raise PackageFormatError(
+            f'"{name}" is no network that can be run ({reason}): get the package again'
+        ) from error
     sizes = {value.name: _bytes(value) for value in (*inferred.value_info, *inferred.output)}
     last = {used: place for place, node in enumerate(graph.node) for used in node.input}
     most = held = 0
