@@ -43,7 +43,7 @@ def connect(address: str) -> Iterator[Client]:
                 )
             )
         try:
-            client = stack.enter_context(Client(where, timeout=_PATIENCE))
+            client = stack.enter_context(Client(where, timeout=_PATIENCE, set_as_default=False))
             client.wait_for_workers(1, timeout=_PATIENCE)
         except (OSError, TimeoutError, ValueError) as error:
             reason = " ".join(str(error).split()) or "no worker came within a minute"

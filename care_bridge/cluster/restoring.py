@@ -142,7 +142,7 @@ def _run(client: Client, job: ClusterJob, regions: list[Region], progress: Progr
     with ExitStack() as undo:
         undo.callback(_give_up, client, job, futures)
         try:
-            for done, future in enumerate(as_completed(futures), 1):
+            for done, future in enumerate(as_completed(futures, loop=client.loop), 1):
                 future.result()
                 future.release()  # or it would be done again when its worker is lost
                 progress(done, len(futures))

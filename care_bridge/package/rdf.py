@@ -11,6 +11,7 @@ import copy
 import hashlib
 import json
 import math
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -61,6 +62,8 @@ def parse_rdf(data: bytes, origin: str) -> ModelSpec:
     try:
         content = _content(data)
         version = str(content.get("format_version"))
+        if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+            raise RefusedError(f"its format_version is {version}, expected one like 0.5.4")
         if version.rpartition(".")[0] not in _FORMATS:
             raise PackageNotRunError(
                 f"{refused}: its format_version is {version}, care_bridge runs "

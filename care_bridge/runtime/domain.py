@@ -65,7 +65,9 @@ def warn_of_intensities(spec: ModelSpec, source: ImageSource, channels: Sequence
             continue  # a blank image says nothing
         trained = fixed[number % len(fixed)] if fixed else None
         said = (_other_levels(known, trained) if trained else "") or (
-            _noisier(spec, pixels, known, trained, noisiest) if noisiest else ""
+            _noisier(spec, pixels, trained, noisiest)
+            if noisiest and known.size == pixels.size
+            else ""
         )
         if said:
             log.warning("%s", said.replace("MODEL", f"the model {spec.name}"))
@@ -89,7 +91,6 @@ def _other_levels(pixels: NDArray[np.float64], trained: Scale) -> str:
 def _noisier(
     spec: ModelSpec,
     pixels: NDArray[np.float64],
-    known: NDArray[np.float64],
     trained: Scale | None,
     noisiest: float,
 ) -> str:
@@ -98,7 +99,7 @@ def _noisier(
     if trained:
         span = trained.gain
     elif isinstance(spec.normalization, Percentiles):
-        low, high = np.percentile(known, (spec.normalization.low, spec.normalization.high))
+        low, high = np.percentile(pixels, (spec.normalization.low, spec.normalization.high))
         span = float(high - low)
     else:
         return ""

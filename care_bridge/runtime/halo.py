@@ -57,7 +57,9 @@ class Probed:
         """Sizes of an image: `length` along `axis`, little along the others."""
         sizes = {"Z": self.depth.padded(PROJECTED) if self.depth else PROJECTED}
         sizes |= {"B": 1, "C": self.channels}
-        sizes |= {letter: limit.padded(_WIDTH) for letter, limit in self.limits.items()}
+        for letter, limit in self.limits.items():
+            size = limit.padded(_WIDTH)
+            sizes[letter] = min(size, limit.most or size)
         return sizes | {axis: length}
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from care_bridge.errors import (
     DeviceError,
     MissingExtraError,
     OutOfMemoryError,
+    PackageIntegrityError,
     PackageNotRunError,
     TilingError,
 )
@@ -26,8 +27,8 @@ JUDGES = (CARE_BRIDGE, *CONSUMERS)
 
 Severity = RuleSeverity | Literal["ok"]
 
-_OPENS, _RUN_HERE = "opens", "run-here"
-_OF_ALL = ("hashes", "test-tensors", _OPENS)
+_OPENS, _REFUSED, _RUN_HERE = "opens", "refused", "run-here"
+_OF_ALL = ("hashes", "test-tensors", _OPENS, _REFUSED)
 """Rules of care_bridge that tell of a wrong package, whoever uses it."""
 _OF_THIS_PLACE = (
     PackageNotRunError,
@@ -70,9 +71,17 @@ class Finding:
 
 
 def stopped_by(error: CareBridgeError) -> Finding:
-    """The finding of a check that an error ended: the package is wrong for everybody, unless the
-    error is one of what care_bridge runs, or of this computer."""
-    rule = _RUN_HERE if isinstance(error, _OF_THIS_PLACE) else _OPENS
+    """The finding of a check that an error ended.
+
+    The package is wrong for everybody ("opens"), unless the error is one of what care_bridge runs,
+    or of this computer ("run-here"). What it refuses to look at, since it may do harm, it cannot
+    judge for others, and does not pass ("refused").
+    """
+    rule = _OPENS
+    if isinstance(error, _OF_THIS_PLACE):
+        rule = _RUN_HERE
+    elif isinstance(error, PackageIntegrityError):
+        rule = _REFUSED
     return Finding("error", str(error), rule=rule)
 
 
@@ -106,6 +115,8 @@ class CheckReport:
 
     def _summary_for(self, judge: str) -> str:
         found = [each for each in self.findings if each.concerns(judge)]
+        if judge != CARE_BRIDGE and any(each.rule == _REFUSED for each in found):
+            return "not looked at"
         said = []
         for severity in ("error", "warning", "cannot", "note"):
             of_it = [each for each in found if each.severity == severity]

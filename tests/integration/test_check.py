@@ -376,3 +376,16 @@ def test_a_sample_of_another_shape_is_told(tmp_path, shape):
     edit(folder, lambda rdf: rdf["inputs"][0].update(sample_tensor={"source": "sample.npy"}))
     (told,) = [each for each in check_package(folder).findings if each.rule == "same-samples"]
     assert told.severity == "error"
+
+
+def test_a_description_of_no_format_opens_for_nobody(tmp_path):
+    (tmp_path / "rdf.yaml").write_text("type: model\nformat_version: [1]\n")
+    said = check_package(tmp_path).limited(["ilastik"])
+    assert [each.rule for each in said.errors] == ["opens"]
+
+
+def test_what_is_refused_passes_for_nobody(tmp_path):
+    edit(tiny_package(tmp_path), lambda rdf: rdf["weights"]["onnx"].update(source="../w.onnx"))
+    said = check_package(tmp_path).limited(["ilastik"])
+    assert "refused" in {each.rule for each in said.errors}
+    assert said.summary() == {"ilastik": "not looked at"}

@@ -77,3 +77,11 @@ def test_what_mending_does_not_take_away_is_not_said_to_be_mended(tmp_path):
     files = {path: path.stat().st_mtime_ns for path in package.iterdir()}
     assert mend_package(package).changes == ()
     assert {path: path.stat().st_mtime_ns for path in package.iterdir()} == files
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_fixed_axis_may_be_short(tmp_path, version):
+    """The network is looked at in sizes that it takes."""
+    case = Foreign(axes="bczyx", channels=(1, 1), sizes="fixed")
+    package = foreign_package(tmp_path, case, version)
+    assert [each for each in check_package(package).errors if each.rule == "opens"] == []

@@ -327,7 +327,7 @@ class TestSeveralInputsAndOutputs:
             (("--inputs", "mark=a.tif"), 'needs an image for its input "mask"'),
             (("--inputs", "mask={mask},more=a.tif"), 'has no input "more" besides its image'),
             (("--inputs", "mask={image}"), "is of C=2, Y=24, X=32, expected the size of the image"),
-            (("--inputs", "mask"), "cannot be read: give names and files"),
+            (("--inputs", "mask"), "no file: give names and files"),
             (("--output-tensor", "nothing"), 'is an image: use "output" or "edges"'),
         ],
         ids=["missing", "misspelt", "too-many", "of-another-size", "no-file", "no-such-output"],
