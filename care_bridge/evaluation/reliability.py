@@ -80,6 +80,10 @@ class Laplaces:
         tail = 0.5 * np.exp(-np.abs(distance))
         return np.asarray(np.where(distance < 0, tail, 1 - tail).mean(axis=0))
 
+    def confidence_to_reach(self, values: Pixels) -> Pixels:
+        """Of the smallest central interval that holds `values` (one a pixel)."""
+        return np.asarray(np.abs(2 * self.cumulative(values) - 1))
+
     def interval(self, confidence: float) -> tuple[Pixels, Pixels]:
         """The central interval that holds the truth with this probability, ends a pixel each.
 
@@ -161,7 +165,7 @@ def calibration(truth: NDArray[np.generic], predicted: Laplaces) -> Reliability:
         )
     if not np.isfinite(truth).all():
         raise ImageError("the truth has pixels that are NaN or infinite: replace them first")
-    needed = np.abs(2 * predicted.cumulative(truth.astype(np.float64)) - 1)
+    needed = predicted.confidence_to_reach(truth.astype(np.float64))
     accuracies = tuple(float(np.mean(needed <= confidence)) for confidence in CONFIDENCES)
     error = float(np.mean(np.abs(np.subtract(accuracies, CONFIDENCES))))
     return Reliability(CONFIDENCES, accuracies, error)
@@ -180,7 +184,7 @@ def fitted_spread(truth: NDArray[np.generic], predicted: Laplaces) -> float:
     low, high = 1 / _WIDEST, _WIDEST
     for _ in range(_BISECTIONS):
         factor = np.sqrt(low * high)
-        needed = np.abs(2 * predicted.cumulative(middle + distance / factor) - 1)
+        needed = predicted.confidence_to_reach(middle + distance / factor)
         low, high = (low, factor) if needed.mean() < 0.5 else (factor, high)
     return float(np.sqrt(low * high))
 
