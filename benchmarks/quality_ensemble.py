@@ -5,11 +5,12 @@
 
 Simulated filaments train five probabilistic networks: with little light, or blurred and with more
 of it. They restore filaments that none has seen, and nuclei and membranes in the same light and
-through the same optics, which are foreign to them. Figures: PSNR in the CARE paper's metric; the
-calibration error, in the grey levels that source and target have in common; the disagreement D on
-familiar and on foreign images, and how much larger it is on the tenth of the familiar pixels that
-are most wrong. What is done is kept in RESULTS (a JSON each), so the script may be interrupted and
-called again.
+through the same optics, which are foreign to them. The truth keeps the uneven background: were that
+a constant, the background of an image would be right or wrong as a whole, and calibration would
+tell of one number. Figures: PSNR in the CARE paper's metric; the calibration error, in the grey
+levels that source and target have in common; the disagreement D on familiar and on foreign images,
+and how much larger it is on the tenth of the familiar pixels that are most wrong. What is done is
+kept in RESULTS (a JSON each), so the script may be interrupted and called again.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ SCENES = {
         "exposure.photons=100",
         "background.level=0.05",
         "target.image=structure",
-        "target.background=false",
     ),
 }
 SETTINGS = (
