@@ -36,6 +36,10 @@ class AxisLimits:
         """The size that an image axis of `size` pixels is padded to."""
         return self.min + round_up(max(size - self.min, 0), self.step)
 
+    def at_once(self, size: int) -> int:
+        """How much of an axis that is padded to hold `size` pixels the network takes at once."""
+        return min(self.padded(size), self.most or self.padded(size))
+
     @property
     def aligned_halo(self) -> int:
         """The halo, rounded up to the step."""

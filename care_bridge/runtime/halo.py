@@ -57,9 +57,7 @@ class Probed:
         """Sizes of an image: `length` along `axis`, little along the others."""
         sizes = {"Z": self.depth.padded(PROJECTED) if self.depth else PROJECTED}
         sizes |= {"B": 1, "C": self.channels}
-        for letter, limit in self.limits.items():
-            size = limit.padded(_WIDTH)
-            sizes[letter] = min(size, limit.most or size)
+        sizes |= {letter: limit.at_once(_WIDTH) for letter, limit in self.limits.items()}
         return sizes | {axis: length}
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
@@ -108,10 +106,11 @@ def _part(image: NDArray[np.float32], dimension: int, part: slice) -> NDArray[np
 
 def _measure_axis(network: Probed, axis: str) -> int:
     limits, place = network.limits[axis], network.place(axis)
-    length, most = _SHORTEST, limits.most
+    length = _SHORTEST
     while length <= _LONGEST:
-        sizes = network.sizes(axis, most or limits.padded(length))
-        border = round_up(sizes[axis] // 2, limits.step)
+        size = limits.at_once(length)
+        sizes = network.sizes(axis, size)
+        border = round_up(size // 2, limits.step)
         shape = network.shape(sizes)
         from_end = network.dimension(axis)
         reach = math.ceil(
@@ -119,13 +118,13 @@ def _measure_axis(network: Probed, axis: str) -> int:
             * place.down
             / place.up
         )
-        if reach < min(border, sizes[axis] - border):
+        if reach < min(border, size - border):
             return reach
-        if most:
+        if size == limits.most:
             break
         length *= 2
     raise TilingError(
-        f"the network's output depends on pixels more than {(most or _LONGEST) // 2} away along "
+        f"the network's output depends on pixels more than {size // 2} away along "
         f"{axis}: it cannot be run in tiles"
     )
 

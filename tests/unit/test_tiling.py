@@ -108,6 +108,16 @@ def test_two_tiles_are_not_smaller_than_the_smallest():
 
 
 @pytest.mark.parametrize(
+    ("most", "seen"),
+    [(None, {10: 64, 64: 64, 65: 80, 200: 208}), (64, {10: 64, 64: 64, 65: 64, 200: 64})],
+)
+def test_what_a_network_takes_at_once(most, seen):
+    """By hand, of sizes 64, 80, 96, … and of 64 alone."""
+    limits = AxisLimits(step=16, min=64, halo=0, most=most)
+    assert {size: limits.at_once(size) for size in seen} == seen
+
+
+@pytest.mark.parametrize(
     ("size", "reads"),
     [
         (20, [(0, 64)]),
