@@ -9,16 +9,35 @@ from numpy.typing import NDArray
 # differences (weights 1, -2, 1) of noise to the noise itself.
 _MEDIAN_TO_DEVIATION = 1.4826
 _SECOND_DIFFERENCES = 6**0.5
+_DARK, _BRIGHT = 2, 99.8
 
 
 def noise_of(pixels: NDArray[np.generic]) -> float:
     """The standard deviation of the noise in `pixels` (…, X), in their grey levels; 0 where most
-    neighbours are equal, or there are fewer than three.
+    neighbours are equal, or there are fewer than three. Pixels beside NaN or infinity do not count.
 
     From second differences along X, of which structure has few (after Immerkaer 1996, with the
     median for the mean).
     """
-    second = np.diff(pixels.astype(np.float64), 2, axis=-1)
+    known = pixels.astype(np.float64)
+    return _noise_in(np.diff(np.where(np.isfinite(known), known, np.nan), 2, axis=-1))
+
+
+def noise_of_bright(pixels: NDArray[np.generic]) -> float:
+    """As `noise_of`, but where the pixels are brighter than the middle between their percentiles 2
+    and 99.8: what photons make of it there, and more where structures are fine. 0 also where
+    nothing is."""
+    known = pixels.astype(np.float64)
+    known = np.where(np.isfinite(known), known, np.nan)
+    if known.shape[-1] < 3 or np.isnan(known).all():
+        return 0.0
+    middle = np.nanpercentile(known, (_DARK, _BRIGHT)).mean()
+    around = (known[..., :-2] + known[..., 1:-1] + known[..., 2:]) / 3
+    return _noise_in(np.diff(known, 2, axis=-1)[around > middle])
+
+
+def _noise_in(second: NDArray[np.float64]) -> float:
+    second = second[np.isfinite(second)]
     if not second.size:
         return 0.0
     spread = np.median(np.abs(second - np.median(second)))

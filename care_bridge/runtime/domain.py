@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from care_bridge.images.image import Calibration
 from care_bridge.images.source import ImageSource
 from care_bridge.images.units import convert_length
-from care_bridge.noise import noise_of
+from care_bridge.noise import noise_of, noise_of_bright
 from care_bridge.normalization import FixedScale, Percentiles, Scale
 from care_bridge.package.spec import ModelSpec
 
@@ -21,7 +22,8 @@ CLEARLY_OTHER = 1.5
 _FAR = 3.0
 """Training deviations, by which the mean of an image may differ from that of training."""
 _OTHER_DEVIATION = 4.0
-_NOISIER = 4.0
+# Times by which noise may differ from that of training: at the same light it differs by the scene.
+_OTHER_NOISE = 4.0
 _PLANES, _SAMPLED = 5, 1024
 """How many planes are looked at, and how many pixels of each along Y and X."""
 
@@ -55,8 +57,8 @@ def warn_of_intensities(spec: ModelSpec, source: ImageSource, channels: Sequence
     Only a sample of the image is read, and nothing where the package tells neither.
     """
     fixed = _trained_levels(spec)
-    noisiest = _trained_noise(spec)
-    if not fixed and not noisiest:
+    noise = _trained_noise(spec)
+    if not fixed and not noise:
         return
     for number, channel in enumerate(channels):
         pixels = _sample(source, channel)
@@ -65,9 +67,7 @@ def warn_of_intensities(spec: ModelSpec, source: ImageSource, channels: Sequence
             continue  # a blank image says nothing
         trained = fixed[number % len(fixed)] if fixed else None
         said = (_other_levels(known, trained) if trained else "") or (
-            _noisier(spec, pixels, trained, noisiest)
-            if noisiest and known.size == pixels.size
-            else ""
+            _other_noise(pixels, _span(spec, known, trained), noise) if noise else ""
         )
         if said:
             log.warning("%s", said.replace("MODEL", f"the model {spec.name}"))
@@ -88,29 +88,35 @@ def _other_levels(pixels: NDArray[np.float64], trained: Scale) -> str:
     )
 
 
-def _noisier(
-    spec: ModelSpec,
-    pixels: NDArray[np.float64],
-    trained: Scale | None,
-    noisiest: float,
-) -> str:
-    """Only of more noise: patches of training are chosen where something is to be seen, which is
-    where most photons and so most noise are."""
+def _span(spec: ModelSpec, known: NDArray[np.float64], trained: Scale | None) -> float:
+    """The grey levels that the network takes as 1; 0 where the package says otherwise how it
+    scales."""
     if trained:
-        span = trained.gain
-    elif isinstance(spec.normalization, Percentiles):
-        low, high = np.percentile(pixels, (spec.normalization.low, spec.normalization.high))
-        span = float(high - low)
-    else:
-        return ""
-    noise = noise_of(pixels) / span if span else 0.0
-    if not noise > _NOISIER * noisiest:
-        return ""
-    return (
-        f"the image is {noise / noisiest:.2g} times as noisy as the noisiest that MODEL was "
-        "trained on: do not trust what it restores, take the image in more light or use a model "
-        "trained on such images"
-    )
+        return trained.gain
+    if not isinstance(spec.normalization, Percentiles):
+        return 0.0
+    low, high = np.percentile(known, (spec.normalization.low, spec.normalization.high))
+    return float(high - low)
+
+
+def _other_noise(pixels: NDArray[np.float64], span: float, trained: tuple[float, float]) -> str:
+    """More noise is told by that of all pixels; images of noise alone reach 0.2 of their span, so
+    nothing is told where training came near that. Less is told by that of the bright ones: between
+    them it may be dark at any light."""
+    lowest, highest = (span * end for end in trained)
+    noise, bright = noise_of(pixels), noise_of_bright(pixels)
+    if span and noise > _OTHER_NOISE * highest:
+        return (
+            f"the image is {noise / highest:.2g} times as noisy as the noisiest that MODEL was "
+            "trained on: do not trust what it restores, take the image in more light or use a "
+            "model trained on such images"
+        )
+    if 0 < bright < lowest / _OTHER_NOISE:
+        return (
+            f"the image has {lowest / bright:.2g} times less noise than the least noisy that MODEL "
+            "was trained on: it may take detail away, compare the result with the image"
+        )
+    return ""
 
 
 def _sample(source: ImageSource, channel: int) -> NDArray[np.float64]:
@@ -141,14 +147,12 @@ def _trained_levels(spec: ModelSpec) -> tuple[Scale, ...]:
     return before if spec.config or all(scale.offset for scale in before) else ()
 
 
-def _trained_noise(spec: ModelSpec) -> float:
-    """The highest, in the normalised range; 0 where the package does not tell it, or the network
-    sees zoomed images."""
+def _trained_noise(spec: ModelSpec) -> tuple[float, float] | None:
+    """The lowest and the highest, in the normalised range; None where the package does not tell it,
+    or the network sees zoomed images."""
     domain = spec.config.get("domain")
     told = domain.get("noise") if isinstance(domain, Mapping) else None
-    if spec.procedure.zoom or not isinstance(told, list) or not told:
-        return 0.0
-    return float(told[-1]) if _is_size(told[-1]) else 0.0
+    return None if spec.procedure.zoom else _ends(told)
 
 
 def _trained_sizes(spec: ModelSpec) -> dict[str, tuple[float, float]]:
@@ -157,13 +161,13 @@ def _trained_sizes(spec: ModelSpec) -> dict[str, tuple[float, float]]:
     told = domain.get("pixel_size") if isinstance(domain, Mapping) else None
     if not isinstance(told, Mapping) or told.get("unit") != "micrometer":
         return {}
-    ranges = {axis: told.get(axis.lower()) for axis in "YXZ"}
-    return {
-        axis: (float(ends[0]), float(ends[1]))
-        for axis, ends in ranges.items()
-        if isinstance(ends, list) and len(ends) == 2 and all(_is_size(end) for end in ends)
-    }
+    ranges = {axis: _ends(told.get(axis.lower())) for axis in "YXZ"}
+    return {axis: ends for axis, ends in ranges.items() if ends}
 
 
-def _is_size(value: object) -> bool:
-    return isinstance(value, int | float) and value > 0
+def _ends(told: object) -> tuple[float, float] | None:
+    """The ends of a range, if it is one of sizes."""
+    if not isinstance(told, list) or [isinstance(end, int | float) for end in told] != [True] * 2:
+        return None
+    low, high = map(float, told)
+    return (low, high) if 0 <= low <= high and 0 < high < math.inf else None

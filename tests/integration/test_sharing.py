@@ -24,7 +24,7 @@ from care_bridge.export.graph import run_torch
 from care_bridge.export.torch_weights import torch_weights
 from care_bridge.images import Calibration, Image, write_image
 from care_bridge.images.source import ImageInMemory
-from care_bridge.noise import noise_of
+from care_bridge.noise import noise_of, noise_of_bright
 from care_bridge.normalization import FixedScale, Percentiles, Scale
 from care_bridge.package.rdf_content import Paper, Person
 from care_bridge.runtime.domain import warn_of_domain, warn_of_intensities
@@ -412,19 +412,58 @@ def test_a_range_of_grey_levels_is_no_mean_of_training(package, caplog):
     assert not caplog.records
 
 
-@pytest.mark.parametrize(("noise", "warned"), [(3, False), (11, False), (40, True)])
-def test_much_more_noise_than_that_of_training_is_told(package, caplog, noise, warned):
-    """Of a disk of 1000 grey levels, so that its noise is 0.3, 1.1 and 4 % of the span."""
+def noisy_disk(dark, bright):
+    """A disk of 1000 grey levels with Gaussian noise of these deviations around and in it, so
+    that noise of 1 is 0.1 % of the span."""
     y, x = np.mgrid[:96, :96] - 48
-    disk = 1000.0 * (y**2 + x**2 < 40**2)
-    pixels = np.clip(disk + noisy(300, noise), 0, 65535).astype(np.uint16)
+    inside = y**2 + x**2 < 40**2
+    noise = np.random.default_rng(1).normal(0, 1, inside.shape)
+    return (300 + 1000.0 * inside + noise * np.where(inside, bright, dark)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("dark", "bright", "said"),
+    [
+        pytest.param(3, 3, [], id="as in training"),
+        pytest.param(11, 11, [], id="twice the noisiest"),
+        pytest.param(40, 40, ["7.1 times as noisy as"], id="noisier"),
+        pytest.param(0.8, 0.8, [], id="less than half the least noisy"),
+        pytest.param(0.1, 0.1, ["20 times less noise than"], id="cleaner"),
+        pytest.param(0.1, 3, [], id="dark between its structures"),
+        pytest.param(0, 0, [], id="flat, so unknown"),
+    ],
+)
+def test_noise_far_from_that_of_training_is_told(package, caplog, dark, bright, said):
     percentiles = Percentiles(2, 99.8, 1e-6)
     spec = with_normalization(package, percentiles, noise=[0.002, 0.005])
-    warn_of_intensities(spec, source_of(pixels), [0])
-    assert ["as noisy as" in record.message for record in caplog.records] == [True] * warned
-    caplog.clear()
-    warn_of_intensities(with_normalization(package, percentiles), source_of(pixels), [0])
+    source = source_of(noisy_disk(dark, bright))
+    warn_of_intensities(spec, source, [0])
+    told = [record.message for record in caplog.records]
+    assert len(told) == len(said)
+    for words, line in zip(said, told, strict=True):
+        times, rest = words.split(" ", 1)
+        found = float(line.split(" times")[0].split()[-1])
+        assert found == pytest.approx(float(times), rel=0.1)
+        assert rest in line
+
+
+@pytest.mark.parametrize("told", [None, 0.0002, [], [0.0002], ["a", "b"], [3e-4, 2e-4]], ids=str)
+def test_noise_is_told_by_a_range_alone(package, caplog, told):
+    percentiles = Percentiles(2, 99.8, 1e-6)
+    spec = with_normalization(package, percentiles, noise=told)
+    warn_of_intensities(spec, source_of(noisy_disk(40, 40)), [0])
     assert not caplog.records
+
+
+def test_noise_is_that_of_the_known_pixels(package, caplog):
+    pixels = noisy_disk(40, 40)
+    pixels[::7, ::9] = np.nan
+    assert noise_of(pixels) == pytest.approx(40, rel=0.1)
+    assert noise_of_bright(pixels) == pytest.approx(40, rel=0.1)
+    assert noise_of(pixels * np.nan) == noise_of_bright(pixels * np.nan) == 0
+    spec = with_normalization(package, Percentiles(2, 99.8, 1e-6), noise=[0.002, 0.005])
+    warn_of_intensities(spec, source_of(pixels), [0])
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize(
