@@ -14,6 +14,19 @@ from care_bridge.package.spec import ModelSpec, TensorSpec
 from care_bridge.runtime.options import RestoreOptions
 
 
+def check_inputs(spec: ModelSpec, options: RestoreOptions) -> None:
+    """Raise ConfigError where the option inputs names what the model does not take besides its
+    image."""
+    known = [tensor.id for tensor in spec.more_inputs]
+    for name in options.inputs or {}:
+        if name not in known:
+            takes = f"besides the image it takes {', '.join(known)}"
+            raise ConfigError(
+                f'the model {spec.name} has no input "{name}" that a file can be given for: '
+                + (takes if known else "it takes the image alone, leave inputs out")
+            )
+
+
 @contextmanager
 def open_more(
     spec: ModelSpec, options: RestoreOptions, info: ImageInfo
@@ -21,9 +34,9 @@ def open_more(
     """The images for the inputs besides the first one, as the option inputs names them, in the
     network's order. info: the image that is restored.
 
-    ConfigError where one is missing or too many, AxesError where one does not fit the image.
+    ConfigError where one is missing, AxesError where one does not fit the image.
     """
-    given = dict(options.inputs or {})
+    given = options.inputs or {}
     with ExitStack() as opened:
         sources = []
         for tensor in spec.more_inputs:
@@ -32,15 +45,9 @@ def open_more(
                     f'the model {spec.name} needs an image for its input "{tensor.id}": give it '
                     f"with inputs {tensor.id}=FILE"
                 )
-            source = opened.enter_context(open_source(given.pop(tensor.id), options.axes))
+            source = opened.enter_context(open_source(given[tensor.id], options.axes))
             _check(source.info, tensor, info)
             sources.append(source)
-        if given:
-            known = [tensor.id for tensor in spec.more_inputs]
-            raise ConfigError(
-                f'the model {spec.name} has no input "{next(iter(given))}" besides its image'
-                + (f": it has {', '.join(known)}" if known else ": leave inputs out")
-            )
         yield tuple(sources)
 
 

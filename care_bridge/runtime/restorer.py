@@ -24,7 +24,7 @@ from care_bridge.package.package import Package, load_package
 from care_bridge.package.steps import Operations
 from care_bridge.resampling import zoomed_part
 from care_bridge.runtime.domain import warn_of_domain, warn_of_intensities
-from care_bridge.runtime.more_inputs import open_more
+from care_bridge.runtime.more_inputs import check_inputs, open_more
 from care_bridge.runtime.operations import Dataset, Fitting, dataset_values, wants_dataset
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.pipeline import overlapped
@@ -67,7 +67,7 @@ class Restorer:
     ) -> None:
         self._given = package if isinstance(package, Package) else load_package(package)
         self.options = options or RestoreOptions()
-        self.package = _with_output(self._given, self.options)
+        self.package = _as_asked(self._given, self.options)
         self.session = Session(
             self.package.weights(), self.options.device, self.options.precision, self.options.memory
         )
@@ -82,7 +82,7 @@ class Restorer:
         were loaded."""
         other = copy.copy(self)
         other.options = options
-        other.package = _with_output(self._given, options)
+        other.package = _as_asked(self._given, options)
         return other
 
     def with_dataset(self, sources: Iterable[ImageSource]) -> Restorer:
@@ -313,8 +313,10 @@ class Restorer:
         return grid, memory.needed(grid)
 
 
-def _with_output(package: Package, options: RestoreOptions) -> Package:
-    """The package with the output that is asked for."""
+def _as_asked(package: Package, options: RestoreOptions) -> Package:
+    """The package with the output that is asked for; ConfigError where it has not that, or not an
+    input that is named."""
+    check_inputs(package.spec, options)
     return dataclasses.replace(package, spec=package.spec.with_output(options.output_tensor))
 
 

@@ -324,8 +324,8 @@ class TestSeveralInputsAndOutputs:
         ("words", "says"),
         [
             ((), 'needs an image for its input "mask": give it with inputs mask=FILE'),
-            (("--inputs", "mark=a.tif"), 'needs an image for its input "mask"'),
-            (("--inputs", "mask={mask},more=a.tif"), 'has no input "more" besides its image'),
+            (("--inputs", "mark=a.tif"), 'no input "mark" that a file can be given for: besides'),
+            (("--inputs", "mask={mask},more=a.tif"), "besides the image it takes mask"),
             (("--inputs", "mask={image}"), "is of C=2, Y=24, X=32, expected the size of the image"),
             (("--inputs", "mask"), "no file: give names and files"),
             (("--output-tensor", "nothing"), 'is an image: use "output" or "edges"'),
@@ -338,6 +338,18 @@ class TestSeveralInputsAndOutputs:
         message = capsys.readouterr().err.strip()
         assert (status, says in message, "\n" in message) == (1, True, False), message
         assert not out.exists()
+
+
+def test_inputs_of_a_model_that_has_none_are_one_line_for_all_files(tmp_path, capsys):
+    package = foreign_package(tmp_path, Foreign(), "0.5")
+    names = [tmp_path / f"{name}.tif" for name in "ab"]
+    for name in names:
+        tifffile.imwrite(name, np.ones((2, 24, 32), np.uint16), imagej=True)
+    words = ["restore", *names, "--model", package, "--out", tmp_path / "out", "--inputs", "q=a.tif"]
+    assert main(list(map(str, words))) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert 'no input "q"' in line
+    assert "takes the image alone" in line
 
 
 def test_a_network_with_other_inputs_than_described(tmp_path):
