@@ -33,6 +33,9 @@ _OTHER_FILES = re.compile(
     re.IGNORECASE,
 )
 
+# What may be the misspelt ending of a file.
+_LIKE_A_FILE = re.compile(r".+\.[a-z][a-z0-9]{1,3}", re.IGNORECASE)
+
 log = logging.getLogger("care_bridge")
 
 
@@ -66,11 +69,7 @@ class Output:
         """What is meant by `out`: a file where it is named like an image and is no plain folder.
         ImageError where it cannot be written to."""
         if _OTHER_FILES.fullmatch(out.name) and not out.exists():
-            endings = ", ".join((*TIFF_SUFFIXES, ZARR_SUFFIX))
-            raise ImageError(
-                f"{out} is named like a file that cannot be written: end it in {endings}, or name "
-                "a folder"
-            )
+            raise _like_a_file(out)
         is_file = is_image_name(out.name) and (out.suffix.lower() == ".zarr" or not out.is_dir())
         output = cls(out.parent, out) if is_file else cls(out)
         _check_writable(output.folder)
@@ -91,8 +90,9 @@ def find_jobs(
 
     Results keep their names, with "_restored" added where they land beside their source, and the
     ending of another format; what the records of the output name as results is not restored again.
-    Raises ImageError where a source is missing, or where a folder holds no image and a pattern fits
-    none, unless these may be empty; see also `check_jobs`.
+    Raises ImageError where a source is missing, where a folder holds no image and a pattern fits
+    none, unless these may be empty, and where a folder for the result of one image is not there and
+    named like a file; see also `check_jobs`.
     """
     named = [
         pair for source in sources for pair in _expand(str(source), output, options, may_be_empty)
@@ -116,6 +116,9 @@ def find_jobs(
             for image, relative in found.values()
         ]
     else:
+        alone = len(sources) == 1 and Path(sources[0]).is_file()
+        if alone and _LIKE_A_FILE.fullmatch(output.folder.name) and not output.folder.exists():
+            raise _like_a_file(output.folder)
         storage, folder = options.storage, output.folder.resolve()
         jobs = []
         for path, (image, relative) in found.items():
@@ -292,6 +295,14 @@ def _partner(relative: Path, options: RestoreOptions) -> Path | None:
 
 def _is_beside(source: Path, target: Path) -> bool:
     return target.parent.resolve() == source.parent.resolve()
+
+
+def _like_a_file(out: Path) -> ImageError:
+    endings = ", ".join((*TIFF_SUFFIXES, ZARR_SUFFIX))
+    return ImageError(
+        f"{out} is named like a file that cannot be written: end it in {endings}, or name a folder "
+        "(one that is there may have any name)"
+    )
 
 
 def _check_outside_zarr(folder: Path) -> None:

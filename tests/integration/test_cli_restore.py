@@ -213,6 +213,7 @@ def test_an_empty_name_is_not_the_current_folder(tmp_path, package, monkeypatch,
 
 OUTSIDE = {
     "a picture": ("aa.png", "named like a file"),
+    "a misspelt ending": ("aa.tfi", "named like a file"),
     "in a Zarr": ("x.ome.zarr/sub", "lies in the Zarr"),
     "a file in a Zarr": ("x.ome.zarr/sub.tif", "lies in the Zarr"),
 }
@@ -230,10 +231,11 @@ def test_an_output_that_is_no_place_for_results(tmp_path, package, capsys, case)
     assert files_in(tmp_path) == before
 
 
-@pytest.mark.parametrize("folder", ["day.2", "there.png"])
+@pytest.mark.parametrize("folder", ["day.2", "day.results", "there.png", "there.new"])
 def test_a_folder_may_have_a_dot_in_its_name(tmp_path, package, folder):
     tifffile.imwrite(tmp_path / "a.tif", cells())
     (tmp_path / "there.png").mkdir()
+    (tmp_path / "there.new").mkdir()
     assert run(tmp_path / "a.tif", "--model", package, "--out", tmp_path / folder) == 0
     assert files_in(tmp_path / folder) == ["a.tif"]
 
