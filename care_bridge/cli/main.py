@@ -111,7 +111,7 @@ def _handed_over(argv: list[str]) -> argparse.Namespace:
 
 def _parser_of(verb: str) -> argparse.ArgumentParser:
     module = _module(verb)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         f"care-bridge {verb}",
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -120,6 +120,14 @@ def _parser_of(verb: str) -> argparse.ArgumentParser:
     parser.add_argument(_DEBUG, action="store_true", help="show the trace of an error")
     parser.set_defaults(verb=verb, run=module.run)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells what is wrong in one line: below all flags of a verb, that line is not found."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with the status of a usage error."""
+        self.exit(2, f"{self.prog}: {message} ({self.prog} --help tells all)\n")
 
 
 def _module(verb: str) -> ModuleType:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from care_bridge.cli import restore_lines as lines
-from care_bridge.cli.restore_arguments import add_restore_options, restore_options
+from care_bridge.cli.restore_arguments import Once, add_restore_options, restore_options
 from care_bridge.cli.restore_progress import bars
 from care_bridge.cli.restore_way import way_of
 from care_bridge.errors import BatchError, CareBridgeError, ConfigError
@@ -35,12 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGES", help="files, folders or patterns")
     parser.add_argument(
         "--model",
+        action=Once,
         required=True,
         metavar="PACKAGE",
         help="a package (folder or .zip) or the name of a kept model",
     )
     parser.add_argument(
         "--out",
+        action=Once,
         required=True,
         metavar="FOLDER|FILE",
         help="where results go; for a single image it may be a file",

@@ -335,6 +335,24 @@ def test_an_unknown_flag_is_a_usage_error():
     assert caught.value.code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--uncertainty", "scale", "--uncertainty", "interval"], "twice, scale and interval"),
+        (["--out", "other"], "twice, o and other"),
+        (["--tile", "64", "--tile", "64"], "twice, 64 and 64"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_flag_that_is_given_twice_is_refused_in_one_line(tmp_path, capsys, words, says):
+    with pytest.raises(SystemExit) as caught:
+        run(tmp_path / "a.tif", "--model", "x", "--out", "o", *words)
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words[0] in line
+    assert says in line
+
+
 def test_from_a_process_of_its_own(tmp_path, package):
     tifffile.imwrite(tmp_path / "a.tif", cells())
     done = subprocess.run(
