@@ -2,13 +2,14 @@
 
     CareBridgeError
     ├ AxesError, TilingError, ConfigError  (also ValueError)
+    │  └ UnsafeYamlError                   a ConfigError: others may read it
     ├ MissingExtraError                    (also ImportError; names the extra)
     ├ ImageError                           unreadable, truncated, unsupported, not writable
     ├ PackageError
     │  ├ PackageNotFoundError              (also FileNotFoundError)
     │  ├ PackageFormatError
     │  │  └ PackageNotRunError             nothing is wrong with it
-    │  ├ PackageIntegrityError             hash, path, size
+    │  ├ PackageIntegrityError             hash, path, size, what may do harm
     │  └ PackageCheckError                 carries the report
     ├ BatchError                           carries the files that failed
     ├ TrainingError, ExportError
@@ -48,6 +49,10 @@ class ConfigError(CareBridgeError, ValueError):
     """An option or a configuration key that is unknown or has an unusable value."""
 
 
+class UnsafeYamlError(ConfigError):
+    """YAML that is right, and refused: its like can stand for more than any memory holds."""
+
+
 class MissingExtraError(CareBridgeError, ImportError):
     """A part of care_bridge whose optional packages are not installed."""
 
@@ -74,7 +79,9 @@ class PackageNotFoundError(PackageError, FileNotFoundError):
 
 
 class PackageFormatError(PackageError):
-    """A folder or file that is no package, or one that the runtime cannot run."""
+    """A folder or file that is no package, or one of which nobody can open a part: its description
+    is no YAML or not what the spec allows, a file is missing, its network or a tensor is damaged.
+    """
 
 
 class PackageNotRunError(PackageFormatError):
@@ -82,7 +89,8 @@ class PackageNotRunError(PackageFormatError):
 
 
 class PackageIntegrityError(PackageError):
-    """A package whose files do not match their hashes, or leave its folder."""
+    """A package that is refused since it may do harm, or is not what it was: files with other
+    hashes, names and links that leave its folder, sizes, YAML and networks that no model needs."""
 
 
 class PackageCheckError(PackageError):

@@ -7,12 +7,13 @@ from typing import Any
 
 import yaml
 
-from care_bridge.errors import ConfigError
+from care_bridge.errors import ConfigError, UnsafeYamlError
 
 MOST_VALUES = 20_000
 _MOST_BRACKETS = 100
 _LONGEST_NUMBER = 40
 _LONGEST_REASON = 160
+_TOO_DEEP = "its values are nested too deep"
 
 # The loader checks what it reads as it goes, but lets Python's own errors out where a value does
 # not have the form of its type (2024-13-45, !!bool maybe) or values are nested too deep.
@@ -22,17 +23,20 @@ _UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, Arithmet
 def read_plain_yaml(text: str | bytes, what: str) -> Any:
     """The plain data (dicts, lists, texts, numbers, dates, None) in YAML text.
 
-    ConfigError, whose line begins with `what`, where it is no YAML, cannot be read, has a key
-    twice, more than MOST_VALUES values, or an alias: a few lines of nested aliases stand for more
-    data than any memory holds.
+    ConfigError, whose line begins with `what`, where it is no YAML, cannot be read or has a key
+    twice. UnsafeYamlError where others may read it: it is nested deep, has more than MOST_VALUES
+    values, keys or values that JSON cannot hold, or an alias: a few lines of nested aliases stand
+    for more data than any memory holds.
     """
     try:
         return yaml.load(text, _PlainLoader)
+    except _RefusedError as reason:
+        raise UnsafeYamlError(f"{what} is refused: {str(reason)[:_LONGEST_REASON]}") from None
     except _UNREADABLE as error:
         reason = " ".join(str(error).split())[:_LONGEST_REASON]
         raise ConfigError(f"{what} is not valid YAML: {reason}") from None
     except RecursionError:
-        raise ConfigError(f"{what} is not valid YAML: its values are nested too deep") from None
+        raise UnsafeYamlError(f"{what} is refused: {_TOO_DEEP}") from None
 
 
 def read_yaml_file(path: Path, what: str) -> Any:
@@ -58,6 +62,10 @@ def set_key(values: dict[str, Any], setting: str) -> None:
     values[name] = read_plain_yaml(text, f'the value of "{setting}"')
 
 
+class _RefusedError(Exception):
+    """Why YAML that is right is not read."""
+
+
 class _PlainLoader(yaml.SafeLoader):
     """What JSON could hold, and dates; each key once, and no more values than anybody writes."""
 
@@ -68,19 +76,19 @@ class _PlainLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             alias = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.YAMLError(
+            raise _RefusedError(
                 f"line {alias.start_mark.line + 1} holds the alias *{alias.anchor}, write the "
                 "values out"
             )
         self._values += 1
         if self._values > MOST_VALUES:
-            raise yaml.YAMLError(f"it holds more than {MOST_VALUES} values")
+            raise _RefusedError(f"it holds more than {MOST_VALUES} values")
         return super().compose_node(parent, index)
 
     def fetch_flow_collection_start(self, kind: Any) -> None:
         """Looking ahead takes the square of the brackets' depth in time."""
         if self.flow_level >= _MOST_BRACKETS:
-            raise yaml.YAMLError("its values are nested too deep")
+            raise _RefusedError(_TOO_DEEP)
         super().fetch_flow_collection_start(kind)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -88,7 +96,7 @@ class _PlainLoader(yaml.SafeLoader):
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode) or key.tag not in _KEY_TAGS:
-                raise yaml.YAMLError(f"line {line} has a key that is no word or number")
+                raise _RefusedError(f"line {line} has a key that is no word or number")
             if (key.tag, key.value) in seen:
                 raise yaml.YAMLError(f'line {line} has the key "{key.value}" again')
             seen.add((key.tag, key.value))
@@ -102,15 +110,19 @@ class _PlainLoader(yaml.SafeLoader):
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         """Numbers with colons take the square of their length in time."""
         if len(node.value) > _LONGEST_NUMBER:
-            raise yaml.YAMLError(f"line {node.start_mark.line + 1} has a number too long to read")
+            raise _RefusedError(f"line {node.start_mark.line + 1} has a number too long to read")
         return super().construct_yaml_int(node)
+
+    def refuse(self, node: yaml.Node) -> None:
+        """Of a value that JSON cannot hold: bytes, sets, lists of pairs."""
+        kind = node.tag.removeprefix(_TAG)
+        raise _RefusedError(f"line {node.start_mark.line + 1} has a value of the type {kind}")
 
 
 _TAG = "tag:yaml.org,2002:"
 _KEY_TAGS = {_TAG + kind for kind in ("str", "int", "float", "bool", "null")}
 _TAGS = _KEY_TAGS | {_TAG + kind for kind in ("timestamp", "seq", "map")}
 _PlainLoader.yaml_constructors = {
-    tag: construct
+    tag: construct if tag is None or tag in _TAGS else _PlainLoader.refuse
     for tag, construct in yaml.SafeLoader.yaml_constructors.items()
-    if tag is None or tag in _TAGS
 } | {_TAG + "int": _PlainLoader.construct_yaml_int}

@@ -23,7 +23,7 @@ from bioimageio.spec.model import v0_4, v0_5
 from loguru import logger
 from pydantic import ValidationError
 
-from care_bridge.errors import AxesError, ConfigError, PackageFormatError, PackageNotRunError
+from care_bridge.errors import AxesError, PackageFormatError, PackageNotRunError
 from care_bridge.normalization import Scale
 from care_bridge.package.geometry import Tensor, geometry_of
 from care_bridge.package.printable import shown
@@ -31,6 +31,7 @@ from care_bridge.package.procedure import MOST_PIXELS, procedure_of
 from care_bridge.package.processing import after_scales, check_references, normalization_of
 from care_bridge.package.rdf_0_4 import tensors_0_4
 from care_bridge.package.rdf_0_5 import tensors_0_5
+from care_bridge.package.rdf_files import read_description
 from care_bridge.package.refusal import RefusedError
 from care_bridge.package.spec import (
     CONFIG_FORMAT,
@@ -40,7 +41,6 @@ from care_bridge.package.spec import (
     TensorSpec,
     Weights,
 )
-from care_bridge.plain_yaml import read_plain_yaml
 from care_bridge.tiling import AxisLimits
 
 # The spec's library tells on stderr what it fills in, in its own name and in its caller's.
@@ -55,12 +55,13 @@ _MOST_BYTES = 1e9  # a pixel
 def parse_rdf(data: bytes, origin: str) -> ModelSpec:
     """The ModelSpec that the RDF's bytes describe; `origin` names the package in messages.
 
-    PackageFormatError where it is no valid RDF of a model, PackageNotRunError where care_bridge
-    does not read its format (those that it reads are 0.4 and 0.5) or cannot run its model.
+    PackageFormatError where it is no valid RDF of a model, PackageIntegrityError where its YAML is
+    refused, PackageNotRunError where care_bridge does not read its format (those that it reads are
+    0.4 and 0.5) or cannot run its model.
     """
     refused = f"cannot use the package {origin}"
     try:
-        content = _content(data)
+        content = _content(data, f"{refused}: its description")
         version = str(content.get("format_version"))
         if not re.fullmatch(r"\d+\.\d+\.\d+", version):
             raise RefusedError(f"its format_version is {version}, expected one like 0.5.4")
@@ -81,7 +82,7 @@ def parse_rdf(data: bytes, origin: str) -> ModelSpec:
 
 def rdf_warnings(data: bytes) -> list[str]:
     """What the spec library advises about an RDF that `parse_rdf` takes, a line each."""
-    summary = _described(_content(data)).validation_summary
+    summary = _described(_content(data, "the description")).validation_summary
     return [
         " ".join(warning.msg.split()) for detail in summary.details for warning in detail.warnings
     ]
@@ -110,11 +111,8 @@ def _can_be(kind: Callable[[str], object], text: str) -> bool:
     return True
 
 
-def _content(data: bytes) -> dict[str, Any]:
-    try:
-        content = read_plain_yaml(data, "its description")
-    except ConfigError as error:
-        raise RefusedError(str(error)) from None
+def _content(data: bytes, what: str) -> dict[str, Any]:
+    content = read_description(data, what)
     if not isinstance(content, dict) or content.get("type") != "model":
         raise RefusedError("its description is not of a model (type: model)")
     return content

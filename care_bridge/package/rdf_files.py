@@ -5,46 +5,61 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from care_bridge.errors import ConfigError, PackageFormatError, PackageIntegrityError
+from care_bridge.errors import (
+    ConfigError,
+    PackageFormatError,
+    PackageIntegrityError,
+    UnsafeYamlError,
+)
 from care_bridge.package.archive import is_address
 from care_bridge.package.printable import shown
 from care_bridge.plain_yaml import read_plain_yaml
 
 _LISTS_OF_NAMES = ("covers", "test_inputs", "test_outputs", "sample_inputs", "sample_outputs")
+_WHAT = "the description"
+
+
+def read_description(rdf: bytes, what: str) -> Any:
+    """The plain data in an RDF's YAML. PackageFormatError, which begins with `what`, where it is no
+    YAML; PackageIntegrityError where it is refused as `read_plain_yaml` does."""
+    try:
+        return read_plain_yaml(rdf, what)
+    except UnsafeYamlError as error:
+        raise PackageIntegrityError(str(error)) from None
+    except ConfigError as error:
+        raise PackageFormatError(str(error)) from None
 
 
 def named_files(rdf: bytes) -> dict[str, str | None]:
     """Names of the package's files that an RDF names, with their SHA-256 where it is given.
 
-    Web addresses are left out. PackageFormatError where the RDF is no YAML, PackageIntegrityError
-    where it gives a file two hashes.
+    Web addresses are left out. Errors as of `read_description`; PackageIntegrityError where it
+    gives a file two hashes.
     """
-    return {name: sha256 for name, sha256 in _named(rdf).items() if not is_address(name)}
+    return files_in(read_description(rdf, _WHAT))
+
+
+def files_in(content: Any) -> dict[str, str | None]:
+    """As `named_files`, of an RDF that was read."""
+    return {name: sha256 for name, sha256 in _named(content).items() if not is_address(name)}
 
 
 def named_addresses(rdf: bytes) -> dict[str, str | None]:
     """The web addresses among them; else as `named_files`."""
-    return {name: sha256 for name, sha256 in _named(rdf).items() if is_address(name)}
+    named = _named(read_description(rdf, _WHAT))
+    return {name: sha256 for name, sha256 in named.items() if is_address(name)}
 
 
 def documentation(rdf: bytes) -> str:
     """The file of the package that an RDF names as its documentation, "" where it names none.
-    PackageFormatError where the RDF is no YAML."""
-    content = _content(rdf)
+    Errors as of `read_description`."""
+    content = read_description(rdf, _WHAT)
     told = content.get("documentation") if isinstance(content, dict) else None
     name = told.get("source") if isinstance(told, dict) else told
     return name if isinstance(name, str) and not is_address(name) else ""
 
 
-def _content(rdf: bytes) -> Any:
-    try:
-        return read_plain_yaml(rdf, "the description")
-    except ConfigError as error:
-        raise PackageFormatError(str(error)) from None
-
-
-def _named(rdf: bytes) -> dict[str, str | None]:
-    content = _content(rdf)
+def _named(content: Any) -> dict[str, str | None]:
     named: dict[str, str | None] = {}
     hashed = ((entry["source"], entry.get("sha256")) for entry in sources(content))
     for name, given in (*hashed, *_names_without_hash(content)):

@@ -9,6 +9,7 @@ from typing import Any
 from tests.hostile.case import EVERY, RUNNING, WHOLE, Case, described, good, in_folder
 
 YAML = "is not valid YAML"
+REFUSED_YAML = "description is refused"
 INVALID = "description is not valid"
 LEAVES = "leaves the package"
 _ALIASES = "a0: &a0 [x]\n" + "".join(
@@ -53,21 +54,21 @@ _Y = "inputs.0.axes.2"
 _OURS = "config.care_bridge"
 
 TEXTS = {
-    "yaml-aliases": Case(text(_ALIASES), YAML),
-    "yaml-alias-of-itself": Case(text("a: &a [*a]\n"), YAML),
+    "yaml-aliases": Case(text(_ALIASES), REFUSED_YAML),
+    "yaml-alias-of-itself": Case(text("a: &a [*a]\n"), REFUSED_YAML),
     "yaml-python": Case(text("a: !!python/object/apply:os.system ['touch evil']\n"), YAML),
     "yaml-python-name": Case(text("a: !!python/name:os.system\n"), YAML),
     "yaml-own-tag": Case(text("a: !evil {b: c}\n"), YAML),
     "yaml-key-twice": Case(text("name: another\n"), YAML),
-    "yaml-merged": Case(text("a: {<<: {b: c}}\n"), YAML),
-    "yaml-deep": Case(text("a: " + "[" * 20_000), YAML),
-    "yaml-deep-maps": Case(text("a: " + "{a: " * 20_000), YAML),
-    "yaml-long-number": Case(text("a: " + "9" * 100_000), YAML),
-    "yaml-number-of-base-60": Case(text("a: 1" + ":59" * 60_000), YAML),
-    "yaml-many-values": Case(text("a: [" + "b," * 100_000 + "]"), YAML),
+    "yaml-merged": Case(text("a: {<<: {b: c}}\n"), REFUSED_YAML),
+    "yaml-deep": Case(text("a: " + "[" * 20_000), REFUSED_YAML),
+    "yaml-deep-maps": Case(text("a: " + "{a: " * 20_000), REFUSED_YAML),
+    "yaml-long-number": Case(text("a: " + "9" * 100_000), REFUSED_YAML),
+    "yaml-number-of-base-60": Case(text("a: 1" + ":59" * 60_000), REFUSED_YAML),
+    "yaml-many-values": Case(text("a: [" + "b," * 100_000 + "]"), REFUSED_YAML),
     "yaml-no-text": Case(text(b"a: \xff\xfe\n"), YAML),
     "yaml-half-a-letter": Case(text('a: "\\ud800"\n'), YAML),
-    "yaml-date-as-key": Case(text("2024-01-01: a\n"), YAML),
+    "yaml-date-as-key": Case(text("2024-01-01: a\n"), REFUSED_YAML),
     "yaml-two-documents": Case(text("---\na: b\n"), YAML),
     "yaml-cut": Case(text(good()["rdf.yaml"] + b'a: ["b', alone=True), YAML),
     "yaml-too-large": Case(text("#" * 300_000), "it may have at most"),

@@ -6,6 +6,7 @@ import tempfile
 import numpy as np
 import onnx
 import pytest
+import yaml
 
 from care_bridge import check_package, restore
 from care_bridge.cli.main import main
@@ -389,3 +390,14 @@ def test_what_is_refused_passes_for_nobody(tmp_path):
     said = check_package(tmp_path).limited(["ilastik"])
     assert "refused" in {each.rule for each in said.errors}
     assert said.summary() == {"ilastik": "not looked at"}
+
+
+def test_what_an_alias_is_to_others_is_not_said(tmp_path):
+    """bioimageio.core reads it, and so would its library's own test."""
+    rdf = tiny_package(tmp_path) / "rdf.yaml"
+    text = rdf.read_text("utf-8").replace("authors:\n", "packaged_by: &people\n")
+    rdf.write_text(f"{text}authors: *people\n", "utf-8")
+    assert yaml.safe_load(rdf.read_text("utf-8"))["authors"]
+    summary = check_package(tmp_path).summary()
+    assert summary.pop("care_bridge") == "1 error (refused)"
+    assert set(summary.values()) == {"not looked at"}

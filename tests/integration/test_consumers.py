@@ -128,6 +128,14 @@ def test_mending_changes_nothing_but_what_it_says(package):
     assert {**listing(package), "rdf.yaml": b""} == {**files, "rdf.yaml": b""}
 
 
+def test_the_files_of_a_draft_are_told_without_writing_its_description(package, monkeypatch):
+    draft = Draft.of(open_archive(package))
+    monkeypatch.delattr(Draft, "text")
+    edited = draft.copy()
+    edited.content.pop("covers")
+    assert draft.files.keys() - edited.files.keys() == {"cover.png", "validation.png"}
+
+
 def test_a_good_package_is_left_alone(package):
     before = listing(package)
     assert mend_package(package).changes == ()

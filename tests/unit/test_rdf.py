@@ -7,7 +7,7 @@ import pytest
 import yaml
 from loguru import logger
 
-from care_bridge.errors import PackageFormatError
+from care_bridge.errors import PackageFormatError, PackageIntegrityError
 from care_bridge.normalization import FixedScale, Percentiles, Scale
 from care_bridge.package.rdf import parse_rdf
 from care_bridge.package.rdf_files import named_files
@@ -115,7 +115,7 @@ ALIASES = b"type: model\nformat_version: 0.5.4\nname: &a A name\ndescription: *a
 
 
 def test_files_are_not_named_by_aliases():
-    with pytest.raises(PackageFormatError, match=r"the description .* alias \*a"):
+    with pytest.raises(PackageIntegrityError, match=r"the description .* alias \*a"):
         named_files(ALIASES)
 
 
@@ -271,12 +271,17 @@ def test_what_cannot_be_run_is_refused_with_the_reason(written, case):
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"words only", b"a: [1, 2", b"\xff\xfe\x00binary", b"- type: model", ALIASES],
-    ids=["empty", "words", "broken-yaml", "binary", "list", "aliases"],
+    [b"", b"words only", b"a: [1, 2", b"\xff\xfe\x00binary", b"- type: model"],
+    ids=["empty", "words", "broken-yaml", "binary", "list"],
 )
 def test_what_is_no_description_is_said(data):
     with pytest.raises(PackageFormatError, match=r"here\.zip: its description"):
         parse_rdf(data, "here.zip")
+
+
+def test_aliases_are_refused():
+    with pytest.raises(PackageIntegrityError, match=r"here\.zip: its description .* alias \*a"):
+        parse_rdf(ALIASES, "here.zip")
 
 
 def _values(content):

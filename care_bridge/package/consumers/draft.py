@@ -13,13 +13,12 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from care_bridge.errors import ConfigError, PackageError, PackageFormatError
+from care_bridge.errors import PackageError, PackageFormatError
 from care_bridge.package.archive import Archive, check_hash
 from care_bridge.package.file_names import same_file
 from care_bridge.package.npy import LARGEST_TENSOR, read_npy
 from care_bridge.package.onnx_file import OnnxFacts, external_files, read_onnx
-from care_bridge.package.rdf_files import named_files, sources
-from care_bridge.plain_yaml import read_plain_yaml
+from care_bridge.package.rdf_files import files_in, read_description, sources
 
 Described = dict[str, Any]
 """A map of the description: a tensor, an axis, a processing step, …"""
@@ -44,15 +43,12 @@ class Draft:
 
     @classmethod
     def of(cls, archive: Archive) -> Draft:
-        """The package as it is. PackageFormatError where its description is no map in YAML."""
-        try:
-            content = read_plain_yaml(archive.description(), "its description")
-        except ConfigError as error:
-            raise PackageFormatError(f"cannot use the package {archive.path}: {error}") from None
+        """The package as it is. PackageFormatError where its description is no map in YAML,
+        PackageIntegrityError where that is refused."""
+        its = f"cannot use the package {archive.path}: its description"
+        content = read_description(archive.description(), its)
         if not isinstance(content, dict):
-            raise PackageFormatError(
-                f"cannot use the package {archive.path}: its description holds no keys"
-            )
+            raise PackageFormatError(f"{its} holds no keys")
         return cls(archive, archive.rdf_name, content)
 
     def copy(self) -> Draft:
@@ -74,7 +70,7 @@ class Draft:
     @property
     def files(self) -> dict[str, str | None]:
         """The files that the description names, with their SHA-256 where it is given."""
-        return named_files(self.text())
+        return files_in(self.content)
 
     def text(self) -> bytes:
         """The description as YAML."""
