@@ -30,8 +30,8 @@ def read_plain_yaml(text: str | bytes, what: str) -> Any:
     """
     try:
         return yaml.load(text, _PlainLoader)
-    except _RefusedError as reason:
-        raise UnsafeYamlError(f"{what} is refused: {str(reason)[:_LONGEST_REASON]}") from None
+    except _RefusedError as why:
+        raise UnsafeYamlError(f"{what} is refused: {str(why)[:_LONGEST_REASON]}") from None
     except _UNREADABLE as error:
         reason = " ".join(str(error).split())[:_LONGEST_REASON]
         raise ConfigError(f"{what} is not valid YAML: {reason}") from None
