@@ -19,10 +19,11 @@ from care_bridge.runtime.blocks import blocks
 from care_bridge.runtime.file_restoring import FileTask, plan_file
 from care_bridge.runtime.jobs import Job, Output, check_jobs, find_jobs, records_of
 from care_bridge.runtime.manifest import Recipe
-from care_bridge.runtime.one_file import name_file, named
+from care_bridge.runtime.one_file import name_file
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.plan import Plan
 from care_bridge.runtime.restorer import Restorer
+from care_bridge.runtime.told import naming
 
 # The time of a tile is measured on one of at most so many pixels.
 _MEASURED_PIXELS = 1 << 18
@@ -76,9 +77,13 @@ def _forecasts(
     restorer: Restorer, work: BatchWork
 ) -> Iterator[tuple[Job, Forecast | CareBridgeError]]:
     seconds_per_pixel: float | None = None
+    told: set[str] = set()
     for job in work.jobs:
         try:
-            with open_source(job.source, restorer.options.axes) as source, named(job):
+            with (
+                open_source(job.source, restorer.options.axes) as source,
+                naming(job.source.name, told),
+            ):
                 storage = restorer.options.storage
                 task = FileTask(job.source, job.target, storage, job.rescale_to)
                 plan, info = plan_file(restorer, task, source), source.info

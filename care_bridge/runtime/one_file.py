@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,12 +24,11 @@ from care_bridge.runtime.manifest import (
     SourceState,
 )
 from care_bridge.runtime.restorer import Restorer
+from care_bridge.runtime.told import naming
 
 BatchProgress = Callable[[Job, int, int], None]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-
-log = logging.getLogger("care_bridge")
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,7 @@ class FileRestorer:
     manifest: Manifest | None
     on_progress: BatchProgress | None = None
     way: Way = restore_in_this_process
+    told: set[str] = field(default_factory=set)
 
     def restore(self, job: Job, *, overwrite: bool) -> Restored:
         """Restore one file; its result appears whole or not at all. CareBridgeError names it."""
@@ -98,7 +96,7 @@ class FileRestorer:
         task = FileTask(
             job.source, job.target, storage, job.rescale_to, self._uncertainty(job, storage)
         )
-        with named(job):
+        with naming(job.source.name, self.told):
             outcome = self.way(self.restorer, task, begin, progress)
         seconds = time.perf_counter() - started
         figures = {
@@ -142,18 +140,3 @@ def name_file(error: CareBridgeError, job: Job) -> None:
     """Make the message name the file, if it does not yet."""
     if str(job.source) not in str(error):
         error.args = (f"{job.source}: {error}",)
-
-
-@contextmanager
-def named(job: Job) -> Iterator[None]:
-    """Begin what is logged of a job's image with its name."""
-
-    def prefix(record: logging.LogRecord) -> bool:
-        record.msg, record.args = f"{job.source.name}: {record.getMessage()}", ()
-        return True
-
-    log.addFilter(prefix)
-    try:
-        yield
-    finally:
-        log.removeFilter(prefix)

@@ -51,7 +51,7 @@ from care_bridge.tiling import TileGrid
 _WASTEFUL_SHARE = 5
 
 log = logging.getLogger("care_bridge")
-# The device is the session's and no matter of the file at hand: see batch._named.
+# The device is the session's and no matter of the file at hand: see told.naming.
 _device_log = logging.getLogger("care_bridge.device")
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from care_bridge.errors import ConfigError
-from care_bridge.normalization import Scale
+from care_bridge.normalization import Scale, ScaleRange
 from care_bridge.package.steps import Operations
+from care_bridge.runtime.told import once
 
 # Below this span of grey levels, rounding to integers costs more than 0.1 dB.
 SMALLEST_INTEGER_SPAN = 64
@@ -56,6 +57,7 @@ def normalized_type(
             "the result is not scaled back to grey levels: %s rounds it to whole numbers "
             "(dtype=float32 does not)",
             dtype,
+            extra=once("not scaled back"),
         )
     return dtype
 
@@ -65,17 +67,18 @@ def result_type(
 ) -> np.dtype[Any]:
     """The type of a result in grey levels for the option `wanted` (see RestoreOptions.dtype) and
     a `given` input, whose scales `before` and `after` the network are all given."""
-    spans = [scale.span for scale in (*before, *after) if scale.span > 0]
-    span = min(spans, default=float(SMALLEST_INTEGER_SPAN))
-    narrow = span < SMALLEST_INTEGER_SPAN
+    scales = [scale for scale in (*before, *after) if scale.span > 0]
+    narrowest = min(scales, key=lambda scale: scale.span, default=None)
+    narrow = narrowest if narrowest and narrowest.span < SMALLEST_INTEGER_SPAN else None
     if wanted == "auto":
         if given.kind == "u" and narrow:
             log.info(
-                "result is float32: the image spans %.4g grey levels only, and rounding to %s "
-                "would cost precision (dtype=input keeps %s)",
-                span,
+                "result is float32: %s, and rounding to %s would cost precision (dtype=input "
+                "keeps %s)",
+                _contrast(narrow),
                 given,
                 given,
+                extra=once(f"float32 for {given}"),
             )
             return np.dtype(np.float32)
         return given
@@ -90,9 +93,15 @@ def result_type(
         )
     if dtype.kind == "u" and narrow:
         log.warning(
-            "the image spans %.4g grey levels only: rounding to %s costs precision "
-            "(dtype=float32 does not)",
-            span,
+            "%s: rounding to %s costs precision (dtype=float32 does not)",
+            _contrast(narrow),
             dtype,
+            extra=once(f"rounded to {dtype}"),
         )
     return dtype
+
+
+def _contrast(scale: Scale) -> str:
+    if isinstance(scale, ScaleRange):
+        return f"the grey levels that are scaled to 0 and 1 are only {scale.span:.4g} apart"
+    return f"the model expects a contrast of about {scale.span:.4g} grey levels of every image"

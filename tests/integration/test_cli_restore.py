@@ -240,6 +240,21 @@ def test_a_folder_may_have_a_dot_in_its_name(tmp_path, package, folder):
     assert files_in(tmp_path / folder) == ["a.tif"]
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["restored", "foretold"])
+def test_what_holds_for_all_files_is_told_once_and_what_does_not_of_each(
+    tmp_path, package, capsys, more
+):
+    (tmp_path / "in").mkdir()
+    for number, name in enumerate("abcd"):
+        pixels = np.full((64, 64), 7) if name > "b" else np.indices((64, 64))[0] % (20 + number)
+        tifffile.imwrite(tmp_path / "in" / f"{name}.tif", pixels.astype(np.uint8))
+    words = (tmp_path / "in", "--model", package, "--out", tmp_path / "out", "--device", "cpu")
+    assert run(*words, *more) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:5] for line in lines if "result is float32" in line] == ["a.tif"]
+    assert [line[:5] for line in lines if "is blank" in line] == ["c.tif", "d.tif"]
+
+
 def test_an_output_that_is_a_file(tmp_path, package, capsys):
     tifffile.imwrite(tmp_path / "a.tif", cells())
     (tmp_path / "notes.txt").write_text("mine")

@@ -340,6 +340,23 @@ def test_the_type_of_the_result(given, span, options, expected):
     assert fitted(pixels, "YX", **options).dtype == expected
 
 
+@pytest.mark.parametrize("dtype", ["auto", "input"])
+def test_fixed_scales_that_are_narrow_are_not_said_to_be_the_images(dtype, caplog):
+    """The image has 3000 grey levels; the model was trained on a deviation of 10."""
+    caplog.set_level(logging.INFO)
+    narrow = model(FixedScale((Scale(10, 100),), (Scale(10, 100),)))
+    fitted(np.arange(3000, dtype=np.uint16).reshape(60, 50), "YX", narrow, dtype=dtype)
+    (record,) = caplog.records
+    assert "the model expects a contrast of about 40 grey levels" in record.getMessage()
+
+
+def test_a_narrow_image_is_told_by_the_distance_of_its_percentiles(caplog):
+    caplog.set_level(logging.INFO)
+    fitted(np.arange(3000, dtype=np.uint16).reshape(60, 50) // 100, "YX")
+    (record,) = caplog.records
+    assert "scaled to 0 and 1 are only 29 apart" in record.getMessage()
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_scaling_back_in_chunks_is_scaling_back(dtype):
     scale = Scale(gain=123.456, offset=-7.89)
