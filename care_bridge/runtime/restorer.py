@@ -42,7 +42,7 @@ from care_bridge.runtime.planner import Before, plan_tiles, tile_memory
 from care_bridge.runtime.precision import precision_line
 from care_bridge.runtime.progress import Progress
 from care_bridge.runtime.record import record_line
-from care_bridge.runtime.scaling import ImageScales, fit_scales
+from care_bridge.runtime.scaling import ImageScales, chosen_normalization, fit_scales
 from care_bridge.runtime.session import Session
 from care_bridge.runtime.tiles import TileRunner
 from care_bridge.runtime.uncertainty import Uncertainty
@@ -58,8 +58,8 @@ _device_log = logging.getLogger("care_bridge.device")
 class Restorer:
     """A package loaded for restoring: one model load for any number of images.
 
-    Raises PackageError, InferenceError or DeviceError where it cannot be loaded. `device` says
-    what was taken: "cpu" or "cuda:0".
+    Raises PackageError, InferenceError or DeviceError where it cannot be loaded, ConfigError where
+    the options do not fit it. `device` says what was taken: "cpu" or "cuda:0".
     """
 
     def __init__(
@@ -133,7 +133,6 @@ class Restorer:
                 window = {**window, axis: zoomed_part(axis, window[axis], factor)}
         kept = full_window(info, window)
         check_projection(spec, info, kept)
-        check_same_size(spec, self.options)
         scales = fit_scales(source, spec, self.options, channels, progress)
         scales = self._with_operations(scales, source, channels, progress)
         told = Uncertainty.of(spec, self.options)
@@ -314,10 +313,14 @@ class Restorer:
 
 
 def _as_asked(package: Package, options: RestoreOptions) -> Package:
-    """The package with the output that is asked for; ConfigError where it has not that, or not an
-    input that is named."""
-    check_inputs(package.spec, options)
-    return dataclasses.replace(package, spec=package.spec.with_output(options.output_tensor))
+    """The package with the output that is asked for; ConfigError where an option does not fit the
+    package, whatever the image: told once, before the first of many files."""
+    spec = package.spec.with_output(options.output_tensor)
+    check_inputs(spec, options)
+    chosen_normalization(spec, options)
+    Uncertainty.of(spec, options)
+    check_same_size(spec, options)
+    return dataclasses.replace(package, spec=spec)
 
 
 def _check_tensors(package: Package, session: Session) -> None:

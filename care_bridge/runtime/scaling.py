@@ -139,7 +139,7 @@ def fit_scales(
     """
     given = source.info.dtype
     full = full_type(options.dtype, given) if options.range == "full" else None
-    fit = _Fit(spec, options, _normalization(spec, options), full)
+    fit = _Fit(spec, options, chosen_normalization(spec, options), full)
     levels = image_levels(
         source,
         channels,
@@ -180,10 +180,11 @@ def scale_back(
     return result
 
 
-def _normalization(
+def chosen_normalization(
     spec: ModelSpec, options: RestoreOptions
 ) -> Percentiles | FixedScale | Operations:
-    """The package's normalization with the percentiles of the options."""
+    """The package's normalization with the percentiles of the options; ConfigError where these do
+    not fit the package."""
     low, high = options.percentile_low, options.percentile_high
     if isinstance(spec.normalization, Percentiles):
         if options.range == "full" and not spec.normalization.inverted:

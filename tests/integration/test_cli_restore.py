@@ -91,17 +91,6 @@ def test_subfolders_on_request(tmp_path, package):
     assert files_in(tmp_path / "o2") == ["a.tif", "day1/a.tif"]
 
 
-def test_what_is_said_of_a_file_names_it(tmp_path, package, capsys):
-    for name in ("dim1.tif", "dim2.tif"):
-        tifffile.imwrite(tmp_path / name, cells() // 20)
-    assert run(tmp_path, "--model", package, "--out", tmp_path / "out") == 0
-    said = capsys.readouterr().err.splitlines()
-    assert [line.partition(": result")[0] for line in said if "float32" in line] == [
-        "dim1.tif",
-        "dim2.tif",
-    ]
-
-
 def test_a_pattern_that_the_shell_did_not_expand(tmp_path, package):
     for name in ("a1.tif", "a2.tif", "b.tif"):
         tifffile.imwrite(tmp_path / name, cells())
@@ -238,6 +227,26 @@ def test_a_folder_may_have_a_dot_in_its_name(tmp_path, package, folder):
     (tmp_path / "there.new").mkdir()
     assert run(tmp_path / "a.tif", "--model", package, "--out", tmp_path / folder) == 0
     assert files_in(tmp_path / folder) == ["a.tif"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--uncertainty", "scale"], "predicts no distributions"),
+        (["--percentile-low", "99.9"], "percentiles 99.9 and 99.8"),
+    ],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["restored", "foretold"])
+def test_an_option_that_does_not_fit_the_model_is_one_line_for_all_files(
+    tmp_path, package, capsys, words, says, more
+):
+    for name in "ab":
+        tifffile.imwrite(tmp_path / f"{name}.tif", cells())
+    images = (tmp_path / "a.tif", tmp_path / "b.tif")
+    assert run(*images, "--model", package, "--out", tmp_path / "out", *words, *more) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["restored", "foretold"])
