@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import shutil
 from copy import deepcopy
@@ -144,8 +145,7 @@ def with_network(source, **architecture):
     def spoil(folder):
         (folder / "network.py").write_text(source)
         entry = {
-            "source": "weights.pt",
-            "pytorch_version": "2.5",
+            **STATE_DICT,
             "architecture": {"source": "network.py", "callable": "Net", **architecture},
         }
         with_weights("pytorch_state_dict", entry, b"weights")(folder)
@@ -154,6 +154,14 @@ def with_network(source, **architecture):
 
 
 TORCHSCRIPT = {"source": "weights_torchscript.pt", "pytorch_version": "2.5"}
+STATE_DICT = {"source": "weights.pt", "pytorch_version": "2.5"}
+KERAS = {"source": "weights.h5", "tensorflow_version": "2.12"}
+BACKEND = ["tensorflow", "2.17"]
+# Their names lie where a file that is read by mebibytes is divided.
+NETWORK = b"".join(
+    text.ljust((1 << 20) - 5 * (text[:1] == b"P"), b".")
+    for text in (b"PK\x03\x04", b"net/constants.pkl", b"net/code/__torch__/net.py")
+)
 OWN_RANGE = {
     "id": "scale_range",
     "kwargs": {"axes": ["y", "x"], "min_percentile": 1.0, "max_percentile": 99.0},
@@ -165,7 +173,8 @@ BINARIZE = {"id": "binarize", "kwargs": {"threshold": 0.5}}
 
 def no_architecture(folder):
     (folder / "weights.pt").write_bytes(b"weights")
-    weights = {"source": "weights.pt", "pytorch_version": "2.5"}
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    weights = {**STATE_DICT, "sha256": sha256, "parent": "onnx"}
     edit(folder, lambda rdf: rdf["weights"].update(pytorch_state_dict=weights))
 
 
@@ -224,11 +233,17 @@ FOR_PEOPLE = {
     "reference-tensor": postprocessing(OF_THE_INPUT),
     "onnx-opset": newer_opset,
     "architecture": no_architecture,
-    "engine": with_weights(
-        "keras_hdf5", {"source": "weights.h5", "tensorflow_version": "2.12"}, b"", alone=True
-    ),
+    "engine": with_weights("keras_hdf5", KERAS, b"", alone=True),
     "torchscript-file": with_weights("torchscript", TORCHSCRIPT, pickle.dumps({"weights": 1})),
-    "weights-not-run": no_architecture,
+    "torchscript-not-run": with_weights("torchscript", TORCHSCRIPT, NETWORK),
+    "pytorch-state-dict-not-run": with_network("def Net(): ..."),
+    "tensorflow-saved-model-bundle-not-run": with_weights(
+        "tensorflow_saved_model_bundle", {**KERAS, "source": "weights.zip"}, b""
+    ),
+    "keras-hdf5-not-run": with_weights("keras_hdf5", KERAS, b""),
+    "keras-v3-not-run": with_weights(
+        "keras_v3", {"source": "weights.keras", "keras_version": "3.5", "backend": BACKEND}, b""
+    ),
 }
 
 NEEDS_TWO = """
@@ -249,11 +264,16 @@ IN_OTHER_WAYS = {
     "architecture: one of two": with_network(NEEDS_TWO, kwargs={"first": 1}),
     "architecture: no Python": with_network("class Net:\n    first second"),
     "architecture: too deep": with_network("x = " + "-" * 100_000 + "1"),
+    "torchscript-file: large": with_weights(
+        "torchscript", TORCHSCRIPT, b"PK\x03\x04 archive/data.pkl".ljust(257 << 20)
+    ),
     "torchscript-file: weights alone": with_weights(
         "torchscript", TORCHSCRIPT, b"PK\x03\x04 archive/constants.pkl archive/data.pkl"
     ),
 }
 KEPT_IN_OTHER_WAYS = {
+    "torchscript-file: a network": with_weights("torchscript", TORCHSCRIPT, NETWORK),
+    "pytorch-state-dict-not-run: torchscript": with_weights("torchscript", TORCHSCRIPT, NETWORK),
     "network-type: mended": preprocessing(
         lambda steps: steps.extend([BINARIZE, {**FLOAT64, "kwargs": {"dtype": "float32"}}])
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from care_bridge.errors import PackageError
@@ -15,11 +15,17 @@ JDLL_OPSET = 18
 JDLL_IR_VERSION = 8
 """The newest that ONNX Runtime 1.13.1 reads, JDLL's newest engine."""
 
-_JDLL_WEIGHTS = {"onnx", "torchscript", "tensorflow_saved_model_bundle"}
-"""What its engines run."""
+_RUN_BY = {
+    "onnx": (CORE, DEEPIMAGEJ),
+    "torchscript": (CORE, DEEPIMAGEJ, ILASTIK),
+    "pytorch_state_dict": (CORE, ILASTIK),
+    "tensorflow_saved_model_bundle": (CORE, DEEPIMAGEJ),
+    "keras_hdf5": (CORE,),
+    "keras_v3": (CORE,),
+}
+"""Whose engines run which weights."""
 
 _ZIP, _OF_TORCHSCRIPT = b"PK\x03\x04", (b"/constants.pkl", b"/code/__torch__")
-_LARGEST_LOOKED_AT = 256 << 20  # bytes
 
 _ROOTS = ("pytorch_state_dict", "onnx", "torchscript")
 """Which weights the others are taken to be made of, in this order."""
@@ -146,32 +152,44 @@ def _not_callable(draft: Draft, source: str, called: str, kwargs: object) -> Ite
 
 def _no_engine(draft: Draft) -> Iterator[str]:
     entries = _entries(draft)
-    if entries and not _JDLL_WEIGHTS & set(entries):
+    if entries and not any(DEEPIMAGEJ in _RUN_BY.get(kind, ()) for kind in entries):
         yield f"it runs TensorFlow, TorchScript and ONNX, the package has {', '.join(entries)}"
 
 
 def _no_torchscript_file(draft: Draft) -> Iterator[str]:
-    """Told by the names in it, a zip; nothing of it is loaded."""
     source = draft.weights("torchscript").get("source")
     if not isinstance(source, str):
         return
     try:
-        data = draft.archive.read(source, _LARGEST_LOOKED_AT)
-    except PackageError:  # a file that is missing is told by the check of the files
+        is_one = _is_torchscript(draft.archive.chunks(source))
+    except PackageError:  # one that is missing or too large is told by the check of the files
         return
-    if not data.startswith(_ZIP) or not all(name in data for name in _OF_TORCHSCRIPT):
+    if not is_one:
         yield f'the weights torchscript, "{source}", are no TorchScript file: it holds no network'
 
 
-def _not_run(draft: Draft) -> Iterator[str]:
-    kinds = [kind for kind in _entries(draft) if kind != "onnx"]
-    if kinds:
-        yield f"the weights {' and '.join(kinds)} are not run here: onnx is"
+def _is_torchscript(parts: Iterable[bytes]) -> bool:
+    """Told by the names in it, a zip of any size; nothing of it is loaded."""
+    missing, seen = set(_OF_TORCHSCRIPT), b""
+    for number, part in enumerate(parts):
+        if number == 0 and not part.startswith(_ZIP):
+            return False
+        seen = seen[-max(map(len, _OF_TORCHSCRIPT)) :] + part  # a name may lie in two parts
+        missing = {name for name in missing if name not in seen}
+    return not missing
+
+
+def _not_run(kind: str) -> Callable[[Draft], Iterator[str]]:
+    def breaches(draft: Draft) -> Iterator[str]:
+        if kind in _entries(draft):
+            yield f"this check runs onnx, not the weights {kind}"
+
+    return breaches
 
 
 def _no_torchscript(draft: Draft) -> Iterator[str]:
     entries = _entries(draft)
-    if entries and not {"torchscript", "pytorch_state_dict"} & set(entries):
+    if entries and not any(ILASTIK in _RUN_BY.get(kind, ()) for kind in entries):
         yield f"it runs torchscript weights, the package has {', '.join(entries)}"
 
 
@@ -236,12 +254,16 @@ WEIGHTS_RULES = (
         _no_torchscript_file,
         "save the network with torch.jit.save",
     ),
-    Rule(
-        "weights-not-run",
-        (CORE, DEEPIMAGEJ, ILASTIK),
-        "note",
-        _not_run,
-        "run them in that software before trusting them",
+    *(
+        Rule(
+            f"{kind.replace('_', '-')}-not-run",
+            consumers,
+            "note",
+            _not_run(kind),
+            "run them in that software before trusting them",
+        )
+        for kind, consumers in _RUN_BY.items()
+        if kind != "onnx"
     ),
     Rule(
         "torchscript",
