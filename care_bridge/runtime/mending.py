@@ -7,12 +7,18 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from care_bridge.errors import CareBridgeError, ExportError
+from care_bridge.errors import (
+    CareBridgeError,
+    ExportError,
+    PackageFormatError,
+    PackageNotRunError,
+)
 from care_bridge.package.archive import Archive, check_hash, open_archive
 from care_bridge.package.consumers import RULES, Draft
 from care_bridge.package.file_names import checked_name, same_file
 from care_bridge.package.package import load_package
 from care_bridge.package.publish import package_target, whole_package
+from care_bridge.package.rdf import parse_rdf
 from care_bridge.package.store import bundled_models, find_package
 from care_bridge.runtime.check import check_package
 from care_bridge.runtime.checked import Checked
@@ -34,9 +40,9 @@ def mend_package(source: str | Path, out: Path | None = None) -> Mended:
 
     out: the package to write, a folder or a zip; None: in place of the one at `source`. It appears
     whole or not at all, with the files that the description does not name; where there is nothing
-    to mend, nothing is written. PackageError where the package cannot be read, a file is not the
-    one that it was made with, or one that is not named cannot be carried over; ExportError where
-    `out` cannot be written.
+    to mend, nothing is written. PackageError where the package cannot be read, or not as a model
+    after all that can be mended, a file is not the one that it was made with, or one that is not
+    named cannot be carried over; ExportError where `out` cannot be written.
     """
     path = find_package(source)
     draft = Draft.of(open_archive(path))
@@ -47,6 +53,8 @@ def mend_package(source: str | Path, out: Path | None = None) -> Mended:
     overwrite, carried = out is None, others if out is None else ()
     target = package_target(out or _in_place(draft.archive), overwrite=overwrite, carried=carried)
     draft, changes = _mended_by_rules(draft)
+    if changes:
+        _check_describes_a_model(draft)
     with tempfile.TemporaryDirectory() as folder:
         draft, more = _mended_by_running(draft, Path(folder))
         changes += more
@@ -88,6 +96,18 @@ def _mended_by_rules(draft: Draft) -> tuple[Draft, list[str]]:
         draft, gone = rule.mended(draft)
         changes += [f"{rule.id}: {breach}" for breach in gone]
     return draft, changes
+
+
+def _check_describes_a_model(draft: Draft) -> None:
+    """Raise PackageFormatError where nobody could open the package for all that was mended."""
+    try:
+        parse_rdf(draft.text(), str(draft.archive.path))
+    except PackageNotRunError:  # others may run it
+        return
+    except PackageFormatError as error:
+        raise PackageFormatError(
+            f"{error}: that cannot be mended here, so nothing is written; mend it by hand first"
+        ) from None
 
 
 def _mended_by_running(draft: Draft, scratch: Path) -> tuple[Draft, list[str]]:

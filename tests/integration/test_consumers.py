@@ -170,6 +170,30 @@ def test_a_file_that_was_changed_is_not_mended(package):
     assert listing(package) == before
 
 
+def no_model(rdf):
+    rdf.pop("inputs")
+    rdf.update(name=5, timestamp=None)
+
+
+def no_license(rdf):
+    rdf.update(license="my own", timestamp=None)
+
+
+@pytest.mark.parametrize("out", [None, "mended"])
+@pytest.mark.parametrize("change", [no_model, no_license])
+def test_what_nobody_could_open_all_the_same_is_not_written(package, change, out, capsys):
+    edit(package, change)
+    before = listing(package)
+    given = ["--out", str(package.with_name(out))] if out else []
+    assert main(["check", str(package), "--fix", *given]) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "its description is not valid" in said.err
+    assert "nothing is written" in said.err
+    assert listing(package) == before
+    assert list(package.parent.iterdir()) == [package]
+
+
 OTHERS = {"thesis.docx": b"years of work", "more/a.csv": b"1,2", "LICENSE": b"CC0"}
 
 
