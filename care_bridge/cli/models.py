@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("name", metavar="NAME", help=name_or_hash)
     add = actions.add_parser("add", help="check a package and keep it under a name")
     add.add_argument("package", metavar="PACKAGE", help="a folder, a .zip or an rdf.yaml")
-    add.add_argument("--name", default="", help="default: that of the file or folder")
+    add.add_argument("--name", help="default: that of the file or folder")
     add.add_argument(
         "--allow-download",
         action="store_true",
@@ -100,10 +100,11 @@ def _show(arguments: argparse.Namespace) -> None:
 
 def _add(arguments: argparse.Namespace) -> None:
     from care_bridge.package.collecting import add_model
+    from care_bridge.package.store import checked_model_name
 
     added = add_model(
         arguments.package,
-        arguments.name,
+        "" if arguments.name is None else checked_model_name(arguments.name),
         _place(arguments),
         allow_download=arguments.allow_download,
     )

@@ -439,6 +439,7 @@ def test_what_cannot_be_done_is_one_line(places, given, capsys):
         ["remove", "denoise-2d"],
         ["add", places],
         ["add", given, "--name", "denoise-2d"],
+        ["add", given, "--name", ""],
         ["path", "nothing"],
         ["show", "nothing"],
     ):
