@@ -23,6 +23,7 @@ _REPEATED = {
     "tag": "a further tag",
     "limit": "what it is not for, a sentence for the model card",
 }
+_TO_SHARE = ("author", "license")
 
 
 def add_about_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,9 +58,6 @@ def add_about_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: as their files say)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the package")
-
-
-_TO_SHARE = ("author", "license")
 
 
 def _about(arguments: argparse.Namespace, checkpoint: Checkpoint, folder: Path) -> About:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from care_bridge.package.consumers.metadata import VALIDATION
 from care_bridge.simulation.lowlight import SCMOS
 from zoo_parts.recipe import ZooRecipe
 
-_HEADING = "# Validation\n"
+_HEADING = f"{VALIDATION}\n"
 _METRIC = """
 PSNR in dB and SSIM in the metric of the CARE paper: the truth scaled by its percentiles 0.1 and
 99.9, each image fitted to it by the best affine map. Every other method has the setting that suits
