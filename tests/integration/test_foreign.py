@@ -345,8 +345,8 @@ def test_inputs_of_a_model_that_has_none_are_one_line_for_all_files(tmp_path, ca
     names = [tmp_path / f"{name}.tif" for name in "ab"]
     for name in names:
         tifffile.imwrite(name, np.ones((2, 24, 32), np.uint16), imagej=True)
-    words = ["restore", *names, "--model", package, "--out", tmp_path / "out", "--inputs", "q=a.tif"]
-    assert main(list(map(str, words))) == 1
+    given = ("--out", tmp_path / "out", "--inputs", "q=a.tif")
+    assert main(list(map(str, ["restore", *names, "--model", package, *given]))) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert 'no input "q"' in line
     assert "takes the image alone" in line
