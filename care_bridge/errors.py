@@ -9,7 +9,8 @@
     │  ├ PackageNotFoundError              (also FileNotFoundError)
     │  ├ PackageFormatError
     │  │  └ PackageNotRunError             nothing is wrong with it
-    │  ├ PackageIntegrityError             hash, path, size, what may do harm
+    │  ├ PackageIntegrityError             path, size, what may do harm
+    │  │  └ PackageHashError               another file than the package was made with
     │  └ PackageCheckError                 carries the report
     ├ BatchError                           carries the files that failed
     ├ TrainingError, ExportError
@@ -91,6 +92,10 @@ class PackageNotRunError(PackageFormatError):
 class PackageIntegrityError(PackageError):
     """A package that is refused since it may do harm, or is not what it was: files with other
     hashes, names and links that leave its folder, sizes, YAML and networks that no model needs."""
+
+
+class PackageHashError(PackageIntegrityError):
+    """A file that is not the one that the package was made with."""
 
 
 class PackageCheckError(PackageError):

@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from care_bridge.errors import PackageFormatError, PackageIntegrityError, PackageNotRunError
+from care_bridge.errors import (
+    PackageFormatError,
+    PackageHashError,
+    PackageIntegrityError,
+    PackageNotRunError,
+)
 from care_bridge.package.file_names import checked_name
 from care_bridge.package.printable import shown
 from care_bridge.package.zip_directory import (
@@ -199,15 +204,15 @@ def name_in_package(name: str) -> str:
 
 
 def check_hash(data: bytes, sha256: str, name: str, package: Path) -> bytes:
-    """`data`, if its SHA-256 is `sha256` (hex); else PackageIntegrityError."""
+    """`data`, if its SHA-256 is `sha256` (hex); else PackageHashError."""
     check_digest(hashlib.sha256(data).hexdigest(), sha256, name, package)
     return data
 
 
 def check_digest(found: str, sha256: str, name: str, package: Path) -> None:
-    """Raise PackageIntegrityError where the SHA-256 `found` is not `sha256` (both hex)."""
+    """Raise PackageHashError where the SHA-256 `found` is not `sha256` (both hex)."""
     if found != sha256.lower():
-        raise PackageIntegrityError(
+        raise PackageHashError(
             f'"{shown(name)}" in {package} is not the file the package was made with (SHA-256 '
             f"{found[:12]}…, expected {sha256.lower()[:12]}…): get the package again"
         )

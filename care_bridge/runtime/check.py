@@ -94,7 +94,7 @@ def _check_files(draft: Draft) -> Iterator[Finding]:
         try:
             draft.check(name, sha256)
         except PackageError as error:
-            yield Finding("error", str(error), rule="hashes")
+            yield stopped_by(error)
     hashed = sum(sha256 is not None for sha256 in files.values())
     yield Finding("ok", f"{len(files)} files looked up, {hashed} compared with their hashes")
 

@@ -14,6 +14,7 @@ from care_bridge.errors import (
     DeviceError,
     MissingExtraError,
     OutOfMemoryError,
+    PackageHashError,
     PackageIntegrityError,
     PackageNotRunError,
     TilingError,
@@ -27,8 +28,8 @@ JUDGES = (CARE_BRIDGE, *CONSUMERS)
 
 Severity = RuleSeverity | Literal["ok"]
 
-_OPENS, _REFUSED, _RUN_HERE = "opens", "refused", "run-here"
-_OF_ALL = ("hashes", "test-tensors", _OPENS, _REFUSED)
+_HASHES, _OPENS, _REFUSED, _RUN_HERE = "hashes", "opens", "refused", "run-here"
+_OF_ALL = (_HASHES, "test-tensors", _OPENS, _REFUSED)
 """Rules of care_bridge that tell of a wrong package, whoever uses it."""
 _OF_THIS_PLACE = (
     PackageNotRunError,
@@ -59,7 +60,7 @@ class Finding:
 
     def line(self) -> str:
         """The finding as a line of text."""
-        whose = f"{' and '.join(self.consumers)}: " if self.consumers else ""
+        whose = f"{', '.join(self.consumers)}: " if self.consumers else ""
         remedy = f": {self.remedy}" if self.remedy else ""
         return f"{self.severity:<8}{whose}{self.what}{remedy}"
 
@@ -73,13 +74,15 @@ class Finding:
 def stopped_by(error: CareBridgeError) -> Finding:
     """The finding of a check that an error ended.
 
-    The package is wrong for everybody ("opens"), unless the error is one of what care_bridge runs,
-    or of this computer ("run-here"). What it refuses to look at, since it may do harm, it cannot
-    judge for others, and does not pass ("refused").
+    The package is wrong for everybody ("opens", or "hashes" of a file that is another one), unless
+    the error is one of what care_bridge runs, or of this computer ("run-here"). What it refuses to
+    look at, since it may do harm, it cannot judge for others, and does not pass ("refused").
     """
     rule = _OPENS
     if isinstance(error, _OF_THIS_PLACE):
         rule = _RUN_HERE
+    elif isinstance(error, PackageHashError):
+        rule = _HASHES
     elif isinstance(error, PackageIntegrityError):
         rule = _REFUSED
     return Finding("error", str(error), rule=rule)

@@ -401,3 +401,19 @@ def test_what_an_alias_is_to_others_is_not_said(tmp_path):
     summary = check_package(tmp_path).summary()
     assert summary.pop("care_bridge") == "1 error (refused)"
     assert set(summary.values()) == {"not looked at"}
+
+
+def changed_weights(folder):
+    (folder / "weights.onnx").write_bytes(b"other")
+
+
+def no_test_input(folder):
+    (folder / "test_input.npy").unlink()
+
+
+@pytest.mark.parametrize(("spoil", "rule"), [(changed_weights, "hashes"), (no_test_input, "opens")])
+def test_a_file_that_is_wrong_is_told_once(tmp_path, spoil, rule):
+    spoil(tiny_package(tmp_path))
+    said = check_package(tmp_path)
+    assert len({each.what for each in said.errors}) == len(said.errors) == 1
+    assert all(words.startswith(f"1 error ({rule})") for words in said.summary().values())
