@@ -224,6 +224,7 @@ FOR_PEOPLE = {
     "github-user": edited(lambda rdf: rdf.update(authors=[{"name": "A", "github_user": "a"}])),
     "batch-and-channel": edited(lambda rdf: rdf["outputs"][0]["axes"].pop(0)),
     "one-input": second_input,
+    "test-tensor": edited(lambda rdf: rdf["inputs"][0].pop("test_tensor")),
     "scale-mean-variance": edited(
         lambda rdf: rdf["outputs"][0].update(
             postprocessing=[{"id": "scale_mean_variance", "kwargs": {"reference_tensor": "input"}}]

@@ -18,7 +18,7 @@ from care_bridge.package.consumers.draft import (
     source_of,
     space_axes,
 )
-from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, OLD_CORE, Rule
+from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, OLD_CORE, ZOO, Rule
 from care_bridge.package.npy import npy_bytes
 
 _SIDES = ("inputs", "outputs")
@@ -147,6 +147,12 @@ def _several_inputs(draft: Draft) -> Iterator[str]:
         yield f"the model has {count} inputs, it runs models with one"
 
 
+def _no_test(draft: Draft) -> Iterator[str]:
+    for tensor in _all(draft):
+        if not tensor.get("test_tensor"):
+            yield f'"{tensor.get("id")}" has no test_tensor, so nobody can test the model'
+
+
 def _no_sample(draft: Draft) -> Iterator[str]:
     for tensor in (*draft.tensors("inputs"), *draft.tensors("outputs")[:1]):
         if not tensor.get("sample_tensor"):
@@ -207,6 +213,13 @@ TENSOR_RULES = (
         "cannot",
         _several_inputs,
         "use it in care_bridge or bioimageio.core",
+    ),
+    Rule(
+        "test-tensor",
+        (CORE, ZOO),
+        "error",
+        _no_test,
+        "save an input and what the network makes of it, and name them",
     ),
     # Mended by the run, which writes images.
     Rule(
