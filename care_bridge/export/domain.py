@@ -11,8 +11,8 @@ from care_bridge.training.checkpoint import Checkpoint
 
 def domain_content(checkpoint: Checkpoint, about: About) -> dict[str, object]:
     """config.care_bridge.domain: modality; pixel_size, the lowest and the highest by axis in
-    micrometres; noise, the lowest and the highest standard deviation of the validation patches in
-    the normalised range. What is not known is left out."""
+    micrometres; noise, the lowest and the highest standard deviation of that of the training
+    images in the normalised range. What is not known is left out."""
     content: dict[str, object] = {}
     if about.modality:
         content["modality"] = about.modality
@@ -32,7 +32,7 @@ def pixel_size(checkpoint: Checkpoint, about: About) -> Mapping[str, tuple[float
 
 
 def noise_line(checkpoint: Checkpoint) -> str:
-    """The noise of the validation patches for people; "" where it is not known."""
+    """The noise of the training images for people; "" where it is not known."""
     low, high = checkpoint.noise
     unit = (
         "of the standard deviation of all training images"

@@ -61,10 +61,9 @@ class Checkpoint:
     versions: of the libraries it was trained with. imported: what another program's configuration
     says, where that trained it: then the config knows of the network alone, and validation and
     images are empty. start: what its training started from (start.py), None where that was a
-    freshly drawn network. pixel_size: of the training images, where all of them tell it. noise:
-    of the validation patches (Task.noise), 0 where it is not known. spread: of
-    an ensemble's members about their mean, with which its intervals hold on the validation patches
-    (Laplaces.spread).
+    freshly drawn network. pixel_size: of the training images, where all of them tell it. noise: of
+    the training images (Task.noise), 0 where it is not known. spread: of an ensemble's members
+    about their mean, with which its intervals hold on the validation patches (Laplaces.spread).
     """
 
     config: TrainConfig

@@ -52,12 +52,19 @@ class Scaling:
         self, stack: Stack, generator: np.random.Generator
     ) -> tuple[ChannelScales, ChannelScales]:
         """The scales of a patch's source and target."""
+        if self.config.mode == "fixed" or not self.vary:
+            return self.of_prediction(stack)
+        low = generator.uniform(*self.config.train_low)
+        high = generator.uniform(*self.config.train_high)
+        return self._scales(stack, low, high)
+
+    def of_prediction(self, stack: Stack) -> tuple[ChannelScales, ChannelScales]:
+        """The scales of a stack's source and target when it is restored."""
+        return self._scales(stack, self.config.low, self.config.high)
+
+    def _scales(self, stack: Stack, low: float, high: float) -> tuple[ChannelScales, ChannelScales]:
         if self.config.mode == "fixed":
             return ChannelScales(self.intensities.source), ChannelScales(self.intensities.target)
-        low, high = self.config.low, self.config.high
-        if self.vary:
-            low = generator.uniform(*self.config.train_low)
-            high = generator.uniform(*self.config.train_high)
         before = self._percentile_scales(stack.source_statistics, low, high)
         if self.config.target == "source":
             return before, before

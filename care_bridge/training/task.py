@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
-from care_bridge.noise import noise_of
 from care_bridge.training.checkpoint import Example, build_network
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.dataset import EXAMPLE, Dataset
+from care_bridge.training.image_noise import noise_range
 from care_bridge.training.layouts.fields import fingerprints
 from care_bridge.training.losses import Loss
 from care_bridge.training.patches import Batch, Foreground
@@ -32,8 +32,7 @@ class Task:
     validated on. loss: of (output, target). whole_targets: the target is known at every pixel, so
     that outputs can be compared with it. example, images: kept in the run (checkpoint.py).
     files: a hash of every file by side and name, so that a resumed run knows its images again.
-    pixel_size: of the sources (pixel_sizes.py). noise: of the sources of `validation`, the lowest
-    and the highest standard deviation in the normalised range.
+    pixel_size, noise: of the sources (pixel_sizes.py, image_noise.py).
     """
 
     config: TrainConfig
@@ -81,10 +80,6 @@ def make_task(
     config = dataset.config
     first = dataset.training[0]
     channels_in, channels_out = len(first.source), len(first.target)
-    validated = tuple(validation(k) for k in range(config.patches.validation_batches))
-    noise = [
-        noise_of(channel) for sources, _ in validated for patch in sources for channel in patch
-    ]
     return Task(
         config=config,
         channels_in=channels_in,
@@ -93,7 +88,7 @@ def make_task(
         network=build_network(config, channels_in, channels_out),
         loss=loss,
         batch=batch,
-        validation=validated,
+        validation=tuple(validation(k) for k in range(config.patches.validation_batches)),
         whole_targets=whole_targets,
         example=_example(example, config.network.axes, config.seed),
         images={
@@ -102,7 +97,7 @@ def make_task(
         },
         files=fingerprints(dataset.pairing),
         pixel_size=pixel_sizes(dataset.pairing),
-        noise=(min(noise), max(noise)),
+        noise=noise_range(dataset),
     )
 
 
