@@ -66,23 +66,23 @@ def add_model(
     path = find_package(source)
     package = load_package(path)
     name = checked_model_name(name or _usual_name(path))
-    kept = _kept(package, name, place)
-    if kept:
-        return Added(kept, is_new=False)
+    found = _found(package, name, place)
+    if found.kept:
+        return Added(found.kept, is_new=False)
     if allow_download:
         package = replace(package, archive=_with_fetched(package))
     package.weights()
     for tensor in package.spec.tensors:
         package.tensor(tensor.test_tensor)
-    out = _path_for(name, place)
+    out = found.damaged or _path_for(name, place)
     with _writing(place):
         try:
-            # One that is there is damaged. Another may come meanwhile, from another process.
-            pack(out, _files(package.archive), only_new=not out.exists())
+            # What was not seen above came meanwhile, from another process.
+            pack(out, _files(package.archive), only_new=found.damaged is None)
         except FileExistsError:
             if not out.is_file():
                 raise
-            kept = _kept(package, name, place)
+            kept = _found(package, name, place).kept
             if kept is None:
                 raise ConfigError(f'"{name}" is being added by somebody else: try again') from None
             return Added(kept, is_new=False)
@@ -116,8 +116,17 @@ def _usual_name(path: Path) -> str:
     return path.stem if path.is_file() else path.resolve().name
 
 
-def _kept(package: Package, name: str, place: WritablePlace) -> StoredModel | None:
-    """The model, where it is kept already and whole; ConfigError where another has the name."""
+@dataclass(frozen=True)
+class _Found:
+    """What has the name already: the model itself, whole, or a damaged zip to be replaced."""
+
+    kept: StoredModel | None = None
+    damaged: Path | None = None
+
+
+def _found(package: Package, name: str, place: WritablePlace) -> _Found:
+    """What has the name; ConfigError where that is another model."""
+    damaged = None
     for model in stored_models():
         if same_file(model.name) != same_file(name):
             continue
@@ -129,6 +138,8 @@ def _kept(package: Package, name: str, place: WritablePlace) -> StoredModel | No
                     f'what is kept as "{model.name}" cannot be used ({model.path}): remove it, or '
                     "add this one with a --name of its own"
                 ) from error
+            if model.place == place:
+                damaged = damaged or model.path
             continue
         if sha256 != package.spec.rdf_sha256:
             raise ConfigError(
@@ -136,8 +147,10 @@ def _kept(package: Package, name: str, place: WritablePlace) -> StoredModel | No
                 "--name of its own"
             )
         if model.place in (place, "bundled", "shared") and _is_whole(model):
-            return model
-    return None
+            return _Found(model)
+        if model.place == place and model.path.is_file():
+            damaged = damaged or model.path
+    return _Found(damaged=damaged)
 
 
 def _may_be_replaced(damaged: StoredModel) -> bool:

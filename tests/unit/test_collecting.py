@@ -9,7 +9,9 @@ from subprocess import PIPE
 
 import pytest
 
+from care_bridge.errors import ConfigError
 from care_bridge.package.collecting import add_model
+from care_bridge.package.package import Package
 from care_bridge.package.packing import pack
 from care_bridge.package.store import find_model, place_folder
 from tests.packages import tiny_package
@@ -78,3 +80,33 @@ def test_what_came_meanwhile_is_not_replaced_where_files_cannot_be_linked(place,
         pack(kept_file, [("rdf.yaml", [b"other"])], only_new=True)
     assert kept_file.read_bytes() == before
     assert [path.name for path in kept_file.parent.iterdir()] == ["nuclei.zip"]
+
+
+def adding_meanwhile(monkeypatch, place, source):
+    """Lets `source` be added as nuclei when the weights of the next package are read: after the
+    look whether its name is free, before anything is written."""
+    weights = Package.weights
+
+    def add_and_read(package):
+        monkeypatch.undo()
+        monkeypatch.setenv("XDG_DATA_HOME", str(place / "home"))
+        assert add_model(source, "nuclei").is_new
+        return weights(package)
+
+    monkeypatch.setattr(Package, "weights", add_and_read)
+
+
+def test_another_model_that_comes_meanwhile_is_not_replaced(place, monkeypatch):
+    first, second = (tiny_package(place / name, name=f"Model {name}") for name in ("one", "other"))
+    adding_meanwhile(monkeypatch, place, first)
+    with pytest.raises(ConfigError, match='another model is called "nuclei"'):
+        add_model(second, "nuclei")
+    kept = hashlib.sha256((first / "rdf.yaml").read_bytes()).hexdigest()
+    assert find_model("nuclei").sha256() == kept
+
+
+def test_the_same_model_that_comes_meanwhile_is_kept_once(place, monkeypatch):
+    source = tiny_package(place / "one")
+    adding_meanwhile(monkeypatch, place, source)
+    assert not add_model(source, "nuclei").is_new
+    assert [path.name for path in place_folder("user").iterdir()] == ["nuclei.zip"]
