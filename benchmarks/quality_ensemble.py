@@ -59,6 +59,8 @@ SETTINGS = (
     "training.learning_rate=1e-3",
     "training.precision=bf16",
 )
+CALIBRATED = 0.05
+"""The largest calibration error that is aimed at."""
 HIGHEST = 90
 """Percentile above which an error, or a D, counts as large."""
 
@@ -159,6 +161,14 @@ def print_results(title: str, seeds: Sequence[int], results: Sequence[dict[str, 
         ],
     }
     print_figures(f"{title}: reliability", seeds, rows, digits=3)
+    allowed = [CALIBRATED] * len(results)
+    gain = difference(allowed, rows["calibration error"])
+    print_verdict(f"{CALIBRATED} - calibration error", gain, 0)
+    for kind in FOREIGN:
+        gain = difference(rows[f"D, {kind}"], rows[f"D, {FAMILIAR}"])
+        print_verdict(f"D, {kind} - {FAMILIAR}", gain, 0)
+    wrong = [result["d_where_wrong"] for result in results]
+    print_verdict("D where wrong / elsewhere - 1", difference(wrong, [1] * len(wrong)), 0)
 
 
 if __name__ == "__main__":

@@ -152,6 +152,9 @@ def main() -> None:
             gain = difference(psnr["arithmetic"], psnr[name])
             print_verdict(f"arithmetic - {name}", gain, LEAST_GAIN)
         print_figures(f"{title}: spectral isotropy", given.seeds, isotropy, digits=3)
+        for name in INTERPOLATIONS:
+            gain = difference(isotropy["arithmetic"], isotropy[name])
+            print_verdict(f"isotropy, arithmetic - {name}", gain, 0)
 
 
 if __name__ == "__main__":

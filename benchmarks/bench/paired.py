@@ -39,4 +39,4 @@ def print_figures(
 def print_verdict(what: str, found: Difference, aim: float) -> None:
     """The difference and whether it reaches `aim`."""
     told = "met" if found.mean >= aim else "missed"
-    print(f"\n{what}: {found.mean:+.2f} +- {found.error:.2f}, aim at least {aim:+.2f}: {told}")
+    print(f"\n{what}: {found.mean:+.3g} +- {found.error:.2g}, aim at least {aim:+.3g}: {told}")

@@ -21,8 +21,8 @@ from typing import Any, BinaryIO
 
 import care_bridge
 from care_bridge.errors import ImageError
+from care_bridge.lock import open_locked, remove_locked
 from care_bridge.package.spec import ModelSpec
-from care_bridge.runtime.lock import open_locked, remove_locked
 from care_bridge.runtime.options import RestoreOptions
 
 MANIFEST = "care_bridge_manifest.jsonl"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from care_bridge.errors import WorkerError
-from care_bridge.runtime.lock import lock_file
+from care_bridge.lock import lock_file
 from care_bridge.runtime.worker_address import (
     HOST,
     Address,

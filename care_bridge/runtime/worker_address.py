@@ -24,7 +24,7 @@ from platformdirs import user_cache_path
 import care_bridge
 from care_bridge.atomic import replacing
 from care_bridge.errors import WorkerError
-from care_bridge.runtime.lock import lock_file
+from care_bridge.lock import lock_file
 
 HOST = "127.0.0.1"
 _LONGEST_LINE = 1 << 20

@@ -187,11 +187,19 @@ def read_state(file: Path) -> dict[str, Any]:
             f"there is no checkpoint {file}: give the folder of a run that care-bridge train made"
         )
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError):
+        # torch does not compare the checksums, and takes changed weights for the network's.
+        with zipfile.ZipFile(file) as archive:
+            changed = archive.testzip()
+        state = None if changed else torch.load(file, map_location="cpu", weights_only=True)
+    except (
+        *(zipfile.BadZipFile, zlib.error, NotImplementedError),
+        *(RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError),
+    ):
+        changed = str(file)
+    if changed:
         raise TrainingError(
             f"{file} is no checkpoint, or is damaged: train again, or take the run's other one"
-        ) from None
+        )
     if not isinstance(state, dict) or state.get("format") != _FORMAT:
         raise TrainingError(f"{file} is no checkpoint that this version of care_bridge can read")
     return state

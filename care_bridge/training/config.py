@@ -18,6 +18,7 @@ from care_bridge.training.data_config import DataConfig
 from care_bridge.training.defaults import (
     ALONE_PATCHES,
     BLIND_SPOT_TASKS,
+    HAVE_A_DIRECTION,
     NOT_PROBABILISTIC,
     PAIR_TASKS,
     PATCHES,
@@ -51,8 +52,9 @@ class TrainingConfig(Section):
     clip_gradients: the largest norm of all gradients together, which longer ones are scaled to;
     None: any. precision: "bf16" and "fp16" (on CUDA GPUs, with a scaled loss) compute convolutions
     in 16 bits, the weights stay float32. channels_last: memory layout, faster on most machines, the
-    same up to rounding. devices: GPUs that learn together, each in a process of its own
-    (processes.py).
+    same up to rounding. deterministic: the same numbers each time on a GPU, too, where torch can,
+    and slower; on a CPU they always are. devices: GPUs that learn together, each in a process of
+    its own (processes.py).
     """
 
     steps: Annotated[int, Field(gt=0)] = 40_000
@@ -67,6 +69,7 @@ class TrainingConfig(Section):
     clip_gradients: Annotated[float, Field(gt=0)] | None = None
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     channels_last: bool = True
+    deterministic: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: Annotated[int, Field(ge=1)] = 1
 
@@ -97,7 +100,7 @@ class TrainConfig(_Kind):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     members: Annotated[int, Field(ge=1, le=_MOST_MEMBERS)] = 1
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
     data: DataConfig = DataConfig()
     normalization: NormalizationConfig = NormalizationConfig()
     patches: PatchConfig = PatchConfig()
@@ -133,6 +136,11 @@ class TrainConfig(_Kind):
             raise ConfigError(
                 f"network.axes has the value {axes}, the task projection makes planes of stacks: "
                 "leave it out"
+            )
+        if self.task == "isotropic" and axes != "YX":
+            raise ConfigError(
+                f"network.axes has the value {axes}, the task isotropic restores stacks plane by "
+                "plane: leave it out"
             )
         sizes = PATCHES if self.task in PAIR_TASKS else ALONE_PATCHES
         size = self.patches.size or sizes[axes]
@@ -229,6 +237,11 @@ def _check_task(config: TrainConfig) -> None:
         reason = NOT_PROBABILISTIC[config.task]
         raise ConfigError(
             f"probabilistic does not suit the task {config.task} ({reason}): leave it out"
+        )
+    if config.patches.augment is True and config.task in HAVE_A_DIRECTION:
+        raise ConfigError(
+            f"patches.augment has the value true, which turns patches, but the task {config.task} "
+            "tells their axes apart: leave it out, or give flips"
         )
     keys = {
         "preset": not config.preset or learns_from_pairs,

@@ -81,6 +81,9 @@ TASKS: Mapping[str, Values] = {
 }
 """By task."""
 
+HAVE_A_DIRECTION = ("structn2v", "isotropic")
+"""Tasks whose patches are not to be turned by quarters: the defaults above say why."""
+
 PRESETS: Mapping[str, Values] = {
     "denoise": {"training": {"steps": 100 * 256, "steps_per_epoch": 256}},
     "deconvolve": {"training": {"steps": 200 * 256, "steps_per_epoch": 256}},

@@ -24,6 +24,7 @@ class Learner:
         self._fabric = fabric
         self._config = config = task.config.training
         torch.backends.cudnn.allow_tf32 = False  # float32 means float32
+        torch.use_deterministic_algorithms(config.deterministic, warn_only=True)
         layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
         self._layout = torch.contiguous_format
         if config.channels_last:

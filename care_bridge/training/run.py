@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,6 +14,7 @@ from lightning.fabric import Fabric
 
 from care_bridge.atomic import remove_leftovers, replacing
 from care_bridge.errors import CareBridgeError, ConfigError, TrainingError
+from care_bridge.lock import open_locked, remove_locked
 from care_bridge.training import care, isotropic, n2v
 from care_bridge.training.checkpoint import (
     BEST,
@@ -64,9 +67,8 @@ def train(data: Path, run: Path, config: TrainConfig, start: Start | None = None
     weights. TrainingError where `run` is there already, or the data cannot be trained on.
     """
     if run.exists():
-        raise TrainingError(
-            f"{run} is there already: go on with it by --resume, or choose another --out"
-        )
+        way = "go on with it by --resume" if _saved(run) else "it holds no run, delete it"
+        raise TrainingError(f"{run} is there already: {way}, or choose another --out")
     return _run(data, run, config, start)
 
 
@@ -78,9 +80,9 @@ def resume(data: Path, run: Path, steps: int | None = None) -> Path | None:
     not those of before, ConfigError where the configuration beside the run is not, or the run is
     past `steps`.
     """
-    saved = [file for file in (run / LAST, *sorted(run.glob(f"member*/{LAST}"))) if file.is_file()]
+    saved = _saved(run)
     if not saved:
-        raise TrainingError(f"{run} has no {LAST} to go on from: start a new run")
+        raise TrainingError(f"{run} has no {LAST} to go on from: delete it and start a new run")
     config = parse_config(read_state(saved[0])["config"])
     _check_unchanged(run / _CONFIG, config)
     if steps is not None:
@@ -93,6 +95,11 @@ def resume(data: Path, run: Path, steps: int | None = None) -> Path | None:
         values = config.model_dump()
         config = parse_config({**values, "training": {**values["training"], "steps": steps}})
     return _run(data, run, config, None)
+
+
+def _saved(run: Path) -> list[Path]:
+    """The checkpoints from which a run can be resumed, one a member."""
+    return [file for file in (run / LAST, *sorted(run.glob(f"member*/{LAST}"))) if file.is_file()]
 
 
 def _check_unchanged(file: Path, config: TrainConfig) -> None:
@@ -108,20 +115,43 @@ def _check_unchanged(file: Path, config: TrainConfig) -> None:
 def _run(data: Path, run: Path, config: TrainConfig, start: Start | None) -> Path | None:
     fabric = launched(config.training)
     # Beside the run: the system's own temporary folder may be small, or lie in memory.
-    whole = run.resolve()
-    scratch = whole.with_name(f".{whole.name}.pixels{fabric.global_rank or ''}")
+    whole, process = run.resolve(), fabric.global_rank or ""
+    scratch = whole.with_name(f".{whole.name}.pixels{process}")
+    with _alone(run, whole.with_name(f".{whole.name}.lock{process}")):
+        try:
+            return _fit(data, run, config, start, fabric, scratch)
+        except (CareBridgeError, KeyboardInterrupt, OSError) as error:
+            # A frame that it passed through may hold a mapped file, which Windows does not delete.
+            traceback.clear_frames(error.__traceback__)
+            if isinstance(error, OSError):
+                raise _not_written(run, error) from None
+            raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            if scratch.exists():
+                log.warning("%s could not be deleted: delete it by hand", scratch)
+
+
+@contextmanager
+def _alone(run: Path, lock: Path) -> Iterator[None]:
+    """While no other process trains `run`, which the locked file `lock` tells."""
     try:
-        return _fit(data, run, config, start, fabric, scratch)
-    except (CareBridgeError, KeyboardInterrupt, OSError) as error:
-        # A frame that it passed through may hold a mapped file, which Windows does not delete.
-        traceback.clear_frames(error.__traceback__)
-        if isinstance(error, OSError):
-            raise TrainingError(f"{run} cannot be written: {error}") from None
-        raise
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        stream = open_locked(lock)
+    except OSError as error:
+        raise _not_written(run, error) from None
+    if stream is None:
+        raise TrainingError(
+            f"{run} is being trained by another process: wait for it, or choose another --out"
+        )
+    try:
+        yield
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        if scratch.exists():
-            log.warning("%s could not be deleted: delete it by hand", scratch)
+        remove_locked(lock, stream)
+
+
+def _not_written(run: Path, error: OSError) -> TrainingError:
+    return TrainingError(f"{run} cannot be written: {error}")
 
 
 def _fit(

@@ -105,20 +105,20 @@ def degraded(
     noise: float,
     generator: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """`image` (C, Y, X) as if Y were Z: blurred, with noise, sampled every `factor` pixels from the
-    first on (between pixels by a cubic spline), and brought back by linear interpolation, as
+    """`image` (C, Y, X) as if Y were Z: blurred, sampled every `factor` pixels from the first on
+    (between pixels by a cubic spline), with noise, and brought back by linear interpolation, as
     restoring does it. Its last rows, beyond the last sample, go on unchanged."""
     pixels = image.astype(np.float32)
     if kernel is not None:
         # The blur takes light, which stays positive; grey levels and the kernel need not.
         lift = np.ptp(pixels) - pixels.min()
         pixels = np.stack([blur(channel + lift, kernel) for channel in pixels]) - lift
-    if noise:
-        pixels = pixels + generator.normal(0, noise, pixels.shape).astype(np.float32)
     rows = pixels.shape[1]
     samples = np.arange(int((rows - 1) / factor) + 1) * factor
     spline = CubicSpline(np.arange(rows), pixels, axis=1)
     coarse = np.asarray(spline(samples), np.float32)
+    if noise:
+        coarse += generator.normal(0, noise, coarse.shape).astype(np.float32)
     return np.asarray(interpolate(coarse, 1, zoom_positions("Z", 0, rows, factor)), np.float32)
 
 

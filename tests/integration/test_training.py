@@ -20,6 +20,7 @@ import torch
 
 from care_bridge.cli.main import main
 from care_bridge.errors import ConfigError, TrainingError
+from care_bridge.lock import open_locked
 from care_bridge.training.care import prepare
 from care_bridge.training.checkpoint import BEST, LAST, load_checkpoint, read_state
 from care_bridge.training.config import load_config
@@ -261,7 +262,7 @@ def test_the_command_trains_resumes_and_does_not_chatter(data: Path, tmp_path: P
         pytest.param("{data} --out {run} --set trainin.steps=3", 'no key "trainin"', id="key"),
         pytest.param("{data} --out {run} --steps 0", "training.steps has the value 0", id="value"),
         pytest.param("{empty} --out {run}", "holds nothing: expected", id="no-folders"),
-        pytest.param("{data} --out {empty}", "is there already", id="run-is-there"),
+        pytest.param("{data} --out {empty}", "it holds no run, delete it", id="run-is-there"),
         pytest.param("{data} --out {file}/run", "cannot be written", id="run-below-a-file"),
         pytest.param("{data} --out {run} --resume", "no last.ckpt to go on", id="no-run"),
         pytest.param("{data} --out {run} --resume --set seed=1", "keeps its config", id="resume"),
@@ -391,3 +392,38 @@ def test_cosine_ends_at_zero_and_plateau_starts_high(data: Path, tmp_path: Path)
     expected = [4e-4 * (1 + math.cos(math.pi * step / 20)) / 2 for step in (9, 19)]
     assert cosine == pytest.approx(expected)
     assert float(rows(tmp_path / "plateau")[0]["learning_rate"]) == 4e-4
+
+
+def test_a_changed_or_cut_checkpoint_is_one_line(started: Path) -> None:
+    """Every byte of the archive's data is covered by a checksum."""
+    file = started / BEST
+    whole = file.read_bytes()
+    changed = bytearray(whole)
+    changed[len(whole) // 2] ^= 1
+    cuts = (whole[: len(whole) * part // 20] for part in range(20))
+    for damaged in (bytes(changed), *cuts):
+        file.write_bytes(damaged)
+        with pytest.raises(TrainingError, match=rf"{BEST} is no checkpoint, or is damaged"):
+            load_checkpoint(started)
+
+
+def test_one_process_at_a_time_trains_a_run(started: Path, data: Path) -> None:
+    lock = started.with_name(f".{started.name}.lock")
+    other = open_locked(lock)
+    assert other
+    with pytest.raises(TrainingError, match="is being trained by another process: wait"):
+        resume(data, started, 2)
+    assert read_state(started / LAST)["step"] == 1
+    other.close()
+    resume(data, started, 2)
+    assert read_state(started / LAST)["step"] == 2
+    assert not lock.exists()
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_torch_is_told_whether_numbers_must_repeat(
+    data: Path, tmp_path: Path, chosen: bool
+) -> None:
+    trainer_of(task_of(data, tmp_path / "a", f"training.deterministic={chosen}"), tmp_path / "run")
+    assert torch.are_deterministic_algorithms_enabled() == chosen
+    torch.use_deterministic_algorithms(False)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from care_bridge.runtime.lock import lock_file
+from care_bridge.lock import lock_file
 from care_bridge.runtime.worker_address import Address, Line, _proof
 from tests.packages import tiny_package
 

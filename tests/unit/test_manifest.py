@@ -10,7 +10,7 @@ import pytest
 
 from care_bridge.atomic import partial_beside, remove_leftovers
 from care_bridge.errors import ImageError
-from care_bridge.runtime.lock import lock_file
+from care_bridge.lock import lock_file
 from care_bridge.runtime.manifest import (
     FAILED,
     MANIFEST,
@@ -122,7 +122,7 @@ def test_a_manifest_that_goes_between_opening_and_locking_is_made_anew(tmp_path,
             removed.append((tmp_path / MANIFEST).unlink())
         return lock_file(stream)
 
-    monkeypatch.setattr("care_bridge.runtime.lock.lock_file", lock_late)
+    monkeypatch.setattr("care_bridge.lock.lock_file", lock_late)
     path = written(tmp_path, record(RESTORED))
     assert read_records(path).of("a.tif")
 

@@ -46,6 +46,9 @@ def test_what_depends_on_the_axes_is_filled_in_and_survives_a_file(
             "training.clip_gradients=.inf", "_gradients has .* finite", id="yaml-infinite"
         ),
         pytest.param("isotropic.noise=.nan", "isotropic.noise has .* nan: ", id="nan"),
+        pytest.param(
+            "seed=9223372036854775808", "seed has the value 9223372036854775808", id="seed"
+        ),
         pytest.param("training=3", "training has the value 3: this is a section", id="no-key"),
         pytest.param("network.kernel=4", "network.kernel has the value 4: .*odd", id="even"),
         pytest.param("patches.size=[0, 32]", "^patches.size has the value 0: it should", id="item"),
@@ -106,3 +109,16 @@ def test_the_documentation_lists_every_key_with_its_default() -> None:
     documentation = Path(__file__).parents[3] / "docs" / "training.md"
     listed = documentation.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
     assert yaml.safe_load(listed) == yaml.safe_load(dump_config(load_config(None)))
+
+
+@pytest.mark.parametrize("task", ["structn2v", "isotropic"])
+def test_patches_of_tasks_with_a_direction_are_not_turned(task: str) -> None:
+    with pytest.raises(ConfigError, match=f"turns patches, but the task {task} .* give flips"):
+        load_config(None, [f"task={task}", "patches.augment=true"])
+    assert load_config(None, [f"task={task}"]).patches.augment == "flips"
+
+
+def test_isotropic_restoration_goes_plane_by_plane() -> None:
+    config = load_config(None, ["task=isotropic"])
+    with pytest.raises(ConfigError, match="network.axes has the value ZYX, the task isotropic"):
+        config.resolved("ZYX")

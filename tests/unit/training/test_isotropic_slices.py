@@ -157,3 +157,13 @@ def test_errors_are_ours() -> None:
                 "isotropic.wavelength=0.5",
             ],
         )
+
+
+@pytest.mark.parametrize("factor", [2.5, 4.0])
+def test_slices_have_the_whole_noise_also_between_pixels(factor: float) -> None:
+    """Row 2 lies between the first two slices: the linear mean of two independent noises."""
+    flat = np.zeros((1, 41, 4000), np.float32)
+    rows = degraded(flat, None, factor, 10.0, np.random.default_rng(1))[0]
+    far = 2 / factor
+    assert rows[0].std() == pytest.approx(10, rel=0.05)
+    assert rows[2].std() == pytest.approx(10 * np.hypot(1 - far, far), rel=0.05)
