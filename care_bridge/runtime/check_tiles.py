@@ -76,7 +76,7 @@ def _check_halo(checked: Checked) -> Iterator[Finding]:
     for axis, limits in spec.tiling.items():
         reach = measured[axis]
         what = f"along {axis} the network reaches {reach} pixels, the package says {limits.halo}"
-        told = declared.get(axis.lower())
+        told, place = declared.get(axis.lower()), spec.placement.get(axis, SAME)
         if reach > limits.aligned_halo:
             rule = "halo" if limits.most is None else "tiles"  # one size is one tile for others
             yield Finding("error", f"{what}: tiles would show seams", EXPORT_AGAIN, rule)
@@ -85,7 +85,7 @@ def _check_halo(checked: Checked) -> Iterator[Finding]:
                 "error",
                 f"along {axis} the network reaches {reach} pixels, the description tells "
                 f"others a halo of {told}: their tiles would show seams",
-                f"write halo: {round_up(reach, limits.step)}",
+                f"write halo: {round_up(reach, limits.step) * place.up // place.down}",
                 "halo",
                 (CORE, DEEPIMAGEJ),
             )
@@ -95,13 +95,9 @@ def _check_halo(checked: Checked) -> Iterator[Finding]:
 
 def _halo_is_enough(checked: Checked, axis: str, told: int, reach: int) -> bool:
     """Whether tiles of others are as the whole. They overlap by the halo that others are told, in
-    pixels of the output, so that is by how much they are off the multiples of the size step."""
-    spec = checked.package.spec
-    place = spec.placement.get(axis, SAME)
-    halo = told * place.down // place.up
-    return halo >= reach and (
-        halo % spec.tiling[axis].step == 0 or moves_along(_probed(checked), axis, halo, reach)
-    )
+    pixels of the input, so that is by how much they are off the multiples of the size step."""
+    step = checked.package.spec.tiling[axis].step
+    return told >= reach and (told % step == 0 or moves_along(_probed(checked), axis, told, reach))
 
 
 def _check_tiles(checked: Checked) -> Iterator[Finding]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +22,10 @@ from care_bridge.package.package import load_package
 from care_bridge.package.publish import package_target, whole_package
 from care_bridge.package.rdf import parse_rdf
 from care_bridge.package.store import bundled_models, find_package
-from care_bridge.runtime.check import check_package
+from care_bridge.runtime.check import check_draft, check_package
 from care_bridge.runtime.checked import Checked
 from care_bridge.runtime.mends import MENDS
-from care_bridge.runtime.report import CheckReport, Finding
+from care_bridge.runtime.report import STOPS, CheckReport, Finding, stopped_by
 from care_bridge.runtime.session import Session
 
 
@@ -40,9 +42,10 @@ def mend_package(source: str | Path, out: Path | None = None) -> Mended:
 
     out: the package to write, a folder or a zip; None: in place of the one at `source`. It appears
     whole or not at all, with the files that the description does not name; where there is nothing
-    to mend, nothing is written. PackageError where the package cannot be read, or not as a model
-    after all that can be mended, a file is not the one that it was made with, or one that is not
-    named cannot be carried over; ExportError where `out` cannot be written.
+    to mend without harm to something else, nothing is written. PackageError where the package
+    cannot be read, or not as a model after all that can be mended, a file is not the one that it
+    was made with, or one that is not named cannot be carried over; ExportError where `out` cannot
+    be written.
     """
     path = find_package(source)
     draft = Draft.of(open_archive(path))
@@ -52,14 +55,11 @@ def mend_package(source: str | Path, out: Path | None = None) -> Mended:
     others = _others(draft)
     overwrite, carried = out is None, others if out is None else ()
     target = package_target(out or _in_place(draft.archive), overwrite=overwrite, carried=carried)
-    draft, changes = _mended_by_rules(draft)
-    if changes:
-        _check_describes_a_model(draft)
+    report = check_package(source)
     with tempfile.TemporaryDirectory() as folder:
-        draft, more = _mended_by_running(draft, Path(folder))
-        changes += more
+        draft, changes = _mended(draft, report, Path(folder))
         if not changes:
-            return Mended((), check_package(source))
+            return Mended((), report)
         with whole_package(target, overwrite=overwrite, carried=carried) as staging:
             _write(draft, staging)
             _carry_over(draft, others, staging)
@@ -90,12 +90,61 @@ def _in_place(archive: Archive) -> Path:
     return archive.path
 
 
-def _mended_by_rules(draft: Draft) -> tuple[Draft, list[str]]:
+def _mended(draft: Draft, report: CheckReport, scratch: Path) -> tuple[Draft, list[str]]:
+    """The draft as far as it can be mended without harm, and what was mended of the `report`.
+
+    After a mend of the description the network may need one too (of the halo, for tiles that others
+    make only now). So those are judged by the description first, and one by one by running the
+    package where the whole turns out to be worse.
+    """
+
+    def run(tried: Draft) -> CheckReport:
+        return _written_and_checked(tried, scratch)[1]
+
+    for look in (_described, run):
+        mended, changes = _mended_by_rules(draft, look)
+        if changes:
+            _check_describes_a_model(mended)
+        mended, more, after = _mended_by_running(mended, scratch)
+        if not _harms(report, after):
+            return mended, changes + more
+    return draft, []
+
+
+def _harms(before: CheckReport, after: CheckReport, mended: str | None = None) -> bool:
+    """Whether a mend of the rule `mended` is to be left out: another rule has more errors than
+    before it, or the package opened before it and no longer does."""
+    was, now = (Counter(each.rule for each in report.errors) for report in (before, after))
+    compared = now.keys() - {mended}
+    if was.keys() & STOPS:  # the check did not come to what is seen by running
+        compared &= {rule.id for rule in RULES}
+    return any(now[rule] > was[rule] for rule in compared)
+
+
+def _mended_by_rules(draft: Draft, look: Callable[[Draft], CheckReport]) -> tuple[Draft, list[str]]:
+    """What can be mended in the description and files, without harm to what `look` sees."""
     changes: list[str] = []
+    report = look(draft)
     for rule in RULES:
-        draft, gone = rule.mended(draft)
-        changes += [f"{rule.id}: {breach}" for breach in gone]
+        tried, gone = rule.mended(draft)
+        if not gone:
+            continue
+        after = look(tried)
+        if not _harms(report, after, rule.id):
+            draft, report = tried, after
+            changes += [f"{rule.id}: {breach}" for breach in gone]
     return draft, changes
+
+
+def _described(draft: Draft) -> CheckReport:
+    """What can be said of the package without running it."""
+    source = str(draft.archive.path)
+    findings = list(check_draft(draft))
+    try:
+        parse_rdf(draft.text(), source)
+    except CareBridgeError as error:
+        findings.append(stopped_by(error))
+    return CheckReport(source, tuple(findings))
 
 
 def _check_describes_a_model(draft: Draft) -> None:
@@ -110,11 +159,11 @@ def _check_describes_a_model(draft: Draft) -> None:
         ) from None
 
 
-def _mended_by_running(draft: Draft, scratch: Path) -> tuple[Draft, list[str]]:
-    """What needs the network, where the package can be run and does what it says; a mend that takes
-    no breach away is left out."""
+def _mended_by_running(draft: Draft, scratch: Path) -> tuple[Draft, list[str], CheckReport]:
+    """What needs the network, where the package can be run and does what it says, and the check of
+    the package then; a mend that takes no breach away, or harms, is left out."""
     changes: list[str] = []
-    folder, report = _written_and_checked(draft, scratch / "as-it-is")
+    folder, report = _written_and_checked(draft, scratch)
     for rule, mend in MENDS.items():
         broken = _breaches(report, rule)
         if not broken:
@@ -128,15 +177,17 @@ def _mended_by_running(draft: Draft, scratch: Path) -> tuple[Draft, list[str]]:
             break
         mended = draft.copy()
         mend(mended, checked)
-        tried, after = _written_and_checked(mended, scratch / rule)
+        tried, after = _written_and_checked(mended, scratch)
         left = _breaches(after, rule)
-        if len(left) < len(broken):
+        if len(left) < len(broken) and not _harms(report, after, rule):
             draft, folder, report = mended, tried, after
             changes += [f"{rule}: {breach}" for breach in broken if breach not in left]
-    return draft, changes
+    return draft, changes, report
 
 
-def _written_and_checked(draft: Draft, folder: Path) -> tuple[Path, CheckReport]:
+def _written_and_checked(draft: Draft, scratch: Path) -> tuple[Path, CheckReport]:
+    """The package written to a new folder in `scratch`, and its check."""
+    folder = Path(tempfile.mkdtemp(dir=scratch))
     _write(draft, folder)
     return folder, check_package(folder)
 

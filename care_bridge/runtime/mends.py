@@ -50,8 +50,11 @@ def _make_percentiles_agree(draft: Draft, checked: Checked) -> None:
 
 
 def _save_samples(draft: Draft, checked: Checked) -> None:
-    described = [*draft.tensors("inputs"), *draft.tensors("outputs")]
-    for tensor, spec in zip(described, checked.package.spec.tensors, strict=False):
+    specs = {spec.id: spec for spec in checked.package.spec.tensors}
+    for tensor in (*draft.tensors("inputs"), *draft.tensors("outputs")):
+        spec = specs.get(str(tensor.get("id")))
+        if spec is None:  # not one that is run here
+            continue
         suffixed = Path(spec.sample_tensor or f"sample_{spec.id}").with_suffix(".tif")
         name = draft.own_name(suffixed.as_posix())
         with tempfile.TemporaryDirectory() as folder:
@@ -64,9 +67,9 @@ def _save_samples(draft: Draft, checked: Checked) -> None:
 
 def _test_image(checked: Checked, tensor: TensorSpec) -> Image:
     """The first image of a test tensor, in float32."""
-    axes = "".join(axis for axis in tensor.axes if axis != "B")
-    pixels = checked.test_tensor(tensor)[(0,) if "B" in tensor.axes else ()]
-    return Image(pixels.astype(np.float32), Axes(axes))
+    first = tuple(0 if axis == "B" else slice(None) for axis in tensor.axes)
+    pixels = checked.test_tensor(tensor)[first].astype(np.float32)
+    return Image(pixels, Axes(tensor.axes.replace("B", "")))
 
 
 def _make_cover(draft: Draft, checked: Checked) -> None:

@@ -31,6 +31,8 @@ Severity = RuleSeverity | Literal["ok"]
 _HASHES, _OPENS, _REFUSED, _RUN_HERE = "hashes", "opens", "refused", "run-here"
 _OF_ALL = (_HASHES, "test-tensors", _OPENS, _REFUSED)
 """Rules of care_bridge that tell of a wrong package, whoever uses it."""
+STOPS = frozenset((_HASHES, _OPENS, _REFUSED, _RUN_HERE))
+"""Rules of errors that end a check before all was looked at."""
 _OF_THIS_PLACE = (
     PackageNotRunError,
     TilingError,

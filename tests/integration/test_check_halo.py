@@ -3,8 +3,13 @@
 import numpy as np
 import onnxruntime
 import pytest
+import yaml
 
 from care_bridge import check_package
+from care_bridge.package.archive import open_archive
+from care_bridge.package.consumers import Draft
+from care_bridge.package.consumers.sizes import declare_halo
+from care_bridge.package.rdf import parse_rdf
 from care_bridge.runtime.mending import mend_package
 from tests.broken_packages import edit
 from tests.foreign_packages import Foreign, by_hand, foreign_package
@@ -85,3 +90,53 @@ def test_a_fixed_axis_may_be_short(tmp_path, version):
     case = Foreign(axes="bczyx", channels=(1, 1), sizes="fixed")
     package = foreign_package(tmp_path, case, version)
     assert [each for each in check_package(package).errors if each.rule == "opens"] == []
+
+
+def in_steps_of_one(rdf):
+    """Tiles of any size, and nothing that others are told to overlap them by."""
+    for axis in rdf["inputs"][0]["axes"][2:]:
+        axis.update(size={"min": 8, "step": 1}, concatenable=True)
+
+
+def halos_of_outputs(rdf):
+    return [[axis["halo"] for axis in output["axes"][2:]] for output in rdf["outputs"]]
+
+
+# By pixels of the output to one of the input: an image overlaps by whole pixels of both.
+@pytest.mark.parametrize(("zoom", "halo"), [(0.5, 1), (1, 1), (1.5, 3), (2, 2)])
+def test_a_halo_is_told_in_whole_pixels_of_the_output(tmp_path, zoom, halo):
+    package = foreign_package(tmp_path, Foreign(zoom=zoom, halo=0), "0.5")
+    edit(package, in_steps_of_one)
+    draft = Draft.of(open_archive(package))
+    declare_halo(draft, {"y": 1, "x": 1})
+    assert halos_of_outputs(draft.content) == [[halo, halo]]
+    parse_rdf(draft.text(), "package")
+
+
+def test_the_fewest_pixels_leave_one_of_a_smaller_output(tmp_path):
+    package = foreign_package(tmp_path, Foreign(zoom=0.5, halo=0), "0.5")
+    edit(package, in_steps_of_one)
+    draft = Draft.of(open_archive(package))
+    declare_halo(draft, {"y": 5, "x": 5})
+    # 6 pixels at each edge, the 3 of a halo, and 2 that make one.
+    assert [axis["size"]["min"] for axis in draft.content["inputs"][0]["axes"][2:]] == [14, 14]
+    parse_rdf(draft.text(), "package")
+
+
+def test_outputs_of_other_sizes_are_told_one_halo(tmp_path):
+    """The network reaches a pixel: 2 of the output that has twice as many, 1 of the other."""
+    package = foreign_package(tmp_path, Foreign(zoom=2, more=True, halo=0), "0.5")
+
+    def with_edges_as_the_input(rdf):
+        in_steps_of_one(rdf)
+        for axis in rdf["outputs"][1]["axes"][2:]:
+            axis["scale"] = 1.0
+
+    edit(package, with_edges_as_the_input)
+    assert halos(package)
+    mended = mend_package(package)
+    assert [each.rule for each in mended.report.errors] == []
+    assert halos_of_outputs(yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))) == [
+        [2, 2],
+        [1, 1],
+    ]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 
 from care_bridge.package.consumers.draft import Described, Draft, axis_id, position, space_axes
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, Rule
 from care_bridge.tiling import round_up
+
+_LARGEST_PART = 1000
+"""Scales are taken for ratios with at most this denominator."""
 
 
 def _stepped_axes(draft: Draft) -> Iterator[tuple[Described, Described, Described]]:
@@ -26,47 +31,81 @@ def _is_count(value: object) -> bool:
     return type(value) is int and value > 0
 
 
-def _halos(draft: Draft) -> dict[tuple[str, str], int]:
-    """The largest halo that an output asks for along an axis of an input."""
-    halos: dict[tuple[str, str], int] = {}
-    for tensor in draft.tensors("outputs"):
-        for axis in space_axes(tensor):
-            size, halo = axis.get("size"), axis.get("halo")
-            if isinstance(size, dict) and type(halo) is int:
-                key = str(size.get("tensor_id")), str(size.get("axis_id"))
-                halos[key] = max(halo, halos.get(key, 0))
-    return halos
+def _followers(
+    draft: Draft, tensor: Described, axis: Described
+) -> Iterator[tuple[Described, Fraction, int]]:
+    """The outputs' axes that follow an input's axis: they have its pixels times a ratio, plus an
+    offset."""
+    followed = tensor.get("id"), axis_id(axis)
+    for output in draft.tensors("outputs"):
+        for other in space_axes(output):
+            size = other.get("size")
+            if isinstance(size, dict) and (size.get("tensor_id"), size.get("axis_id")) == followed:
+                ratio = _scale(axis) / _scale(other)
+                offset = size.get("offset")
+                yield (
+                    other,
+                    ratio.limit_denominator(_LARGEST_PART) or ratio,
+                    offset if type(offset) is int else 0,
+                )
+
+
+def _scale(axis: Described) -> Fraction:
+    """The extent of its pixels; 1 for what the description must not say."""
+    scale = axis.get("scale")
+    if isinstance(scale, int | float) and 0 < scale < math.inf:
+        return Fraction(scale)
+    return Fraction(1)
+
+
+def _halo(draft: Draft, tensor: Described, axis: Described) -> int:
+    """The largest halo that an output asks for along an axis of an input, in pixels of that."""
+    halos: list[int] = [
+        math.ceil(other["halo"] / ratio)
+        for other, ratio, _ in _followers(draft, tensor, axis)
+        if type(other.get("halo")) is int
+    ]
+    return max([0, *halos])
+
+
+def _fewest(draft: Draft, tensor: Described, axis: Described, halo: int) -> int:
+    """The fewest pixels of an input which, between two halos, leave a pixel of every output."""
+    needed = [
+        math.ceil((1 - offset) / ratio) for _, ratio, offset in _followers(draft, tensor, axis)
+    ]
+    return 2 * halo + max([1, *needed])
 
 
 def declared_halo(draft: Draft) -> dict[str, int]:
-    """The halo that others are told for the axes (x, y, z) along which they may tile."""
-    halos = _halos(draft)
+    """The halo that others are told for the axes (x, y, z) along which they may tile, in pixels of
+    the input."""
     return {
-        axis_id(axis): _halo(halos, tensor, axis)
+        axis_id(axis): _halo(draft, tensor, axis)
         for tensor, axis, _ in _stepped_axes(draft)
         if axis.get("concatenable") is True
     }
 
 
 def declare_halo(draft: Draft, needed: Mapping[str, int]) -> None:
-    """Tell others the halo that is needed, by axis. Where the test tensor is too small for two such
-    halos and a step, they are told not to tile along that axis."""
+    """Tell others the halo that is needed, by axis, in pixels of the input.
+
+    The description has it in pixels of each output, of which it must be a whole number: it is
+    widened to that, and to whole steps. Where the test tensor is too small for two such halos and
+    a step, others are told not to tile along that axis.
+    """
     for tensor, axis, size in _stepped_axes(draft):
-        halo = needed.get(axis_id(axis))
+        least = needed.get(axis_id(axis))
         values = draft.test_tensor(tensor)
-        if halo is None or values is None or axis.get("concatenable") is not True:
+        if least is None or values is None or axis.get("concatenable") is not True:
             continue
-        smallest = max(size["min"], round_up(2 * halo + 1, size["step"]))
-        fits = values.shape[position(tensor, axis)] >= smallest
-        for output in draft.tensors("outputs"):
-            for other in space_axes(output):
-                told = other.get("size")
-                if isinstance(told, dict) and (told.get("tensor_id"), told.get("axis_id")) == (
-                    tensor.get("id"),
-                    axis_id(axis),
-                ):
-                    other.pop("halo", None)
-                    other.update({"halo": halo} if halo and fits else {})
+        followers = list(_followers(draft, tensor, axis))
+        whole = math.lcm(size["step"], *(ratio.denominator for _, ratio, _ in followers))
+        halo = round_up(least, whole)
+        fewest = round_up(_fewest(draft, tensor, axis, halo), size["step"])
+        fits = values.shape[position(tensor, axis)] >= max(size["min"], fewest)
+        for other, ratio, _ in followers:
+            other.pop("halo", None)
+            other.update({"halo": int(halo * ratio)} if halo and fits else {})
         axis["concatenable"] = fits
     _raise_min(draft)
 
@@ -81,26 +120,21 @@ def _uneven_min(draft: Draft) -> Iterator[str]:
 
 
 def _halo_too_wide(draft: Draft) -> Iterator[str]:
-    halos = _halos(draft)
     for tensor, axis, size in _stepped_axes(draft):
-        halo = _halo(halos, tensor, axis)
-        if size["min"] - 2 * halo < 1:
+        halo = _halo(draft, tensor, axis)
+        if size["min"] < _fewest(draft, tensor, axis, halo):
             yield (
                 f'"{tensor.get("id")}" may have {size["min"]} pixels along {axis_id(axis)}, of '
                 f"which halos of {halo} leave none"
             )
 
 
-def _halo(halos: Mapping[tuple[str, str], int], tensor: Described, axis: Described) -> int:
-    return halos.get((str(tensor.get("id")), axis_id(axis)), 0)
-
-
 def _raise_min(draft: Draft) -> None:
     """To a multiple of the step with a pixel between the halos, where the test tensor is one of
     the sizes that are left."""
-    halos = _halos(draft)
     for tensor, axis, size in _stepped_axes(draft):
-        least = max(size["min"], 2 * _halo(halos, tensor, axis) + 1)
+        fewest = _fewest(draft, tensor, axis, _halo(draft, tensor, axis))
+        least = max(size["min"], fewest)
         smallest = round_up(least, size["step"])
         values = draft.test_tensor(tensor)
         if values is not None:
@@ -112,10 +146,9 @@ def _raise_min(draft: Draft) -> None:
 def _not_concatenable(draft: Draft) -> Iterator[str]:
     if _sees_all(draft):
         return
-    halos = _halos(draft)
     for tensor, axis, _ in _stepped_axes(draft):
         # A z without halo is one that is left whole, as thin stacks need it.
-        tileable = axis_id(axis) in ("y", "x") or _halo(halos, tensor, axis) > 0
+        tileable = axis_id(axis) in ("y", "x") or _halo(draft, tensor, axis) > 0
         if tileable and axis.get("concatenable") is not True:
             yield f'the axis {axis_id(axis)} of "{tensor.get("id")}" is not concatenable'
 
@@ -127,9 +160,8 @@ def _sees_all(draft: Draft) -> bool:
 
 
 def _make_concatenable(draft: Draft) -> None:
-    halos = _halos(draft)
     for tensor, axis, _ in _stepped_axes(draft):
-        if axis_id(axis) in ("y", "x") or _halo(halos, tensor, axis):
+        if axis_id(axis) in ("y", "x") or _halo(draft, tensor, axis):
             axis["concatenable"] = True
 
 
@@ -156,18 +188,18 @@ def _by_itself(draft: Draft) -> list[tuple[Described, Described]]:
 
 
 def _refer_to_input(draft: Draft) -> None:
-    """Where both test tensors have one size along the axis."""
-    sizes: dict[tuple[str, int], str] = {}
+    """Where both test tensors have one size along the axis, and pixels of one extent."""
+    sizes: dict[tuple[str, int, Fraction], str] = {}
     for tensor in draft.tensors("inputs"):
         values = draft.test_tensor(tensor)
         if values is not None:
             for axis in space_axes(tensor):
-                key = axis_id(axis), values.shape[position(tensor, axis)]
+                key = axis_id(axis), values.shape[position(tensor, axis)], _scale(axis)
                 sizes.setdefault(key, str(tensor.get("id")))
     for tensor, axis in _by_itself(draft):
         values = draft.test_tensor(tensor)
         if values is not None:
-            key = axis_id(axis), values.shape[position(tensor, axis)]
+            key = axis_id(axis), values.shape[position(tensor, axis)], _scale(axis)
             if key in sizes:
                 axis["size"] = {"tensor_id": sizes[key], "axis_id": key[0]}
 

@@ -1,0 +1,85 @@
+"""Mends are kept where they do no harm; pictures of a package are made whatever its axes."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from care_bridge.package.consumers.rule import CORE, Rule
+from care_bridge.package.package import load_package
+from care_bridge.runtime import mending
+from care_bridge.runtime.mending import mend_package
+from tests.broken_packages import edit
+from tests.foreign_packages import Foreign, foreign_package, from_axes
+
+
+def no_longer_opening(draft):
+    """Nobody reads such a halo, so that none is too small."""
+    for axis in draft.tensors("outputs")[0]["axes"][2:]:
+        axis["halo"] = 0.5
+
+
+def with_another_result(draft):
+    """It opens, with the halo that is needed, but does not make its test output."""
+    for axis in draft.tensors("outputs")[0]["axes"][2:]:
+        axis["halo"] = 4
+    draft.content["inputs"][0]["preprocessing"] = [
+        {"id": "scale_linear", "kwargs": {"gain": 2.0, "offset": 1.0}}
+    ]
+
+
+def files_in(package):
+    return {file.name: file.read_bytes() for file in package.iterdir()}
+
+
+HARMFUL = [no_longer_opening, with_another_result]
+
+
+@pytest.mark.parametrize("harm", HARMFUL, ids=lambda harm: harm.__name__)
+def test_a_mend_by_running_that_does_harm_is_left_out(tmp_path, monkeypatch, harm):
+    package = foreign_package(tmp_path, Foreign(halo=0), "0.5")
+    mend_package(package)  # of all that is to be mended besides
+
+    def untold(rdf):
+        for axis in rdf["outputs"][0]["axes"][2:]:
+            axis.pop("halo")
+
+    edit(package, untold)
+    before = files_in(package)
+    monkeypatch.setattr(mending, "MENDS", {"halo": lambda draft, checked: harm(draft)})
+    assert mend_package(package).changes == ()
+    assert files_in(package) == before
+
+
+@pytest.mark.parametrize("harm", HARMFUL, ids=lambda harm: harm.__name__)
+def test_a_mend_of_the_description_that_does_harm_is_left_out(tmp_path, monkeypatch, harm):
+    package = foreign_package(tmp_path, Foreign(halo=0), "0.5")
+
+    def unmarked(draft):
+        if "marked" not in draft.content.get("tags", []):
+            yield "it is not marked"
+
+    def mark(draft):
+        draft.content["tags"] = ["marked"]
+        harm(draft)
+
+    before = files_in(package)
+    rule = Rule("mark", (CORE,), "error", unmarked, "mark it", mark)
+    monkeypatch.setattr(mending, "RULES", (rule,))
+    monkeypatch.setattr(mending, "MENDS", {})
+    assert mend_package(package).changes == ()
+    assert files_in(package) == before
+
+
+@pytest.mark.parametrize("axes", ["xbyc", "yxbc", "cyxb", "cxy"])
+def test_pictures_are_of_the_test_tensors_whatever_their_axes(tmp_path, axes):
+    pictures = {}
+    for order in ("bcyx", axes):
+        package = foreign_package(tmp_path / order, Foreign(axes=order, channels=(1, 1)), "0.5")
+        mended = mend_package(package)
+        assert "same-samples" not in {each.rule for each in mended.report.findings}
+        spec = load_package(package).spec
+        for tensor in spec.tensors:
+            expected = from_axes(np.load(package / tensor.test_tensor), order).squeeze()
+            np.testing.assert_array_equal(tifffile.imread(package / tensor.sample_tensor), expected)
+        pictures[order] = (package / "cover.png").read_bytes()
+    assert pictures[axes] == pictures["bcyx"]
