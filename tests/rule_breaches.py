@@ -224,6 +224,7 @@ FOR_PEOPLE = {
     "github-user": edited(lambda rdf: rdf.update(authors=[{"name": "A", "github_user": "a"}])),
     "batch-and-channel": edited(lambda rdf: rdf["outputs"][0]["axes"].pop(0)),
     "one-input": second_input,
+    "test-tensor-size": input_axis(2, size={"min": 1000, "step": 4}),
     "test-tensor": edited(lambda rdf: rdf["inputs"][0].pop("test_tensor")),
     "scale-mean-variance": edited(
         lambda rdf: rdf["outputs"][0].update(
@@ -251,9 +252,15 @@ NEEDS_TWO = """
 class Net:
     def __init__(self, first, *, second, third=3): ...
 """
+ALONG_Y = {"tensor_id": "input", "axis_id": "y"}
 ZERO_MEAN = {"id": "zero_mean_unit_variance", "kwargs": {}}
 CLIPPED = {"id": "clip", "kwargs": {"axes": ["y", "x"], "max_percentile": 99.0}}
 IN_OTHER_WAYS = {
+    "test-tensor-size: between two steps": input_axis(2, size={"min": 52, "step": 24}),
+    "test-tensor-size: fixed": input_axis(2, size=48),
+    "test-tensor-size: offset": output_axis(2, size={**ALONG_Y, "offset": 4}),
+    "test-tensor-size: scale": output_axis(2, scale=2.0),
+    "test-tensor-size: data": output_axis(2, type="index", size={"min": 1, "max": 95}),
     "statistics-axes: zero mean": preprocessing(lambda steps: steps.append(ZERO_MEAN)),
     "statistics-batch: zero mean": preprocessing(
         lambda steps: steps.append({**ZERO_MEAN, "kwargs": {"axes": ["batch", "y", "x"]}})
@@ -273,6 +280,10 @@ IN_OTHER_WAYS = {
     ),
 }
 KEPT_IN_OTHER_WAYS = {
+    "test-tensor-size: fixed as tested": input_axis(2, size=96),
+    "test-tensor-size: steps": input_axis(2, size={"min": 72, "step": 24}),
+    "test-tensor-size: scale and offset": output_axis(2, scale=2.0, size={**ALONG_Y, "offset": 48}),
+    "test-tensor-size: data as tested": output_axis(2, type="index", size={"min": 1, "max": 96}),
     "torchscript-file: a network": with_weights("torchscript", TORCHSCRIPT, NETWORK),
     "pytorch-state-dict-not-run: torchscript": with_weights("torchscript", TORCHSCRIPT, NETWORK),
     "network-type: mended": preprocessing(

@@ -93,6 +93,15 @@ def test_a_rule_is_broken_in_other_ways(package, case):
     assert bool(found) == (case in IN_OTHER_WAYS)
 
 
+def test_an_opset_told_wrong_stops_no_engine(package):
+    """They read the file's own: all versions of bioimageio.core pass such a package."""
+    edit(package, lambda rdf: rdf["weights"]["onnx"].update(opset_version=99))
+    report = check_package(package)
+    assert report.errors == ()
+    (found,) = [each for each in report.findings if each.rule == "onnx-opset-told"]
+    assert "bioimageio.core" not in found.consumers
+
+
 @pytest.mark.parametrize("rule", MENDABLE)
 def test_what_is_mended_is_clean(package, rule):
     MENDABLE[rule](package)

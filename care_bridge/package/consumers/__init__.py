@@ -7,6 +7,7 @@ from care_bridge.package.consumers.processing import PROCESSING_RULES
 from care_bridge.package.consumers.rule import CONSUMERS, Rule
 from care_bridge.package.consumers.sizes import SIZE_RULES
 from care_bridge.package.consumers.tensors import TENSOR_RULES
+from care_bridge.package.consumers.tested_sizes import TESTED_SIZE_RULES
 from care_bridge.package.consumers.weights import WEIGHTS_RULES
 
 RULES: tuple[Rule, ...] = (
@@ -14,6 +15,7 @@ RULES: tuple[Rule, ...] = (
     *METADATA_RULES,
     *TENSOR_RULES,
     *SIZE_RULES,
+    *TESTED_SIZE_RULES,
     *PROCESSING_RULES,
     *WEIGHTS_RULES,
 )
