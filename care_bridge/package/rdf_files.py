@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from care_bridge.errors import (
@@ -62,7 +63,7 @@ def documentation(rdf: bytes) -> str:
 def _named(content: Any) -> dict[str, str | None]:
     named: dict[str, str | None] = {}
     hashed = ((entry["source"], entry.get("sha256")) for entry in sources(content))
-    for name, given in (*hashed, *_names_without_hash(content)):
+    for name, given in (*hashed, *_plain_names(content)):
         sha256 = given if isinstance(given, str) else None
         known = named.get(name)
         if known and sha256 and known.lower() != sha256.lower():
@@ -73,18 +74,31 @@ def _named(content: Any) -> dict[str, str | None]:
     return named
 
 
-def _names_without_hash(content: Any) -> Iterator[tuple[str, None]]:
-    """Names that stand by themselves, as format 0.4 has most of them."""
+def _plain_names(content: Any) -> Iterator[tuple[str, Any]]:
+    """Names that are no {source: …}, as format 0.4 has most of them, with the hash beside them."""
     if not isinstance(content, dict):
         return
-    attachments = content.get("attachments")
+    attachments, icon = content.get("attachments"), content.get("icon")
     lists = [content.get(key) for key in _LISTS_OF_NAMES]
     if isinstance(attachments, dict):
         lists.append(attachments.get("files"))
+    # An icon may be an emoji as well.
+    if isinstance(icon, str) and PurePosixPath(icon).suffix:
+        lists.append([icon])
     for names in (*lists, [content.get("documentation")]):
         for name in names if isinstance(names, list) else ():
             if isinstance(name, str):
                 yield name, None
+    yield from _architectures(content.get("weights"))
+
+
+def _architectures(weights: Any) -> Iterator[tuple[str, Any]]:
+    """The files of "FILE:CALLABLE", as format 0.4 names a network's source."""
+    for entry in weights.values() if isinstance(weights, dict) else ():
+        told = entry.get("architecture") if isinstance(entry, dict) else None
+        source = told.rpartition(":")[0] if isinstance(told, str) else ""
+        if source:
+            yield source, entry.get("architecture_sha256")
 
 
 def sources(content: Any) -> Iterator[dict[str, Any]]:

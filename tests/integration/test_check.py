@@ -121,6 +121,17 @@ def no_description(folder):
     (folder / "rdf.yaml").unlink()
 
 
+def missing_icon(folder):
+    edit(folder, lambda rdf: rdf.update(icon="icon.png"))
+
+
+def changed_architecture(folder):
+    """As format 0.4 names it."""
+    (folder / "net.py").write_text("def Net(): ...")
+    entry = {"architecture": "net.py:Net", "architecture_sha256": "0" * 64}
+    edit(folder, lambda rdf: rdf["weights"].update(pytorch_state_dict=entry))
+
+
 def a_broken_description(folder):
     (folder / "rdf.yaml").write_text("type: model\nformat_version: 0.5.4\n")
 
@@ -135,6 +146,8 @@ ERRORS = {
     weights_cut_short: ["is cut short or no ONNX file"],
     changed_test_image: ['"test_input.npy"', "is not the file"],
     missing_cover: ['has no file "cover.png"'],
+    missing_icon: ['has no file "icon.png"'],
+    changed_architecture: ['"net.py"', "is not the file"],
     output_of_another_shape: ["an output of shape (1, 1, 48, 48), the test output has"],
     sizes_fixed: ["takes only 48 pixels along Y"],
     no_image: ['"test_input.npy" has the shape (48, 48), the description says the axes BCYX'],

@@ -111,6 +111,26 @@ def test_a_description_may_name_no_files(data, named):
     assert named_files(data) == named
 
 
+HASH = "a" * 64
+ALONE = {
+    "icon: icon.png": {"icon.png": None},
+    f"icon: {{source: icon, sha256: {HASH}}}": {"icon": HASH},
+    "icon: \U0001f52c": {},
+    "icon: https://example.org/icon.png": {},
+    f"weights: {{a: {{architecture: net/net.py:Net, architecture_sha256: {HASH}}}}}": {
+        "net/net.py": HASH
+    },
+    "weights: {a: {architecture: https://example.org/net.py:Net}}": {},
+    "weights: {a: {architecture: monai.networks.Net}}": {},
+}
+"""Icons are files or emoji; format 0.4 names a callable of a file, or of a library."""
+
+
+@pytest.mark.parametrize("written", ALONE)
+def test_files_are_named_without_a_map(written):
+    assert named_files(written.encode()) == ALONE[written]
+
+
 ALIASES = b"type: model\nformat_version: 0.5.4\nname: &a A name\ndescription: *a\n"
 
 
