@@ -21,15 +21,17 @@ _UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, Arithmet
 
 
 def read_plain_yaml(text: str | bytes, what: str) -> Any:
-    """The plain data (dicts, lists, texts, numbers, dates, None) in YAML text.
+    """The plain data (dicts, lists, texts, numbers, dates, None) in YAML text, bytes being UTF-8.
 
+    Numbers with colons (1:20, which is 80 in YAML 1.1 only) are texts, as for most readers.
     ConfigError, whose line begins with `what`, where it is no YAML, cannot be read or has a key
     twice. UnsafeYamlError where others may read it: it is nested deep, has more than MOST_VALUES
     values, keys or values that JSON cannot hold, or an alias: a few lines of nested aliases stand
     for more data than any memory holds.
     """
     try:
-        return yaml.load(text, _PlainLoader)
+        # Of bytes the loader takes UTF-16, too.
+        return yaml.load(text.decode() if isinstance(text, bytes) else text, _PlainLoader)
     except _RefusedError as why:
         raise UnsafeYamlError(f"{what} is refused: {str(why)[:_LONGEST_REASON]}") from None
     except _UNREADABLE as error:
@@ -69,7 +71,7 @@ class _RefusedError(Exception):
 class _PlainLoader(yaml.SafeLoader):
     """What JSON could hold, and dates; each key once, and no more values than anybody writes."""
 
-    def __init__(self, text: str | bytes) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__(text)
         self._values = 0
 
@@ -107,11 +109,17 @@ class _PlainLoader(yaml.SafeLoader):
         value.encode()  # fails on half a letter ("\\ud800"), which nobody could print
         return value
 
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        """Numbers with colons take the square of their length in time."""
+    def whole_number(self, node: yaml.ScalarNode) -> int | str:
+        """An integer; a text with colons. Python gives up on thousands of digits."""
+        if ":" in node.value:
+            return str(node.value)
         if len(node.value) > _LONGEST_NUMBER:
             raise _RefusedError(f"line {node.start_mark.line + 1} has a number too long to read")
-        return super().construct_yaml_int(node)
+        return self.construct_yaml_int(node)
+
+    def number(self, node: yaml.ScalarNode) -> float | str:
+        """A number; a text with colons."""
+        return str(node.value) if ":" in node.value else self.construct_yaml_float(node)
 
     def refuse(self, node: yaml.Node) -> None:
         """Of a value that JSON cannot hold: bytes, sets, lists of pairs."""
@@ -125,4 +133,7 @@ _TAGS = _KEY_TAGS | {_TAG + kind for kind in ("timestamp", "seq", "map")}
 _PlainLoader.yaml_constructors = {
     tag: construct if tag is None or tag in _TAGS else _PlainLoader.refuse
     for tag, construct in yaml.SafeLoader.yaml_constructors.items()
-} | {_TAG + "int": _PlainLoader.construct_yaml_int}
+} | {
+    _TAG + "int": _PlainLoader.whole_number,
+    _TAG + "float": _PlainLoader.number,
+}

@@ -77,9 +77,17 @@ def _check_halo(checked: Checked) -> Iterator[Finding]:
         reach = measured[axis]
         what = f"along {axis} the network reaches {reach} pixels, the package says {limits.halo}"
         told, place = declared.get(axis.lower()), spec.placement.get(axis, SAME)
-        if reach > limits.aligned_halo:
-            rule = "halo" if limits.most is None else "tiles"  # one size is one tile for others
-            yield Finding("error", f"{what}: tiles would show seams", EXPORT_AGAIN, rule)
+        if reach > limits.aligned_halo and limits.most is not None:  # one tile for others
+            yield Finding(
+                "error",
+                f"{what}: images above {limits.most} pixels are seen in tiles, which would show "
+                "seams",
+                f"restore images of at most {limits.most} pixels along {axis}, or have the package "
+                f"written with a halo of {reach}",
+                "tiles",
+            )
+        elif reach > limits.aligned_halo:
+            yield Finding("error", f"{what}: tiles would show seams", EXPORT_AGAIN, "halo")
         elif told is not None and not _halo_is_enough(checked, axis, told, reach):
             yield Finding(
                 "error",
