@@ -166,9 +166,12 @@ class Opener:
         if theirs["T"] == 1:
             theirs["T"] = ours["T"]  # one target for all frames
         if ours != theirs:
+            zoom = self.config.upsampling.zoom
+            enlarged = ", ".join(f"upsampling.{axis.lower()}={zoom[axis]:.4g}" for axis in zoom)
             raise TrainingError(
-                f"{source.view.path} has {_describe(finer)}, its partner {target.view.path} has "
-                f"{_describe(target.info)}: both must show the same pixels"
+                f"{source.view.path} has {_describe(finer)}"
+                f"{f' when enlarged by {enlarged}' if enlarged else ''}, its partner "
+                f"{target.view.path} has {_describe(target.info)}: both must show the same pixels"
             )
         for axis, pixels in zip(self.target_axes, patch, strict=True):
             if ours[axis] < pixels:
