@@ -22,6 +22,12 @@ def round_up(value: int, step: int) -> int:
     return math.ceil(value / step) * step
 
 
+def middle(size: int, most: int) -> slice:
+    """The middle `most` of `size` pixels; all where there are no more."""
+    kept = min(size, most)
+    return slice((size - kept) // 2, (size + kept) // 2)
+
+
 @dataclass(frozen=True)
 class AxisLimits:
     """What a network asks of one axis, in pixels: sizes of min + k*step, at most `most` (None: of

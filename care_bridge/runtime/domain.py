@@ -15,6 +15,7 @@ from care_bridge.images.units import convert_length
 from care_bridge.noise import noise_of, noise_of_bright
 from care_bridge.normalization import FixedScale, Percentiles, Scale
 from care_bridge.package.spec import ModelSpec
+from care_bridge.tiling import middle
 
 CLEARLY_OTHER = 1.5
 """Pixels that are so many times larger or smaller than those of training are told of."""
@@ -123,17 +124,14 @@ def _sample(source: ImageSource, channel: int) -> NDArray[np.float64]:
     """The middle of some planes of a channel, (planes, Y, X)."""
     samples, frames, _, slices, *sizes = source.info.canonical_shape
     planes = samples * frames * slices
-    middle = tuple(
-        slice(max(size - _SAMPLED, 0) // 2, max(size - _SAMPLED, 0) // 2 + min(size, _SAMPLED))
-        for size in sizes
-    )
+    part = tuple(middle(size, _SAMPLED) for size in sizes)
     read = []
     for plane in dict.fromkeys(
         np.linspace(0, planes - 1, min(planes, _PLANES)).round().astype(int)
     ):
         s, t, z = (int(each) for each in np.unravel_index(plane, (samples, frames, slices)))
         box = (slice(s, s + 1), slice(t, t + 1), slice(channel, channel + 1), slice(z, z + 1))
-        read.append(source.read((*box, *middle))[0, 0, 0, 0].astype(np.float64))
+        read.append(source.read((*box, *part))[0, 0, 0, 0].astype(np.float64))
     return np.stack(read)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from care_bridge.noise import noise_of
+from care_bridge.tiling import middle
 from care_bridge.training.dataset import Dataset
 from care_bridge.training.scales import Scaling
 from care_bridge.training.stacks import Stack
@@ -27,9 +28,7 @@ def noise_range(dataset: Dataset) -> tuple[float, float]:
 def _noise(stack: Stack, scaling: Scaling) -> list[float]:
     """Of each channel of a source."""
     *slices, height, width = stack.source.shape[1:]
-    middle = [slice(size // 2, size // 2 + 1) for size in slices]
-    part = [slice(max(size - _PIXELS, 0) // 2, (size + _PIXELS) // 2) for size in (height, width)]
+    plane = [slice(size // 2, size // 2 + 1) for size in slices]
+    pixels = stack.source[(*plane, middle(height, _PIXELS), middle(width, _PIXELS))]
     before, _ = scaling.of_prediction(stack)
-    return [
-        noise_of(channel) for channel in before.apply(stack.source.part((*middle, *part)).whole())
-    ]
+    return [noise_of(channel) for channel in before.apply(pixels)]

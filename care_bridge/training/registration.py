@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from care_bridge.tiling import middle
 from care_bridge.training.stacks import Stack, projected
 
 _LARGEST = {3: (32, 256, 256), 2: (1024, 1024)}
@@ -64,10 +65,7 @@ def find_shift(stack: Stack) -> Shift:
 
 def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
     """What is looked at of a frame: the middle, or all where it is small."""
-    sizes = zip(shape, _LARGEST[len(shape)], strict=True)
-    return tuple(
-        slice((size - min(size, most)) // 2, (size + min(size, most)) // 2) for size, most in sizes
-    )
+    return tuple(map(middle, shape, _LARGEST[len(shape)]))
 
 
 def _one_channel(pixels: NDArray[np.generic]) -> NDArray[np.float64]:
