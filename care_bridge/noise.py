@@ -19,21 +19,25 @@ def noise_of(pixels: NDArray[np.generic]) -> float:
     From second differences along X, of which structure has few (after Immerkaer 1996, with the
     median for the mean).
     """
-    known = pixels.astype(np.float64)
-    return _noise_in(np.diff(np.where(np.isfinite(known), known, np.nan), 2, axis=-1))
+    return _noise_in(np.diff(_known(pixels), 2, axis=-1))
 
 
 def noise_of_bright(pixels: NDArray[np.generic]) -> float:
     """As `noise_of`, but where the pixels are brighter than the middle between their percentiles 2
     and 99.8: what photons make of it there, and more where structures are fine. 0 also where
     nothing is."""
-    known = pixels.astype(np.float64)
-    known = np.where(np.isfinite(known), known, np.nan)
+    known = _known(pixels)
     if known.shape[-1] < 3 or np.isnan(known).all():
         return 0.0
     middle = np.nanpercentile(known, (_DARK, _BRIGHT)).mean()
     around = (known[..., :-2] + known[..., 1:-1] + known[..., 2:]) / 3
     return _noise_in(np.diff(known, 2, axis=-1)[around > middle])
+
+
+def _known(pixels: NDArray[np.generic]) -> NDArray[np.float64]:
+    """The pixels, NaN where they are infinite, too: infinities have no differences."""
+    known = pixels.astype(np.float64)
+    return np.where(np.isfinite(known), known, np.nan)
 
 
 def _noise_in(second: NDArray[np.float64]) -> float:

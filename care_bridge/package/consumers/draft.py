@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -172,6 +173,12 @@ class Draft:
 def space_axes(tensor: Described) -> list[Described]:
     """The axes of type space."""
     return [axis for axis in tensor["axes"] if axis.get("type") == "space"]
+
+
+def scale_of(axis: Described) -> float:
+    """The extent of an axis's pixels; 1 where none is given, or what the spec does not allow."""
+    scale = axis.get("scale")
+    return scale if isinstance(scale, int | float) and 0 < scale < math.inf else 1.0
 
 
 def axis_of_type(tensor: Described, kind: str) -> Described | None:

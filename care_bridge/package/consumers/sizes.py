@@ -6,7 +6,14 @@ import math
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
-from care_bridge.package.consumers.draft import Described, Draft, axis_id, position, space_axes
+from care_bridge.package.consumers.draft import (
+    Described,
+    Draft,
+    axis_id,
+    position,
+    scale_of,
+    space_axes,
+)
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, Rule
 from care_bridge.tiling import round_up
 
@@ -51,11 +58,7 @@ def _followers(
 
 
 def _scale(axis: Described) -> Fraction:
-    """The extent of its pixels; 1 for what the description must not say."""
-    scale = axis.get("scale")
-    if isinstance(scale, int | float) and 0 < scale < math.inf:
-        return Fraction(scale)
-    return Fraction(1)
+    return Fraction(scale_of(axis))
 
 
 def _halo(draft: Draft, tensor: Described, axis: Described) -> int:

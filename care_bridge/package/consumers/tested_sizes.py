@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from care_bridge.package.consumers.draft import Described, Draft, axis_id
+from care_bridge.package.consumers.draft import Described, Draft, axis_id, scale_of
 from care_bridge.package.consumers.rule import CORE, ZOO, Rule
 
 _Key = tuple[str, str]
@@ -43,12 +43,6 @@ def _followed(axis: Described) -> _Key | None:
     return None
 
 
-def _scale(axis: Described) -> float:
-    """1 where none is given, or one that the spec does not allow."""
-    scale = axis.get("scale")
-    return scale if isinstance(scale, int | float) and scale > 0 else 1.0
-
-
 def _numbers(axis: Described) -> dict[str, int]:
     """The whole numbers by which an axis gives its size: min, step, …; exact where it is one."""
     size = axis.get("size")
@@ -65,7 +59,7 @@ def _expected(axis: Described, tested: _Tested) -> float | None:
     if followed not in tested:
         return None
     other, size = tested[followed]
-    return size * _scale(other) / _scale(axis) + _numbers(axis).get("offset", 0)
+    return size * scale_of(other) / scale_of(axis) + _numbers(axis).get("offset", 0)
 
 
 def _fits(size: int, axis: Described, tested: _Tested) -> bool:
