@@ -44,8 +44,9 @@ else:
 
 
 def open_locked(path: Path) -> BinaryIO | None:
-    """The file at `path`, made if it is not there, open to be read and appended to, and locked;
-    None where somebody else holds it. OSError where the file system refuses."""
+    """The file at `path`, made with its folders if it is not there, open to be read and appended
+    to, and locked; None where somebody else holds it. OSError where the file system refuses."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         stream = path.open("ab+")
         if not lock_file(stream):

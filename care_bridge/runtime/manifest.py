@@ -207,7 +207,6 @@ def open_manifest(folder: Path) -> Iterator[Manifest]:
     path = folder / MANIFEST
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         stream = open_locked(path)
     except OSError as error:
         raise _not_written(path, error) from error

@@ -189,14 +189,14 @@ def read_state(file: Path) -> dict[str, Any]:
     try:
         # torch does not compare the checksums, and takes changed weights for the network's.
         with zipfile.ZipFile(file) as archive:
-            changed = archive.testzip()
-        state = None if changed else torch.load(file, map_location="cpu", weights_only=True)
+            whole = archive.testzip() is None
+        state = torch.load(file, map_location="cpu", weights_only=True) if whole else None
     except (
         *(zipfile.BadZipFile, zlib.error, NotImplementedError),
         *(RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError),
     ):
-        changed = str(file)
-    if changed:
+        whole = False
+    if not whole:
         raise TrainingError(
             f"{file} is no checkpoint, or is damaged: train again, or take the run's other one"
         )

@@ -136,7 +136,6 @@ def _run(data: Path, run: Path, config: TrainConfig, start: Start | None) -> Pat
 def _alone(run: Path, lock: Path) -> Iterator[None]:
     """While no other process trains `run`, which the locked file `lock` tells."""
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
         stream = open_locked(lock)
     except OSError as error:
         raise _not_written(run, error) from None
