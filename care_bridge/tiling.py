@@ -28,6 +28,13 @@ def middle(size: int, most: int) -> slice:
     return slice((size - kept) // 2, (size + kept) // 2)
 
 
+def evenly(count: int, most: int) -> tuple[int, ...]:
+    """The numbers of `most` of `count` things, from 0, evenly from the first to the last; all where
+    there are no more."""
+    kept = min(count, most)
+    return tuple(round(index * (count - 1) / max(kept - 1, 1)) for index in range(kept))
+
+
 @dataclass(frozen=True)
 class AxisLimits:
     """What a network asks of one axis, in pixels: sizes of min + k*step, at most `most` (None: of

@@ -15,7 +15,7 @@ from care_bridge.images.units import convert_length
 from care_bridge.noise import noise_of, noise_of_bright
 from care_bridge.normalization import FixedScale, Percentiles, Scale
 from care_bridge.package.spec import ModelSpec
-from care_bridge.tiling import middle
+from care_bridge.tiling import evenly, middle
 
 CLEARLY_OTHER = 1.5
 """Pixels that are so many times larger or smaller than those of training are told of."""
@@ -105,13 +105,14 @@ def _other_noise(pixels: NDArray[np.float64], span: float, trained: tuple[float,
     nothing is told where training came near that. Less is told by that of the bright ones: between
     them it may be dark at any light."""
     lowest, highest = (span * end for end in trained)
-    noise, bright = noise_of(pixels), noise_of_bright(pixels)
+    noise = noise_of(pixels)
     if span and noise > _OTHER_NOISE * highest:
         return (
             f"the image is {noise / highest:.2g} times as noisy as the noisiest that MODEL was "
             "trained on: do not trust what it restores, take the image in more light or use a "
             "model trained on such images"
         )
+    bright = noise_of_bright(pixels)
     if 0 < bright < lowest / _OTHER_NOISE:
         return (
             f"the image has {lowest / bright:.2g} times less noise than the least noisy that MODEL "
@@ -126,9 +127,7 @@ def _sample(source: ImageSource, channel: int) -> NDArray[np.float64]:
     planes = samples * frames * slices
     part = tuple(middle(size, _SAMPLED) for size in sizes)
     read = []
-    for plane in dict.fromkeys(
-        np.linspace(0, planes - 1, min(planes, _PLANES)).round().astype(int)
-    ):
+    for plane in evenly(planes, _PLANES):
         s, t, z = (int(each) for each in np.unravel_index(plane, (samples, frames, slices)))
         box = (slice(s, s + 1), slice(t, t + 1), slice(channel, channel + 1), slice(z, z + 1))
         read.append(source.read((*box, *part))[0, 0, 0, 0].astype(np.float64))

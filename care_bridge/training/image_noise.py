@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from care_bridge.noise import noise_of
-from care_bridge.tiling import middle
+from care_bridge.tiling import evenly, middle
 from care_bridge.training.dataset import Dataset
 from care_bridge.training.scales import Scaling
 from care_bridge.training.stacks import Stack
@@ -20,7 +18,7 @@ def noise_range(dataset: Dataset) -> tuple[float, float]:
     sources, in the normalised range; of many images 64 are looked at, evenly chosen."""
     scaling = Scaling(dataset.config.normalization, dataset.intensities, vary=False)
     stacks = dataset.training
-    chosen = np.unique(np.linspace(0, len(stacks) - 1, min(len(stacks), _STACKS)).astype(int))
+    chosen = evenly(len(stacks), _STACKS)
     found = [noise for number in chosen for noise in _noise(stacks[number], scaling)]
     return min(found), max(found)
 

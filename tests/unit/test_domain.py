@@ -126,6 +126,14 @@ def test_noise_far_from_that_of_training_is_told(package, caplog, dark, bright, 
         assert rest in line
 
 
+def test_a_noisy_image_is_looked_at_once(package, caplog, monkeypatch):
+    """What its bright parts hold is asked for only where there is not too much noise anyway."""
+    monkeypatch.setattr("care_bridge.runtime.domain.noise_of_bright", None)
+    spec = with_normalization(package, Percentiles(2, 99.8, 1e-6), noise=[0.002, 0.005])
+    warn_of_intensities(spec, source_of(noisy_disk(40, 40)), [0])
+    assert "times as noisy as" in caplog.text
+
+
 @pytest.mark.parametrize("told", [None, 0.0002, [], [0.0002], ["a", "b"], [3e-4, 2e-4]], ids=str)
 def test_noise_is_told_by_a_range_alone(package, caplog, told):
     percentiles = Percentiles(2, 99.8, 1e-6)

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from care_bridge.errors import TilingError
-from care_bridge.tiling import AxisLimits, TileGrid
+from care_bridge.tiling import AxisLimits, TileGrid, evenly
 
 CARE_2D = AxisLimits(step=4, min=4, halo=40)
 
@@ -133,3 +133,19 @@ def test_tiles_of_a_network_of_one_size_have_it(size, reads):
         spans = [tile.spans["X"] for tile in TileGrid.fit({"X": size}, {"X": limits}, largest)]
         assert [(span.start, span.stop) for span in spans] == reads
         assert (spans[0].keep_start, spans[-1].keep_stop) == (0, size)
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "numbers"),
+    [
+        (0, 5, ()),
+        (3, 5, (0, 1, 2)),
+        (5, 5, (0, 1, 2, 3, 4)),
+        (10, 4, (0, 3, 6, 9)),
+        (6, 4, (0, 2, 3, 5)),  # of 0, 1.67, 3.33 and 5
+        (9, 1, (0,)),
+    ],
+)
+def test_some_of_many_are_chosen_evenly(count, most, numbers):
+    """By hand."""
+    assert evenly(count, most) == numbers
