@@ -8,9 +8,7 @@ from care_bridge.normalization import UNCHANGED, FixedScale, Percentiles, Scale
 from care_bridge.package.geometry import Tensor
 from care_bridge.package.refusal import RefusedError
 from care_bridge.package.spec import Placement
-from care_bridge.package.steps import Operations, Step
-
-_FLOAT32 = Step("ensure_dtype", {"dtype": "float32"})
+from care_bridge.package.steps import FLOAT32, Operations, Step
 
 
 def normalization_of(
@@ -73,7 +71,7 @@ def after_scales(steps: tuple[Step, ...], channels: int) -> tuple[Scale, ...]:
 
 
 def _besides_float32(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    return tuple(step for step in steps if step != _FLOAT32)
+    return tuple(step for step in steps if step != FLOAT32)
 
 
 def _percentiles(step: Step, channels: int, inverted: bool) -> Percentiles | None:

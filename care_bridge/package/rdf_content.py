@@ -14,6 +14,7 @@ from care_bridge.axes import rdf_id
 from care_bridge.normalization import FixedScale, Percentiles, Scale
 from care_bridge.package.procedure import procedure_content
 from care_bridge.package.spec import CONFIG_FORMAT, ModelSpec, TensorSpec
+from care_bridge.package.steps import FLOAT32, written
 from care_bridge.tiling import AxisLimits, round_up
 
 FORMAT_VERSION = "0.5.4"
@@ -186,7 +187,7 @@ def _input(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[str, 
     return {
         **_tensor(spec.input, space, hashes),
         "preprocessing": [
-            {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}},
+            written(FLOAT32),
             _preprocessing(spec),
         ],
     }

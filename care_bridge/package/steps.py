@@ -25,6 +25,16 @@ class Step:
     kwargs: Mapping[str, Any]
 
 
+FLOAT32 = Step("ensure_dtype", {"dtype": "float32"})
+"""What the pixels of integer images need before a network."""
+
+
+def written(step: Step) -> dict[str, Any]:
+    """A step that names no axes as the RDF writes it: a map of its own each time, since YAML makes
+    an alias of one that is there twice."""
+    return {"id": step.id, "kwargs": dict(step.kwargs)}
+
+
 @dataclass(frozen=True)
 class Operations:
     """Normalization by processing steps that no scale equals: those of each input of the network,

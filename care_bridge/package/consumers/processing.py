@@ -7,10 +7,10 @@ from typing import Literal
 
 from care_bridge.package.consumers.draft import Described, Draft, axis_id
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, OLD_CORE, Rule
+from care_bridge.package.steps import FLOAT32, Step, written
 
 _LISTS = {"inputs": "preprocessing", "outputs": "postprocessing"}
 _OF_STATISTICS = ("scale_range", "zero_mean_unit_variance")
-_FLOAT32 = "float32"
 
 
 def _steps_of(tensor: Described, key: str) -> list[Described]:
@@ -34,22 +34,13 @@ def _no_type(draft: Draft) -> Iterator[str]:
 
 def _ensures_float32(tensor: Described) -> bool:
     first = _steps_of(tensor, "preprocessing")[:1]
-    return [(step.get("id"), _kwargs(step).get("dtype")) for step in first] == [
-        ("ensure_dtype", _FLOAT32)
-    ]
+    return [Step(str(step.get("id")), _kwargs(step)) for step in first] == [FLOAT32]
 
 
 def _ensure_type(draft: Draft) -> None:
     for tensor in draft.tensors("inputs"):
         if not _ensures_float32(tensor):
-            tensor["preprocessing"] = [
-                _ensure_float32(),
-                *_steps_of(tensor, "preprocessing"),
-            ]
-
-
-def _ensure_float32() -> Described:
-    return {"id": "ensure_dtype", "kwargs": {"dtype": _FLOAT32}}
+            tensor["preprocessing"] = [written(FLOAT32), *_steps_of(tensor, "preprocessing")]
 
 
 def _not_float32(draft: Draft) -> Iterator[str]:
@@ -62,20 +53,21 @@ def _not_float32(draft: Draft) -> Iterator[str]:
 def _of_other_types(draft: Draft) -> Iterator[tuple[Described, str, str]]:
     """The inputs that reach the network as another type than float32: the step that makes it so,
     and the type. Other steps keep a type of floats, and make no float32 of others."""
+    wanted = FLOAT32.kwargs["dtype"]
     for tensor in draft.tensors("inputs"):
-        made_by, kind = "", _FLOAT32
+        made_by, kind = "", wanted
         for step in _steps_of(tensor, "preprocessing"):
-            if step.get("id") == "ensure_dtype":
-                made_by, kind = "ensure_dtype", str(_kwargs(step).get("dtype"))
+            if step.get("id") == FLOAT32.id:
+                made_by, kind = FLOAT32.id, str(_kwargs(step).get("dtype"))
             elif step.get("id") == "binarize":
                 made_by, kind = "binarize", "bool"
-        if kind != _FLOAT32:
+        if kind != wanted:
             yield tensor, made_by, kind
 
 
 def _end_with_type(draft: Draft) -> None:
     for tensor, _, _ in _of_other_types(draft):
-        tensor["preprocessing"] = [*_steps_of(tensor, "preprocessing"), _ensure_float32()]
+        tensor["preprocessing"] = [*_steps_of(tensor, "preprocessing"), written(FLOAT32)]
 
 
 def _statistics(
