@@ -16,7 +16,12 @@ from care_bridge.training.patch_config import NormalizationConfig
 from care_bridge.training.pixels import Pixels
 
 FOREGROUND_PERCENTILE = 99.9
+BLACK_PERCENTILE = 2.0
+"""What is black where most pixels lie below zero."""
 _TABLE_STEPS = 16
+_FARTHEST = 1 << 16
+"""Spans of the percentiles that a pixel may lie from them. Hot pixels of a camera never lie farther
+out: its 16 bits hold no more grey levels, and a span is one of them at least."""
 _AT_ONCE = 1 << 18
 
 
@@ -25,11 +30,14 @@ class Statistics:
     """What is known of an image's intensities, one entry a channel, over all its frames.
 
     percents: ascending, in percent. levels: (channels, percents) grey levels of these percentiles.
-    mean, square: means of the pixels and of their squares. pixels: their number.
+    lowest, highest: the pixels farthest out. mean, square: means of the pixels and of their
+    squares. pixels: their number.
     """
 
     percents: NDArray[np.float64]
     levels: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
     mean: NDArray[np.float64]
     square: NDArray[np.float64]
     pixels: int
@@ -62,13 +70,15 @@ def statistics_of(
                 f"{path}: the image has {strange} pixels that are NaN or infinite: replace them "
                 "first"
             )
-        moments = np.array([_moments(part) for part in parts])
+        lowest, highest, mean, square = np.array([_moments(part) for part in parts]).T
         found.append(
             Statistics(
                 percents,
                 np.array([each.percentiles for each in levels]),
-                moments[:, 0],
-                moments[:, 1],
+                lowest,
+                highest,
+                mean,
+                square,
                 parts[0].size,
             )
         )
@@ -90,6 +100,30 @@ def check_contrast(
             )
 
 
+def check_extremes(
+    samples: Sequence[Statistics],
+    scaled_by: Sequence[Statistics],
+    path: Path,
+    normalization: NormalizationConfig,
+) -> None:
+    """TrainingError where a pixel lies so far out that it would outweigh all others in what is
+    learned, by percentiles of `scaled_by` (the same samples of the image that scales this one)."""
+    for statistics, scaling in zip(samples, scaled_by, strict=True):
+        ends = scaling.level(normalization.low), scaling.level(normalization.high)
+        # Other numbers of channels are told elsewhere.
+        for least, most, low, high in zip(
+            statistics.lowest, statistics.highest, *ends, strict=False
+        ):
+            for pixel, end in ((least, low), (most, high)):
+                if 0 < _FARTHEST * (high - low) < abs(pixel - end):
+                    raise TrainingError(
+                        f"{path} has a pixel of {pixel:.4g}, where the percentiles "
+                        f"{normalization.low:g} and {normalization.high:g} are {low:.4g} and "
+                        f"{high:.4g}: so far out it would spoil the training; replace such pixels, "
+                        "e.g. by the median of their neighbours, or leave the image out"
+                    )
+
+
 def _percents(normalization: NormalizationConfig) -> NDArray[np.float64]:
     """The percents worth knowing: those of prediction and of the background, and a fine table of
     the ranges from which training draws."""
@@ -98,6 +132,7 @@ def _percents(normalization: NormalizationConfig) -> NDArray[np.float64]:
             normalization.low,
             normalization.high,
             FOREGROUND_PERCENTILE,
+            BLACK_PERCENTILE,
             *np.linspace(*normalization.train_low, _TABLE_STEPS + 1),
             *np.linspace(*normalization.train_high, _TABLE_STEPS + 1),
         ]
@@ -116,13 +151,14 @@ def _numbered(parts: Sequence[Pixels]) -> Iterator[tuple[int, NDArray[np.generic
             yield number, block
 
 
-def _moments(pixels: Pixels) -> tuple[float, float]:
-    """Means of the pixels and of their squares, in float64."""
-    total = square = 0.0
+def _moments(pixels: Pixels) -> tuple[float, float, float, float]:
+    """The lowest and the highest pixel, the means of all and of their squares, in float64."""
+    lowest, highest, total, square = np.inf, -np.inf, 0.0, 0.0
     for block in pixels.blocks():
+        lowest, highest = min(lowest, float(block.min())), max(highest, float(block.max()))
         flat = block.ravel()
         for start in range(0, flat.size, _AT_ONCE):
             values = flat[start : start + _AT_ONCE].astype(np.float64)
             total += float(values.sum())
             square += float(np.vdot(values, values))
-    return total / pixels.size, square / pixels.size
+    return lowest, highest, total / pixels.size, square / pixels.size

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
 from care_bridge.errors import TrainingError
-from care_bridge.training.image_statistics import FOREGROUND_PERCENTILE
+from care_bridge.training.image_statistics import BLACK_PERCENTILE, FOREGROUND_PERCENTILE
 from care_bridge.training.scales import Scaling
 from care_bridge.training.stacks import Stack
 
@@ -36,7 +36,9 @@ _FLIPS = (0, 2, 4, 6)
 @dataclass(frozen=True)
 class Foreground:
     """Where in a stack patches may lie: a centre counts where the target's maximum over a window
-    of half the patch exceeds a share of the target's 99.9th percentile, in any channel.
+    of half the patch exceeds a share of the way from black to the target's 99.9th percentile, in
+    any channel. Black is 0, as in the CARE paper, and in images that reach below it their
+    percentile 2: after a background was subtracted, bright structures may be negative.
 
     Only the number of such centres in each row of X is kept (`ends`, cumulative); a row's mask is
     computed anew when a centre is drawn from it.
@@ -50,7 +52,9 @@ class Foreground:
     @classmethod
     def find(cls, stack: Stack, patch: tuple[int, ...], share: float) -> Foreground:
         """The foreground of `stack` for patches of [Z,] Y, X pixels; `share` in [0, 1)."""
-        threshold = share * stack.target_statistics.level(FOREGROUND_PERCENTILE)
+        bright = stack.target_statistics.level(FOREGROUND_PERCENTILE)
+        black = np.minimum(stack.target_statistics.level(BLACK_PERCENTILE), 0)
+        threshold = black + share * (bright - black)
         starts = [size - pixels + 1 for size, pixels in zip(stack.shape, patch, strict=True)]
         counts = np.zeros(starts[:-1], np.int64)
         found = cls(stack, patch, threshold, counts)
@@ -119,10 +123,13 @@ class PatchSource:
         found = [Foreground.find(stack, patch, share) for stack in stacks]
         kept = tuple(foreground for foreground in found if foreground.count)
         if not kept:
+            who = f"none of the {len(stacks)} {part} images has anything"
+            if len(stacks) == 1:
+                who = f"the only {part} image has nothing"
+            lower = ", or set it lower" if share else ", which must not be black"
             raise TrainingError(
-                f"none of the {len(stacks)} {part} images has anything brighter than the "
-                f"background to draw patches from (patches.background={share:g}): check the "
-                "targets, or set it lower"
+                f"{who} brighter than the background to draw patches from "
+                f"(patches.background={share:g}): check the targets{lower}"
             )
         return cls(kept, scaling, batch_size, augment, seed)
 

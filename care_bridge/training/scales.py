@@ -82,14 +82,15 @@ def measure_intensities(stacks: Sequence[Stack]) -> Intensities:
 
     TrainingError where a channel is constant throughout.
     """
-    files = {stack.name: stack for stack in stacks}.values()
     return Intensities(
-        _pooled([stack.source_statistics for stack in files], "source"),
-        _pooled([stack.target_statistics for stack in files], "target"),
+        _pooled([stack.source_statistics for stack in stacks], "source"),
+        _pooled([stack.target_statistics for stack in stacks], "target"),
     )
 
 
-def _pooled(statistics: Sequence[Statistics], side: str) -> tuple[Scale, ...]:
+def _pooled(of_stacks: Sequence[Statistics], side: str) -> tuple[Scale, ...]:
+    # The frames of a file share its statistics, the sources of a target the target's.
+    statistics = list({id(each): each for each in of_stacks}.values())
     pixels = np.array([entry.pixels for entry in statistics], np.float64)
     mean = np.average([entry.mean for entry in statistics], axis=0, weights=pixels)
     square = np.average([entry.square for entry in statistics], axis=0, weights=pixels)

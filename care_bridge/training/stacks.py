@@ -14,7 +14,12 @@ from care_bridge.images.image import ImageInfo
 from care_bridge.images.source import ImageSource
 from care_bridge.images.zoomed import zoomed, zoomed_info
 from care_bridge.training.config import TrainConfig
-from care_bridge.training.image_statistics import Statistics, check_contrast, statistics_of
+from care_bridge.training.image_statistics import (
+    Statistics,
+    check_contrast,
+    check_extremes,
+    statistics_of,
+)
 from care_bridge.training.layouts.fields import View
 from care_bridge.training.pixels import Index, OpenFiles, Pixels, kept, where_it_lies
 from care_bridge.training.views import open_view
@@ -106,13 +111,17 @@ class Opener:
         frame is that of all.
 
         The source is zoomed before by the configuration's factors, into scratch under `name`; its
-        statistics stay those of before. TrainingError where the two do not fit together, or are
-        smaller than the patch.
+        statistics stay those of before. TrainingError where the two do not fit together, are
+        smaller than the patch, or have pixels that would spoil a training.
         """
         zoom = self.config.upsampling.zoom
         finer = zoomed_info(source.info, zoom) if zoom else source.info
         fitting = _cut_to(target.info, finer, zoom)
         self._check_shapes(source, finer, target, fitting)
+        normalization = self.config.normalization
+        own = normalization.mode == "fixed" or normalization.target == "own"
+        for image, scaling in ((source, source), (target, target if own else source)):
+            check_extremes(image.statistics, scaling.statistics, image.view.path, normalization)
         pixels = source.pixels
         if zoom:
             with open_view(source.view) as coarse:

@@ -81,6 +81,17 @@ def test_patches_lie_where_the_target_is_bright(
     assert {tuple(part.stop - part.start for part in area) for area in drawn} == {patch}
 
 
+@pytest.mark.parametrize("highest", [0, -20], ids=["none-above-zero", "all-below-zero"])
+def test_images_below_zero_show_as_much_as_the_same_above(tmp_path: Path, highest: int) -> None:
+    """Its dark pixels are what is black in such an image: where they are 0, it is black as well."""
+    above = blobs((40, 48), RNG)
+    above[above < 500] = 0
+    for side in ("source", "GT"):
+        write_image(tmp_path / side / "im.tif", above - above.max() + highest)
+    foreground = Foreground.find(opened_stacks(tmp_path, "YX", (16, 16))[0], (16, 16), 0.4)
+    assert 0 < foreground.count == len(allowed_starts(above, (16, 16), 0.4)) < 25 * 33
+
+
 def test_any_bright_channel_counts(tmp_path: Path) -> None:
     target = np.full((2, 32, 64), 10, np.uint16)
     target[0, 14:18, 14:18] = 1000
@@ -104,8 +115,30 @@ def test_images_without_anything_bright_are_left_out(tmp_path: Path) -> None:
     dark_stack, bright_stack = opened_stacks(tmp_path, "YX", (16, 16))
     source = patch_source([dark_stack, bright_stack], (16, 16))
     assert [foreground.stack.name for foreground in source.foregrounds] == ["im0.tif"]
-    with pytest.raises(TrainingError, match="none of the 1 training images has anything brighter"):
-        patch_source([dark_stack], (16, 16))
+    for stacks, expected in (
+        ([dark_stack], "the only training image has nothing brighter"),
+        ([dark_stack] * 2, "none of the 2 training images has anything brighter"),
+    ):
+        with pytest.raises(TrainingError, match=f"^{expected}.*, or set it lower$"):
+            patch_source(stacks, (16, 16))
+
+
+def test_where_all_is_black_a_lower_limit_is_no_remedy(tmp_path: Path) -> None:
+    write_pairs(tmp_path, 2, (32, 32))
+    write_image(tmp_path / "GT" / "im0.tif", np.zeros((32, 32), np.uint16))
+    black, bright = opened_stacks(tmp_path, "YX", (16, 16), ("normalization.target=source",))
+    scaling = patch_source([bright], (16, 16)).scaling
+    with pytest.raises(TrainingError, match="check the targets, which must not be black$"):
+        PatchSource.of(
+            [black],
+            (16, 16),
+            0.0,
+            part="validation",
+            scaling=scaling,
+            batch_size=4,
+            augment=False,
+            seed=(0,),
+        )
 
 
 def test_batch_k_depends_on_the_seed_and_k_alone(tmp_path: Path) -> None:

@@ -79,6 +79,54 @@ def test_a_bad_pair_is_named(
     assert "\n" not in str(caught.value)
 
 
+def _with(pixels: np.ndarray, value: float) -> np.ndarray:
+    spoiled = pixels.copy()
+    spoiled[20, 30:33] = value
+    return spoiled
+
+
+@pytest.mark.parametrize(
+    ("side", "value", "settings"),
+    [
+        pytest.param("source", 1e30, (), id="high"),
+        pytest.param("source", -1e30, (), id="low"),
+        pytest.param("source", 1e30, ("normalization.mode=fixed",), id="fixed"),
+        pytest.param("GT", 1e30, (), id="target"),
+        pytest.param("GT", 1e30, ("normalization.target=source",), id="target-as-source"),
+    ],
+)
+def test_pixels_that_would_spoil_a_training_are_told(
+    tmp_path: Path, side: str, value: float, settings: tuple[str, ...]
+) -> None:
+    images = {"source": GOOD, "GT": GOOD, side: _with(GOOD, value)}
+    _bad_pair(tmp_path, images["source"], images["GT"])
+    low = np.percentile(GOOD, 2)
+    with pytest.raises(TrainingError) as caught:
+        opened_stacks(tmp_path, "YX", (16, 16), settings)
+    told = str(caught.value)
+    assert f"{side}/im.tif has a pixel of {value:.4g}, " in told
+    assert f" {low:.3g}" in told
+    assert "replace such pixels" in told
+    assert "\n" not in told
+
+
+def test_hot_pixels_are_no_reason_to_refuse_an_image(tmp_path: Path) -> None:
+    """65535 among 100, as a camera's."""
+    hot = _with(RNG.poisson(100, (64, 64)), 65535)
+    _bad_pair(tmp_path, hot.astype(np.uint16), hot.astype(np.float32))
+    assert opened_stacks(tmp_path, "YX", (16, 16))
+    assert opened_stacks(tmp_path, "YX", (16, 16), ("normalization.mode=fixed",))
+
+
+def test_a_target_is_held_to_the_scale_that_it_gets(tmp_path: Path) -> None:
+    """Spots on next to nothing lie far out by their own percentiles, not by their source's."""
+    spots = _with(RNG.random((64, 64)).astype(np.float32) * 1e-6, 1000)
+    _bad_pair(tmp_path, GOOD, spots)
+    assert opened_stacks(tmp_path, "YX", (16, 16), ("normalization.target=source",))
+    with pytest.raises(TrainingError, match="GT/im.tif has a pixel of 1000, "):
+        opened_stacks(tmp_path, "YX", (16, 16))
+
+
 def test_all_images_need_the_same_channels(tmp_path: Path) -> None:
     write_pairs(tmp_path, 2, (32, 32))
     for side in ("source", "GT"):
@@ -150,6 +198,24 @@ def test_samples_are_images_of_their_own_scaled_as_restoring_scales_them(tmp_pat
         assert stack.source_statistics.level(spec.high) == pytest.approx(scale.hi)
     intensities = measure_intensities(stacks)
     assert intensities.source[0].offset == pytest.approx(samples.mean())
+
+
+def test_a_target_of_two_sources_counts_once(tmp_path: Path) -> None:
+    small, large = blobs((32, 32), RNG), blobs((64, 80), RNG) * 3
+    for folder, name, pixels in (
+        ("source_1", "a.tif", small),
+        ("source_2", "a.tif", small * 2),
+        ("source_1", "b.tif", large),
+        ("GT", "a.tif", small),
+        ("GT", "b.tif", large),
+    ):
+        write_image(tmp_path / folder / name, pixels)
+    intensities = measure_intensities(opened_stacks(tmp_path, "YX", (16, 16)))
+    sources, targets = ((small, 2 * small, large), (small, large))
+    for found, images in ((intensities.source, sources), (intensities.target, targets)):
+        pixels = np.concatenate([image.ravel() for image in images]).astype(np.float64)
+        assert found[0].offset == pytest.approx(pixels.mean())
+        assert found[0].gain == pytest.approx(pixels.std())
 
 
 def test_dataset_statistics_count_every_pixel_once(tmp_path: Path) -> None:
