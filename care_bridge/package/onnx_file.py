@@ -14,7 +14,7 @@ from onnx.numpy_helper import to_array
 
 from care_bridge.errors import PackageFormatError, PackageIntegrityError, PackageNotRunError
 from care_bridge.package.archive import LARGEST_FILE
-from care_bridge.package.onnx_graph import parsed_network
+from care_bridge.package.onnx_graph import network_inputs, parsed_network, weights_elsewhere
 from care_bridge.package.printable import shown
 
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -42,20 +42,16 @@ def read_onnx(data: bytes, name: str) -> OnnxFacts:
     if not model.graph.node or not model.opset_import:
         raise PackageFormatError(f'"{name}" is no ONNX file: get the package again')
     if any(_external_tensors(model)):
-        raise PackageNotRunError(
-            f'"{name}" keeps its weights in another file: save the ONNX model as one file'
-        )
+        raise weights_elsewhere(name)
     opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not opsets:
         raise PackageNotRunError(
             f'"{name}" uses no operators of ONNX itself: care_bridge cannot run it'
         )
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
     return OnnxFacts(
         opset=max(opsets),
         ir_version=model.ir_version,
-        inputs={value.name: _sizes(value) for value in inputs},
+        inputs={value.name: _sizes(value) for value in network_inputs(model.graph)},
         outputs={value.name: _sizes(value) for value in model.graph.output},
         operators=tuple(sorted({node.op_type for node in model.graph.node})),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import onnx
@@ -27,12 +27,6 @@ _ENDLESS = frozenset({"Loop", "Scan", "SequenceMap"})
 _OF_OTHER_FILES = frozenset({"EPContext"})
 # Of 4 bits there are two in a byte; all others take more.
 _NUMBERS_A_BYTE = 2
-# Lists of sizes, which others follow from, are short.
-_SIZES_AT_MOST = 1024
-_NUMBERS = frozenset(onnx.TensorProto.DataType.values()) - {
-    onnx.TensorProto.UNDEFINED,
-    onnx.TensorProto.STRING,
-}
 
 _Function = tuple[str, str, str]  # its domain, name and overload
 
@@ -73,65 +67,22 @@ def parsed_network(data: bytes, name: str) -> onnx.ModelProto:
         ) from error
 
 
-def memory_of(data: bytes, name: str, shapes: Sequence[Sequence[int]]) -> int:
-    """Bytes that the tensors of the ONNX file with these bytes take at most at a time, besides its
-    weights, where its inputs have these `shapes`; as far as the file tells: sizes that depend on
-    pixels, and those within branches, are not known before it runs. PackageFormatError where its
-    operators do not go together."""
-    model = parsed_network(data, name)
-    graph = model.graph
+def network_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """The inputs of a graph that are given to it: files of old versions list the weights, too."""
     weights = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
-    for value, shape in zip(inputs, shapes, strict=False):
-        value.type.tensor_type.shape.CopyFrom(_shape_of(shape))
-    for value in graph.output:
-        value.type.tensor_type.ClearField("shape")  # what is said of it may be a lie
-    del graph.value_info[:]
-    for tensor in graph.initializer:
-        if math.prod(tensor.dims) > _SIZES_AT_MOST:  # large ones would only be copied
-            tensor.ClearField("raw_data")
-            tensor.ClearField("float_data")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except onnx.shape_inference.InferenceError as error:
-        reason = shown(" ".join(str(error).split()))
-        raise PackageFormatError(
-            f'"{name}" is no network that can be run ({reason}): get the package again'
-        ) from error
-    sizes = {value.name: _bytes(value) for value in (*inferred.value_info, *inferred.output)}
-    last = {used: place for place, node in enumerate(graph.node) for used in node.input}
-    most = held = 0
-    ends: dict[int, int] = Counter()
-    for place, node in enumerate(graph.node):
-        for made in node.output:
-            held += sizes.get(made, 0)
-            ends[last.get(made, len(graph.node))] += sizes.get(made, 0)
-        most = max(most, held)
-        held -= ends[place]
-    return most
+    return [value for value in graph.input if value.name not in weights]
 
 
-def _shape_of(sizes: Sequence[int]) -> onnx.TensorShapeProto:
-    dimensions = [onnx.TensorShapeProto.Dimension(dim_value=size) for size in sizes]
-    return onnx.TensorShapeProto(dim=dimensions)
-
-
-def _bytes(value: onnx.ValueInfoProto) -> int:
-    """Of a tensor; 0 where not all of its sizes are known."""
-    tensor = value.type.tensor_type
-    sizes = [each.dim_value if each.HasField("dim_value") else 0 for each in tensor.shape.dim]
-    if not tensor.HasField("shape") or tensor.elem_type not in _NUMBERS:
-        return 0
-    return (
-        max(math.prod(sizes), 0) * onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
+def weights_elsewhere(name: str) -> PackageNotRunError:
+    """The error of an ONNX file that keeps weights in other files."""
+    return PackageNotRunError(
+        f'"{name}" keeps its weights in another file: save the ONNX model as one file'
     )
 
 
 def _check_tensor(tensor: onnx.TensorProto, name: str) -> None:
     if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-        raise PackageNotRunError(
-            f'"{name}" keeps its weights in another file: save the ONNX model as one file'
-        )
+        raise weights_elsewhere(name)
     said = math.prod(tensor.dims)
     if any(size < 0 for size in tensor.dims) or said > _NUMBERS_A_BYTE * tensor.ByteSize():
         raise PackageIntegrityError(

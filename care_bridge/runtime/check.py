@@ -10,13 +10,11 @@ from care_bridge.errors import (
     CareBridgeError,
     PackageError,
     PackageFormatError,
-    PackageIntegrityError,
 )
 from care_bridge.package.archive import open_archive
 from care_bridge.package.consumers import CONSUMERS, RULES, Draft
 from care_bridge.package.consumers.rule import CORE
 from care_bridge.package.onnx_file import OnnxFacts, read_onnx
-from care_bridge.package.onnx_graph import memory_of
 from care_bridge.package.package import Package, load_package
 from care_bridge.package.rdf import rdf_warnings
 from care_bridge.package.store import find_package
@@ -25,11 +23,7 @@ from care_bridge.runtime.check_tiles import TILE_CHECKS
 from care_bridge.runtime.checked import EXPORT_AGAIN, Checked
 from care_bridge.runtime.mends import MENDS
 from care_bridge.runtime.report import CheckReport, Finding, stopped_by
-from care_bridge.runtime.session import Session
 
-# The widest networks have some hundred channels in a few tensors of the input's size.
-_MEMORY_OF_INPUT = 1024
-_MEMORY_ANYWAY = 512 << 20
 _SAID_BY_RULES = ("Needs to be filled", "Missing `maintainers`")
 """How advice of the spec's library begins for which there are rules."""
 
@@ -106,27 +100,12 @@ def _running(path: Path) -> Iterator[Finding]:
         if not warning.startswith(_SAID_BY_RULES):
             advice = f"the spec advises: {warning}"
             yield Finding("warning", advice, rule="spec", consumers=(CORE,))
-    weights = package.weights()
-    facts = read_onnx(weights, package.spec.weights.source)
+    facts = read_onnx(package.weights(), package.spec.weights.source)
     yield from _check_onnx(package, facts)
-    _check_memory(package, weights)
-    checked = Checked(package, Session(weights, "cpu"))
+    checked = Checked.of(package)
     for check in (*OUTPUT_CHECKS, *TILE_CHECKS):
         for finding in check(checked):
             yield replace(finding, mendable=finding.rule in MENDS)
-
-
-def _check_memory(package: Package, weights: bytes) -> None:
-    """Raise PackageIntegrityError where the network takes more memory for its test input than any
-    has need of."""
-    tensors = [package.tensor(each.test_tensor) for each in package.spec.input_tensors]
-    needed = memory_of(weights, package.spec.weights.source, [each.shape for each in tensors])
-    most = max(_MEMORY_ANYWAY, _MEMORY_OF_INPUT * sum(each.nbytes for each in tensors))
-    if needed > most:
-        raise PackageIntegrityError(
-            f"its network takes {needed >> 20} MB of memory for its test input, at most "
-            f"{most >> 20} MB are expected: do not use this package"
-        )
 
 
 def _check_onnx(package: Package, facts: OnnxFacts) -> Iterator[Finding]:

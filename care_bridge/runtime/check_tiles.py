@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -17,9 +18,10 @@ from care_bridge.images.image import Image
 from care_bridge.package.consumers import Draft
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ
 from care_bridge.package.consumers.sizes import declared_halo
+from care_bridge.package.onnx_cost import cost_of
 from care_bridge.package.spec import SAME, TensorSpec
 from care_bridge.resampling import fewest_pixels
-from care_bridge.runtime.checked import EXPORT_AGAIN, Checked, relative, within
+from care_bridge.runtime.checked import EXPORT_AGAIN, Checked, relative, unusual_cost, within
 from care_bridge.runtime.halo import PROJECTED, Probed, measure_halo, moves_along
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.report import Finding
@@ -39,17 +41,33 @@ def _probed(checked: Checked) -> Probed:
     spec = checked.package.spec
     block = "CZYX" if "Z" in spec.input.axes else "CYX"
     outputs = [spec.output, *([spec.members] if spec.members else [])]
+    usual: set[tuple[tuple[int, ...], ...]] = set()
 
     def run(tile: NDArray[np.float32]) -> NDArray[np.float32]:
         tiles = [
             np.ascontiguousarray(Axes(block).to(_of_channels(tile, each), each.image_axes))
             for each in spec.input_tensors
         ]
+        shapes = tuple(each.shape for each in tiles)
+        if shapes not in usual:
+            _check_cost(checked, shapes)
+            usual.add(shapes)
         made = checked.session.run_all(*tiles)[spec.position :]
         parts = zip(outputs, made, strict=False)
         return np.concatenate([each.image_axes.to(part, "CZYX") for each, part in parts])
 
     return Probed(run, block, spec.channels_in, spec.tiling, spec.placement, spec.depth)
+
+
+def _check_cost(checked: Checked, shapes: Sequence[tuple[int, ...]]) -> None:
+    """TilingError where the network takes too much for inputs of these shapes to be looked at."""
+    numbers = sum(map(math.prod, shapes))
+    said = unusual_cost(cost_of(checked.weights, "the network", shapes), numbers)
+    if said:
+        raise TilingError(
+            f"how far the network's output depends on pixels is not measured: it {said} for inputs "
+            f"of the shape {' and '.join(map(str, shapes))}"
+        )
 
 
 def _of_channels(tile: NDArray[np.float32], tensor: TensorSpec) -> NDArray[np.float32]:

@@ -9,7 +9,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from care_bridge.errors import PackageFormatError
+from care_bridge.errors import PackageFormatError, PackageIntegrityError
+from care_bridge.package.onnx_cost import Cost, cost_of
 from care_bridge.package.package import Package
 from care_bridge.package.spec import TensorSpec
 from care_bridge.runtime.report import Finding
@@ -20,13 +21,38 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 GET_AGAIN = "get the package again"
 EXPORT_AGAIN = "export the model again"
 
+# For each number of the tensors that go in and come out. The widest networks have some hundred
+# channels in a few tensors of an image's size; the heaviest (RCAN in 3D with 64 channels and 400
+# convolutions) have 4.4e7 products for a voxel, which is two such numbers.
+_MEMORY_OF_NUMBER = 4096
+_MEMORY_ANYWAY = 256 << 20
+_OPERATIONS_OF_NUMBER = 5 * 10**7
+_OPERATIONS_ANYWAY = 10**10
+
 
 @dataclass(frozen=True)
 class Checked:
     """A package and its network, loaded."""
 
     package: Package
+    weights: bytes
     session: Session
+
+    @classmethod
+    def of(cls, package: Package) -> Checked:
+        """The package, its network loaded on the CPU. PackageIntegrityError where that takes more
+        for the test input than any network has need of; errors as of `Package.weights`, `cost_of`
+        and `Session`."""
+        weights, spec = package.weights(), package.spec
+        given = [_tensor(package, each) for each in spec.input_tensors]
+        expected = [package.tensor(each.test_tensor) for each in spec.output_tensors]
+        cost = cost_of(weights, spec.weights.source, [each.shape for each in given])
+        said = unusual_cost(cost, sum(each.size for each in (*given, *expected)))
+        if said:
+            raise PackageIntegrityError(
+                f"its network {said} for its test input: do not use this package"
+            )
+        return cls(package, weights, Session(weights, "cpu"))
 
     def test_inputs(self) -> list[NDArray[np.generic]]:
         """The test tensors of all inputs."""
@@ -34,15 +60,35 @@ class Checked:
 
     def test_tensor(self, spec: TensorSpec) -> NDArray[np.generic]:
         """The test tensor of an input or output; PackageFormatError where it is not of its axes."""
-        tensor = self.package.tensor(spec.test_tensor)
-        channels, channel = len(spec.channel_names), spec.axes.find("C")
-        fits = tensor.ndim == len(spec.axes)
-        if not fits or (channel >= 0 and tensor.shape[channel] != channels):
-            raise PackageFormatError(
-                f'"{spec.test_tensor}" has the shape {tensor.shape}, the description says the axes '
-                f"{spec.axes} with C of size {channels}: {GET_AGAIN}"
-            )
-        return tensor
+        return _tensor(self.package, spec)
+
+
+def _tensor(package: Package, spec: TensorSpec) -> NDArray[np.generic]:
+    tensor = package.tensor(spec.test_tensor)
+    channels, channel = len(spec.channel_names), spec.axes.find("C")
+    fits = tensor.ndim == len(spec.axes)
+    if not fits or (channel >= 0 and tensor.shape[channel] != channels):
+        raise PackageFormatError(
+            f'"{spec.test_tensor}" has the shape {tensor.shape}, the description says the axes '
+            f"{spec.axes} with C of size {channels}: {GET_AGAIN}"
+        )
+    return tensor
+
+
+def unusual_cost(cost: Cost, numbers: int) -> str:
+    """What is beyond any use in what a network takes for tensors of so many `numbers`; "" where
+    nothing is."""
+    memory = max(_MEMORY_ANYWAY, _MEMORY_OF_NUMBER * numbers)
+    if cost.memory > memory:
+        return (
+            f"takes {cost.memory >> 20} MB of memory, where at most {memory >> 20} MB are expected,"
+        )
+    operations = max(_OPERATIONS_ANYWAY, _OPERATIONS_OF_NUMBER * numbers)
+    if cost.operations > operations:
+        return (
+            f"computes {cost.operations:.1e} products, where at most {operations:.1e} are expected,"
+        )
+    return ""
 
 
 def channels_of(tensor: NDArray[Pixel], axes: str) -> Iterator[NDArray[Pixel]]:

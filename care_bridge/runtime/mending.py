@@ -26,7 +26,6 @@ from care_bridge.runtime.check import check_draft, check_package
 from care_bridge.runtime.checked import Checked
 from care_bridge.runtime.mends import MENDS
 from care_bridge.runtime.report import STOPS, CheckReport, Finding, stopped_by
-from care_bridge.runtime.session import Session
 
 
 @dataclass(frozen=True)
@@ -171,8 +170,7 @@ def _mended_by_running(draft: Draft, scratch: Path) -> tuple[Draft, list[str], C
         if any(finding.rule == "test-tensors" for finding in report.errors):
             break
         try:
-            package = load_package(folder)
-            checked = Checked(package, Session(package.weights(), "cpu"))
+            checked = Checked.of(load_package(folder))
         except CareBridgeError:  # told by the check of the package
             break
         mended = draft.copy()

@@ -150,7 +150,7 @@ class Session:
             if isinstance(error, MemoryError) or _is_of_memory(str(error)):
                 raise OutOfMemoryError(
                     f"a tile of shape {tile.shape} does not fit into the memory of {self.device}: "
-                    "use a smaller tile",
+                    "free some memory",
                     {},
                 ) from error
             raise InferenceError(

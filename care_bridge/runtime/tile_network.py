@@ -63,7 +63,7 @@ class TileNetwork:
                 return self._run(tile, tensors)
             except OutOfMemoryError as error:
                 if not self._free:
-                    raise OutOfMemoryError(str(error), tile.shape) from error
+                    raise OutOfMemoryError(f"{error}, or use a smaller tile", tile.shape) from error
                 self._shrink(tile, error)
 
     def _run(self, tile: Tile, tensors: tuple[NDArray[np.float32], ...]) -> NDArray[np.float32]:

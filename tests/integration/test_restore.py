@@ -201,7 +201,7 @@ def test_tiles_shrink_when_the_engine_runs_out_of_memory(packages, monkeypatch, 
     assert asked[0] == (1, 1, 200, 220)
     assert "going on with tiles of" in caplog.text
     chosen = RestoreOptions(tile={"Y": 200, "X": 220})
-    with pytest.raises(OutOfMemoryError) as caught:
+    with pytest.raises(OutOfMemoryError, match="or use a smaller tile$") as caught:
         Restorer(packages["2D"], chosen).restore_image(image)
     assert caught.value.tile == {"Y": 200, "X": 220}
 

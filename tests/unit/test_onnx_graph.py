@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from care_bridge.package.checked_weights import check_once
-from care_bridge.package.onnx_graph import check_network, memory_of
+from care_bridge.package.onnx_graph import check_network
 from care_bridge.package.protobuf_parts import DamagedMessageError, count_parts
 from tests.hostile.networks import calling, function, network
 from tests.packages import tiny_network
@@ -85,25 +85,3 @@ def test_a_network_that_passed_is_not_checked_again(tmp_path, monkeypatch):
     sha256 = "ab" * 32
     check_once(tiny_network(), sha256, "weights.onnx")
     check_once(b"not looked at: what has this hash is what passed", sha256, "weights.onnx")
-
-
-def test_memory_is_of_the_tensors_that_are_needed_together():
-    """Of four tensors as large as the input the first is not needed beside the last."""
-    nodes = [
-        helper.make_node("Relu", ["input"], ["a"]),
-        helper.make_node("Sin", ["a"], ["b"]),
-        helper.make_node("Cos", ["b"], ["c"]),
-        helper.make_node("Add", ["b", "c"], ["output"]),
-    ]
-    assert memory_of(network(nodes), "weights.onnx", [(1, 1, 10, 20)]) == 3 * 4 * 10 * 20
-
-
-def test_memory_is_of_what_a_network_makes_of_nothing():
-    nodes = [
-        helper.make_node("ConstantOfShape", ["size"], ["zeros"]),
-        helper.make_node("RandomUniformLike", ["zeros"], ["much"]),
-        helper.make_node("ReduceMax", ["much"], ["most"], keepdims=0),
-        helper.make_node("Add", ["input", "most"], ["output"]),
-    ]
-    data = network(nodes, [numpy_helper.from_array(np.array([1 << 30]), "size")])
-    assert memory_of(data, "weights.onnx", [(1, 1, 4, 4)]) == 2 << 32

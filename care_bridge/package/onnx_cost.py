@@ -1,0 +1,264 @@
+"""What a network takes, told from its ONNX file before it is run."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+
+import onnx
+from onnx import helper, inliner
+
+from care_bridge.errors import PackageFormatError, PackageNotRunError
+from care_bridge.package.onnx_graph import network_inputs, parsed_network
+from care_bridge.package.onnx_values import SIZES_AT_MOST, Shape, settle
+from care_bridge.package.printable import shown
+
+_ROUNDS = 32
+_MOST_SETTLED = 2000
+# Of ONNX Runtime, with results of the shape of their first input.
+_KEEPING = frozenset(("BiasGelu", "FastGelu", "Gelu", "QuickGelu", "SkipLayerNormalization"))
+_OF_PIXELS = frozenset(("Compress", "NonMaxSuppression", "NonZero", "Unique"))
+_NUMBERS = frozenset(onnx.TensorProto.DataType.values()) - {
+    onnx.TensorProto.UNDEFINED,
+    onnx.TensorProto.STRING,
+}
+
+_Attributes = Mapping[str, onnx.AttributeProto]
+_Products = Callable[[Sequence[Shape], _Attributes], int]
+_MISSING: tuple[Shape, ...] = ((), (), (), ())
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network takes for inputs of some shapes. memory: bytes that its tensors take at most
+    at a time, besides its weights. operations: products, and numbers that are made without."""
+
+    memory: int
+    operations: int
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """The sizes of a tensor, and the bytes that it takes."""
+
+    shape: Shape
+    size: int
+
+
+def cost_of(data: bytes, name: str, shapes: Sequence[Sequence[int]]) -> Cost:
+    """What the ONNX file with these bytes, the file `name` of a package, takes where its inputs
+    have these `shapes`.
+
+    PackageFormatError where its operators do not go together, or not with such inputs;
+    PackageNotRunError where the sizes of its tensors do not follow from those of its inputs.
+    """
+    model = parsed_network(data, name)
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    _prepare(model.graph, shapes)
+    _sort(model.graph, name)
+    left = _MOST_SETTLED
+    for _ in range(_ROUNDS):
+        tensors = _tensors(_inferred(model, name, shapes))
+        unknown = [node for node in model.graph.node if not _is_known(node, tensors)]
+        if not unknown:
+            operations = sum(_operations(node, tensors) for node in model.graph.node)
+            return Cost(_memory(model.graph, tensors), operations)
+        settled = settle(model, {key: each.shape for key, each in tensors.items()}, left)
+        left -= settled
+        if not settled:
+            break
+    kind = unknown[0].op_type
+    if unknown[0].domain in ("", "ai.onnx") and kind not in _OF_PIXELS:
+        _inferred(model, name, shapes, strict_mode=True)  # says why, where there is another reason
+    raise PackageNotRunError(
+        f'how much the operator {shown(kind)} in "{name}" makes does not follow from the size of '
+        "its input alone, so care_bridge does not run it: use a model without it"
+    )
+
+
+def _prepare(graph: onnx.GraphProto, shapes: Sequence[Sequence[int]]) -> None:
+    """Give the inputs of a graph these shapes, and leave out what need not be true, or known."""
+    for value, shape in zip(network_inputs(graph), shapes, strict=False):
+        value.type.tensor_type.shape.CopyFrom(_shape_of(shape))
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
+    del graph.value_info[:]
+    for tensor in graph.initializer:
+        if math.prod(tensor.dims) > SIZES_AT_MOST:  # large ones would only be copied
+            tensor.ClearField("raw_data")
+            tensor.ClearField("float_data")
+    for node in graph.node:
+        if node.domain == "com.microsoft" and node.op_type in _KEEPING:
+            node.CopyFrom(helper.make_node("Identity", node.input[:1], node.output[:1]))
+
+
+def _sort(graph: onnx.GraphProto, name: str) -> None:
+    """Put the operators into an order in which they can be computed."""
+    nodes = dict(enumerate(graph.node))
+    makers = {made: place for place, node in nodes.items() for made in node.output}
+    needed = {
+        place: sorted({makers[used] for used in _used(node) if used in makers})
+        for place, node in nodes.items()
+    }
+    try:
+        order = list(TopologicalSorter(needed).static_order())
+    except CycleError as error:
+        raise PackageFormatError(
+            f'the operators of "{name}" need each other\'s results: get the package again'
+        ) from error
+    copies = [onnx.NodeProto.FromString(nodes[place].SerializeToString()) for place in order]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _used(node: onnx.NodeProto) -> Iterator[str]:
+    """The tensors that an operator reads, in its branches too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inside in attribute.g.node:
+            yield from _used(inside)
+        yield from (value.name for value in attribute.g.output)
+
+
+def _inferred(
+    model: onnx.ModelProto,
+    name: str,
+    shapes: Sequence[Sequence[int]],
+    *,
+    strict_mode: bool = False,
+) -> onnx.GraphProto:
+    """The graph with the shapes of its tensors, as far as they are known."""
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=strict_mode, data_prop=True)
+    except onnx.shape_inference.InferenceError as error:
+        reason = shown(" ".join(str(error).split()))
+        given = " and ".join(str(tuple(shape)) for shape in shapes)
+        raise PackageFormatError(
+            f'"{name}" is no network that can be run on inputs of the shape {given} ({reason}): '
+            "get the package again"
+        ) from error
+    return inferred.graph
+
+
+def _shape_of(sizes: Sequence[int]) -> onnx.TensorShapeProto:
+    dimensions = [onnx.TensorShapeProto.Dimension(dim_value=size) for size in sizes]
+    return onnx.TensorShapeProto(dim=dimensions)
+
+
+def _tensors(graph: onnx.GraphProto) -> dict[str, _Tensor]:
+    """The tensors of a graph whose sizes are known, by their names."""
+    found = {
+        tensor.name: _tensor(tensor.data_type, tuple(tensor.dims)) for tensor in graph.initializer
+    }
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        described = value.type.tensor_type
+        sizes = described.shape.dim
+        if described.HasField("shape") and all(each.HasField("dim_value") for each in sizes):
+            shape = tuple(each.dim_value for each in sizes)
+            found[value.name] = _tensor(described.elem_type, shape)
+    return found
+
+
+def _tensor(kind: int, shape: Shape) -> _Tensor:
+    width = helper.tensor_dtype_to_np_dtype(kind).itemsize if kind in _NUMBERS else 0
+    return _Tensor(shape, max(math.prod(shape), 0) * width)
+
+
+def _is_known(node: onnx.NodeProto, tensors: Mapping[str, _Tensor]) -> bool:
+    """Whether it is known how much an operator makes."""
+    return node.op_type != "If" and all(name in tensors for name in node.output if name)
+
+
+def _memory(graph: onnx.GraphProto, tensors: Mapping[str, _Tensor]) -> int:
+    last = {used: place for place, node in enumerate(graph.node) for used in node.input}
+    most = held = 0
+    ends: dict[int, int] = Counter()
+    for place, node in enumerate(graph.node):
+        for made in filter(None, node.output):
+            held += tensors[made].size
+            ends[last.get(made, len(graph.node))] += tensors[made].size
+        most = max(most, held)
+        held -= ends[place]
+    return most
+
+
+def _operations(node: onnx.NodeProto, tensors: Mapping[str, _Tensor]) -> int:
+    """The products that an operator computes, or the numbers that it makes or reads."""
+    given = [tensors[name].shape if name in tensors else () for name in node.input]
+    made = sum(math.prod(tensors[name].shape) for name in node.output if name)
+    each = 1
+    if node.op_type in _PRODUCTS:
+        named = {attribute.name: attribute for attribute in node.attribute}
+        # Those that may be left out have no sizes.
+        attributes = defaultdict(onnx.AttributeProto, named)
+        each = _PRODUCTS[node.op_type]([*given, *_MISSING], attributes)
+    return max(made * each, *map(math.prod, given), 0)
+
+
+def _of_kernel(place: int) -> _Products:
+    return lambda given, _: math.prod(given[place][1:])
+
+
+def _of_transposed(given: Sequence[Shape], attributes: _Attributes) -> int:
+    """Each number of the input is multiplied with the kernel for its channel; of the output there
+    are more by the strides."""
+    group, strides = max(attributes["group"].i, 1), math.prod(attributes["strides"].ints)
+    products = math.prod((*given[1][:1], *given[1][2:]))
+    return -(-products // (group * max(int(strides), 1)))
+
+
+def _of_pool(_: Sequence[Shape], attributes: _Attributes) -> int:
+    return int(math.prod(attributes["kernel_shape"].ints))
+
+
+def _of_rows(given: Sequence[Shape], attributes: _Attributes) -> int:
+    return math.prod(given[0][:1] if attributes["transA"].i else given[0][-1:])
+
+
+def _of_recurrence(given: Sequence[Shape], _: _Attributes) -> int:
+    """W (directions, gates * hidden size, input size), R (directions, gates * hidden, hidden)."""
+    gates, size, hidden = (math.prod(each) for each in (given[2][1:2], given[1][2:], given[2][2:]))
+    return gates // max(hidden, 1) * (size + hidden)
+
+
+def _of_keys(given: Sequence[Shape], _: _Attributes) -> int:
+    """Each query is compared with each key, and weighs its value."""
+    return 2 * math.prod(given[1][-2:-1])
+
+
+def _of_letters(given: Sequence[Shape], attributes: _Attributes) -> int:
+    """The sizes over which is summed."""
+    equation = attributes["equation"].s.decode("ascii", "replace")
+    inputs, _, output = equation.replace(" ", "").replace("...", "").partition("->")
+    sizes = {
+        letter: size
+        for letters, shape in zip(inputs.split(","), given, strict=False)
+        for letter, size in zip(reversed(letters), reversed(shape), strict=False)
+    }
+    return math.prod(size for letter, size in sizes.items() if letter not in output)
+
+
+_PRODUCTS: dict[str, _Products] = {
+    "Attention": _of_keys,
+    "AveragePool": _of_pool,
+    "Conv": _of_kernel(1),
+    "ConvInteger": _of_kernel(1),
+    "ConvTranspose": _of_transposed,
+    "DeformConv": _of_kernel(1),
+    "Einsum": _of_letters,
+    "GRU": _of_recurrence,
+    "Gemm": _of_rows,
+    "LSTM": _of_recurrence,
+    "LpPool": _of_pool,
+    "MatMul": _of_rows,
+    "MatMulInteger": _of_rows,
+    "MaxPool": _of_pool,
+    "QLinearConv": _of_kernel(3),
+    "QLinearMatMul": _of_rows,
+    "RNN": _of_recurrence,
+}
+"""How many products there are for each number that an operator makes."""
