@@ -8,6 +8,10 @@ from pydantic import Field
 
 from care_bridge.training.section import Odd, Section
 
+# A network that no memory holds is refused (memory.py) by a size that torch must be able to count.
+_Filters = Annotated[int, Field(ge=1, le=1 << 18)]
+_Layers = Annotated[int, Field(ge=1, le=64)]
+
 
 class NetworkConfig(Section):
     """The U-Net.
@@ -20,9 +24,9 @@ class NetworkConfig(Section):
 
     axes: Literal["auto", "YX", "ZYX"] = "auto"
     depth: Annotated[int, Field(ge=1, le=6)] = 2
-    kernel: Annotated[Odd, Field(ge=1)] | None = None
-    n_first: Annotated[int, Field(ge=1)] = 32
-    convolutions: Annotated[int, Field(ge=1)] = 2
+    kernel: Annotated[Odd, Field(ge=1, le=19)] | None = None
+    n_first: _Filters = 32
+    convolutions: _Layers = 2
     residual: bool = True
     batch_norm: bool = False
     blur_pool: bool = False
@@ -32,7 +36,7 @@ class NetworkConfig(Section):
 class ProjectionConfig(Section):
     """The first stage of a network that projects: n_first filters on its first level."""
 
-    n_first: Annotated[int, Field(ge=1)] = 8
+    n_first: _Filters = 8
 
 
 class RcanConfig(Section):
@@ -43,8 +47,8 @@ class RcanConfig(Section):
     eighth is blended.
     """
 
-    channels: Annotated[int, Field(ge=1)] = 32
-    groups: Annotated[int, Field(ge=1)] = 5
-    blocks: Annotated[int, Field(ge=1)] = 3
+    channels: _Filters = 32
+    groups: _Layers = 5
+    blocks: _Layers = 3
     reduction: Annotated[int, Field(ge=1)] = 8
     tile: tuple[Annotated[int, Field(ge=8)], ...] | None = None

@@ -8,8 +8,6 @@ see the patches of one with batches of n * b. Gradients are averaged. The first 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -42,26 +40,6 @@ def launched(config: TrainingConfig) -> Fabric:
     if not fabric.is_global_zero:
         logging.getLogger("care_bridge").setLevel(logging.ERROR)
     return fabric
-
-
-@contextmanager
-def memory_is_told(config: TrainConfig) -> Iterator[None]:
-    """TrainingError where the device's memory runs out, with what to make smaller."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        # On a CPU torch raises a bare RuntimeError.
-        ran_out = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not ran_out and "allocate memory" not in str(error):
-            raise
-        size = " x ".join(map(str, config.patches.size or ()))
-        filters = ("rcan.channels", config.rcan.channels)
-        if config.task != "rcan":
-            filters = ("network.n_first", config.network.n_first)
-        raise TrainingError(
-            f"memory ran out on {config.training.batch_size} patches of {size} pixels: set a lower "
-            f"training.batch_size, patches.size, or {filters[0]} than {filters[1]}"
-        ) from None
 
 
 def check_bf16(config: TrainConfig, device: torch.device) -> None:

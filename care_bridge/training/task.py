@@ -14,6 +14,7 @@ from care_bridge.training.dataset import EXAMPLE, Dataset
 from care_bridge.training.image_noise import noise_range
 from care_bridge.training.layouts.fields import fingerprints
 from care_bridge.training.losses import Loss
+from care_bridge.training.memory import check_memory
 from care_bridge.training.patches import Batch, Foreground
 from care_bridge.training.pixel_sizes import PixelSizes, pixel_sizes
 from care_bridge.training.scales import Intensities
@@ -76,10 +77,12 @@ def make_task(
     whole_targets: bool,
 ) -> Task:
     """The task of learning from `dataset`: batch and validation give batch k of each part, the
-    example is taken from the stack of `example`."""
+    example is taken from the stack of `example`. TrainingError where the network is larger than the
+    memory."""
     config = dataset.config
     first = dataset.training[0]
     channels_in, channels_out = len(first.source), len(first.target)
+    check_memory(config, channels_in, channels_out)
     return Task(
         config=config,
         channels_in=channels_in,

@@ -26,8 +26,9 @@ from care_bridge.training.checkpoint import BEST, LAST, read_state, write_state
 from care_bridge.training.figures import figures
 from care_bridge.training.interruption import Interruption
 from care_bridge.training.learner import Learner
+from care_bridge.training.memory import memory_is_told
 from care_bridge.training.patches import Batch
-from care_bridge.training.processes import check_bf16, launched, memory_is_told
+from care_bridge.training.processes import check_bf16, launched
 from care_bridge.training.run_log import RunLog
 from care_bridge.training.stream import stream
 from care_bridge.training.task import Task

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -17,7 +19,9 @@ from care_bridge.errors import DeviceError, TrainingError
 from care_bridge.training import care, n2v
 from care_bridge.training.checkpoint import LAST, build_network, load_checkpoint, read_state
 from care_bridge.training.config import load_config
+from care_bridge.training.memory import check_memory
 from care_bridge.training.processes import launched
+from care_bridge.training.run import train
 from tests.integration.test_training import TINY, rows, task_of, trainer_of
 from tests.training_pairs import write_pairs
 
@@ -120,6 +124,57 @@ def test_memory_that_runs_out_is_one_line(data: Path, tmp_path: Path) -> None:
     expected = r"memory ran out on 2 patches of 16 x 16 .* lower training.batch_size, patches.size"
     with pytest.raises(TrainingError, match=expected):
         trainer.fit()
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        # 900 n^2 in its convolutions of 5 x 5, counted by hand.
+        pytest.param(
+            ["network.n_first=200000"],
+            r"3\.6e\+13 weights, .* 5\.36e\+05 GiB .* a lower network\.n_first than 200000$",
+            id="U-Net",
+        ),
+        pytest.param(
+            ["task=rcan", "rcan.channels=100000"],
+            r"weights, which need .* set a lower rcan\.channels than 100000$",
+            id="rcan",
+        ),
+    ],
+)
+def test_a_network_that_no_memory_holds_is_refused(
+    data: Path, tmp_path: Path, settings: list[str], expected: str
+) -> None:
+    config = load_config(None, ["patches.size=[16,16]", *settings])
+    with pytest.raises(TrainingError, match=expected) as caught:
+        train(data, tmp_path / "run", config)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, whose memory counts")
+def test_a_network_is_refused_by_what_training_keeps_of_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights and moments of each are in the checkpoint; gradients are as large as weights."""
+    config = load_config(None, [*TINY, "training.steps=1"])
+    train(data, tmp_path / "run", config)
+    state = read_state(tmp_path / "run" / LAST)
+    moments = [
+        moment.nbytes
+        for each in state["optimizer"]["state"].values()
+        for name, moment in each.items()
+        if name != "step"
+    ]
+    kept = 2 * sum(weight.nbytes for weight in state["network"].values()) + sum(moments)
+    for there in (kept, kept - 1):
+        memory = SimpleNamespace(total=there)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda told=memory: told)
+        if there == kept:
+            check_memory(config.resolved("YX"), 1, 1)
+            continue
+        with pytest.raises(TrainingError, match="set a lower network.n_first than 4"):
+            check_memory(config.resolved("YX"), 1, 1)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
