@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from care_bridge.errors import PackageError
 from care_bridge.package.consumers.draft import Draft, source_of
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, ZOO, Rule
+from care_bridge.package.markdown import block, inline
 from care_bridge.package.rdf import is_license
 from care_bridge.package.rdf_content import DOCUMENTATION
 
@@ -104,7 +105,8 @@ def _add_card(draft: Draft) -> None:
     lies_there = DOCUMENTATION in draft.archive.names()
     name = named or (DOCUMENTATION if lies_there else draft.own_name(DOCUMENTATION))
     draft.content["documentation"] = name
-    title = f"# {draft.content.get('name')}\n\n{draft.content.get('description')}"
+    name_told, told = (str(draft.content.get(key)) for key in ("name", "description"))
+    title = f"# {inline(name_told)}\n\n{block(told)}"
     card = _card(draft) or title.encode()
     if b"\0" not in card:  # as UTF-16 has them, to which no line of ASCII can be added
         draft.write(name, card.rstrip() + _UNKNOWN.encode())
