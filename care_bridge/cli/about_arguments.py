@@ -20,10 +20,9 @@ _REPEATED = {
     "author": 'who made it: "NAME; AFFILIATION; ORCID; @GITHUB", all but the name may be left out',
     "maintainer": 'who looks after it: "NAME; @GITHUB"',
     "cite": 'a paper to cite: "REFERENCE; DOI"',
-    "tag": "a further tag",
+    "tag": "a further tag, e.g. what the images show: nuclei",
     "limit": "what it is not for, a sentence for the model card",
 }
-_TO_SHARE = ("author", "license")
 
 
 def add_about_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,26 +60,43 @@ def add_about_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _about(arguments: argparse.Namespace, checkpoint: Checkpoint, folder: Path) -> About:
-    """What the arguments say of the model that was kept in `folder`."""
+    """What the arguments say of the model that was kept in `folder`, each on one line."""
     from care_bridge.export.about import About, default_description, default_name
 
-    given = {
-        "name": arguments.name or default_name(checkpoint, folder.resolve().name),
-        "description": arguments.description or default_description(checkpoint),
-        "license": arguments.license,
-        "training_data": arguments.training_data,
-        "dataset": arguments.dataset,
-        "modality": arguments.modality,
-        "authors": tuple(arguments.author or ()),
-        "maintainers": tuple(arguments.maintainer or ()),
-        "cite": tuple(arguments.cite or ()),
-        "tags": tuple(arguments.tag or ()),
-        "limits": tuple(arguments.limit or ()),
-        "pixel_size": dict(
-            pair for text in arguments.pixel_size or () for pair in _pixel_sizes(text)
-        ),
-    }
-    return About(**{key: value for key, value in given.items() if value})
+    def all_told(argument: str) -> tuple[str, ...]:
+        return tuple(_line(argument, text) for text in getattr(arguments, argument) or ())
+
+    def told(argument: str) -> str:
+        text = getattr(arguments, argument)
+        return "" if text is None else _line(argument, text)
+
+    sizes = [pair for text in arguments.pixel_size or () for pair in _pixel_sizes(text)]
+    return About(
+        name=told("name") or default_name(checkpoint, folder.resolve().name),
+        description=told("description") or default_description(checkpoint),
+        license=told("license"),
+        training_data=told("training_data"),
+        dataset=told("dataset"),
+        modality=told("modality"),
+        authors=all_told("author"),
+        maintainers=all_told("maintainer"),
+        cite=all_told("cite"),
+        tags=all_told("tag"),
+        limits=all_told("limit"),
+        pixel_size=dict(sizes),
+    )
+
+
+def _line(argument: str, text: str) -> str:
+    """`text` on one line; ConfigError where there is nothing on it, as of a variable of a script
+    that is not set."""
+    from care_bridge.package.printable import one_line
+
+    line = one_line(text).strip()
+    if not line:
+        name = argument.replace("_", "-")
+        raise ConfigError(f'--{name} was given "", a text was expected: leave it out or fill it in')
+    return line
 
 
 def export_as_told(arguments: argparse.Namespace, checkpoint: Checkpoint, folder: Path) -> int:
@@ -88,20 +104,22 @@ def export_as_told(arguments: argparse.Namespace, checkpoint: Checkpoint, folder
     report; the exit status."""
     from care_bridge.export.builder import export_checkpoint
 
+    about = _about(arguments, checkpoint, folder)
     report = export_checkpoint(
         checkpoint,
         arguments.out,
-        _about(arguments, checkpoint, folder),
+        about,
         weights=[name.strip() for name in str(arguments.weights).split(",")],
         overwrite=arguments.overwrite,
     )
     print(report.text())
-    missing = [each for each in _TO_SHARE if not getattr(arguments, each)]
+    to_share = {"--author": about.authors, "--license": about.license}
+    missing = [argument for argument, said in to_share.items() if not said]
     if missing:
         log.warning(
             "before you share it, export it with %s: nobody may use a model without a license, and "
             "people want to know whose it is",
-            " and ".join(f"--{each}" for each in missing),
+            " and ".join(missing),
         )
     return 0
 
@@ -110,9 +128,12 @@ def _pixel_sizes(text: str) -> list[tuple[str, tuple[float, float]]]:
     """What "YX=0.1:0.2" says of each axis; ConfigError where it says nothing."""
     axes, _, sizes = text.partition("=")
     low, _, high = sizes.partition(":")
+    unreadable = ConfigError(
+        f'the pixel size "{text}" cannot be read: write e.g. YX=0.1:0.2, in micrometres'
+    )
+    if not axes:
+        raise unreadable
     try:
         return [(axis, (float(low), float(high or low))) for axis in axes.upper()]
     except ValueError:
-        raise ConfigError(
-            f'the pixel size "{text}" cannot be read: write e.g. YX=0.1:0.2, in micrometres'
-        ) from None
+        raise unreadable from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ class About:
         for text in self.cite:
             paper(text)
         for axis, (low, high) in self.pixel_size.items():
-            if axis not in "ZYX" or not 0 < low <= high:
+            if axis not in "ZYX" or not 0 < low <= high < math.inf:
                 raise ConfigError(
                     f"the pixel size {low:g} to {high:g} along {axis} cannot be used: give the "
                     "lowest and the highest in micrometres along Z, Y or X"
@@ -99,7 +100,9 @@ def person(text: str) -> Person:
     name, *parts = (part.strip() for part in text.split(";"))
     more = [part for part in parts if part]
     if not name or "/" in name:
-        raise ConfigError(f'"{text}" has no name that can be used: write "NAME; AFFILIATION"')
+        raise ConfigError(
+            f'"{text}" has no name that can be used: write "NAME; AFFILIATION", without "/"'
+        )
     github = [part for part in more if part.startswith("@")]
     orcid = [part for part in more if _LIKE_ORCID.fullmatch(part)]
     if len(orcid) > 1 or not all(map(is_orcid, orcid)):

@@ -47,10 +47,12 @@ def test_from_a_run_to_a_checked_zip(run, tmp_path, capsys):
     assert main(["export", str(run), "--out", str(out)]) == 1
     assert "exists already" in capsys.readouterr().err
 
-    assert main(["export", str(run), "--out", str(out), "--author", "", "--overwrite"]) == 1
-    assert capsys.readouterr().err.splitlines() == [
-        'care-bridge export: "" has no name that can be used: write "NAME; AFFILIATION"'
-    ]
+    for argument in ("--author", "--name", "--license", "--tag", "--training-data"):
+        assert main(["export", str(run), "--out", str(out), argument, " \n", "--overwrite"]) == 1
+        assert capsys.readouterr().err.splitlines() == [
+            f'care-bridge export: {argument} was given "", a text was expected: leave it out or '
+            "fill it in"
+        ]
     assert main(["export", str(run), "--out", str(out), "--author", "Ada", "--overwrite"]) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "before you share it" in line]
     assert len(said) == 1
