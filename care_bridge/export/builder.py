@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from care_bridge.axes import Axes
 from care_bridge.errors import ConfigError, PackageCheckError
 from care_bridge.export.about import About
-from care_bridge.export.card import make_card, model_card
+from care_bridge.export.card import improves_nothing, make_card, model_card
 from care_bridge.export.domain import domain_content
-from care_bridge.export.example import TestImage, cut_test_image
+from care_bridge.export.example import cut_test_image
 from care_bridge.export.figure import write_pictures
 from care_bridge.export.graph import OPSET, compare_with_torch, export_onnx
 from care_bridge.export.memory import measure_memory_per_pixel
@@ -33,6 +33,7 @@ from care_bridge.package.publish import package_target, whole_package
 from care_bridge.package.rdf_content import (
     DOCUMENTATION,
     FORMAT_VERSION,
+    Card,
     MoreWeights,
     rdf_content,
 )
@@ -72,7 +73,7 @@ def export_checkpoint(
     package_target(out, overwrite=overwrite)
     unknown = sorted(set(weights) - set(WEIGHTS))
     if unknown:
-        raise ConfigError(f"there are no weights {unknown[0]}: choose of {', '.join(WEIGHTS)}")
+        raise ConfigError(f'there are no weights "{unknown[0]}": choose of {", ".join(WEIGHTS)}')
     axes, channels = checkpoint.axes, checkpoint.channels_in
     step = checkpoint.config.size_step
     # A stack that is projected may have any number of slices.
@@ -90,12 +91,16 @@ def export_checkpoint(
         for tensor, values in zip(spec.tensors, (test_image.pixels, *outputs), strict=True):
             _write_tensors(folder, tensor, values)
         (folder / DOCUMENTATION).write_text(model_card(spec, checkpoint, about), "utf-8")
-        _write_rdf(folder, spec, about, test_image, more)
+        tiled = "" if spec.procedure.tile else test_image.tiled_axes
+        _write_rdf(folder, spec, make_card(spec, checkpoint, about, tiled, more))
         write_pictures(load_package(folder), checkpoint, test_image)
         report = check_package(folder)
         if report.errors:
             first = report.errors[0]
             raise PackageCheckError(f"the package fails its check: {first.what}", report)
+    no_better = improves_nothing(checkpoint)
+    if no_better:
+        log.warning("do not use the model: %s; train with more steps or more images", no_better)
     return replace(report, source=str(out))
 
 
@@ -228,17 +233,8 @@ def _write_tensors(folder: Path, spec: TensorSpec, tensor: NDArray[np.float32]) 
         write_image(picture, folder / spec.sample_tensor)
 
 
-def _write_rdf(
-    folder: Path,
-    spec: ModelSpec,
-    about: About,
-    test_image: TestImage,
-    weights: tuple[MoreWeights, ...],
-) -> None:
+def _write_rdf(folder: Path, spec: ModelSpec, card: Card) -> None:
     hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
-    axes = spec.input.axes.removeprefix("BC")
-    tiled = "" if spec.procedure.tile else test_image.tiled_axes
-    card = make_card(about, str(spec.config["task"]), axes, tiled, weights)
     text = yaml.safe_dump(
         rdf_content(spec, card, hashes), sort_keys=False, allow_unicode=True, width=100
     )

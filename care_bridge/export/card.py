@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from care_bridge.export.about import About, paper, person
 from care_bridge.export.domain import noise_line, pixel_size
 from care_bridge.export.figure import FIGURE, truth_shown
+from care_bridge.export.tags import tags_of
 from care_bridge.export.tasks import TASKS
 from care_bridge.normalization import Percentiles
 from care_bridge.package.consumers.metadata import VALIDATION
+from care_bridge.package.markdown import block, inline, table
 from care_bridge.package.rdf_content import COVER, Card, MoreWeights
 from care_bridge.package.spec import ModelSpec
 from care_bridge.training.checkpoint import Checkpoint
 
 
 def make_card(
-    about: About, task: str, axes: str, tiled_axes: str, weights: tuple[MoreWeights, ...]
+    spec: ModelSpec,
+    checkpoint: Checkpoint,
+    about: About,
+    tiled_axes: str,
+    weights: tuple[MoreWeights, ...],
 ) -> Card:
     """What the RDF says to people. tiled_axes, weights: see Card."""
-    given = (
-        task,
-        "image-restoration",
-        "denoising",
-        f"{len(axes)}d",
-        "unet" if TASKS[task].network == "U-Net" else task,
-        "pytorch",
-        "fluorescence-light-microscopy",
-        "fiji",
-    )
     return Card(
         authors=tuple(map(person, about.authors)),
-        tags=tuple(dict.fromkeys((*about.tags, *given))),
+        tags=tags_of(spec, checkpoint, about, [more.kind for more in weights]),
         timestamp=datetime.now(UTC),
         tiled_axes=tiled_axes,
-        papers=(*map(paper, about.cite), *TASKS[task].papers),
+        papers=(*map(paper, about.cite), *TASKS[checkpoint.config.task].papers),
         maintainers=tuple(map(person, about.maintainers)),
         covers=(COVER, FIGURE),
         dataset=about.dataset,
@@ -47,10 +42,11 @@ def model_card(spec: ModelSpec, checkpoint: Checkpoint, about: About) -> str:
     """README.md of the package."""
     return "\n".join(
         [
-            f"# {spec.name}",
+            f"# {inline(spec.name)}",
             "",
-            spec.description,
+            block(spec.description),
             "",
+            *_no_better(checkpoint),
             f"![before and after]({COVER})",
             "",
             *_use(spec),
@@ -65,6 +61,7 @@ def model_card(spec: ModelSpec, checkpoint: Checkpoint, about: About) -> str:
 def _use(spec: ModelSpec) -> list[str]:
     axes = ", ".join(spec.input.axes.removeprefix("BC"))
     halo = ", ".join(f"{axis} {limits.halo}" for axis, limits in spec.tiling.items())
+    steps = ", ".join(f"{axis} {limits.step}" for axis, limits in spec.tiling.items())
     lines = [
         "# Use",
         "",
@@ -74,8 +71,7 @@ def _use(spec: ModelSpec) -> list[str]:
     ]
     if not spec.procedure.tile:
         lines.append(
-            f"- Tiles need {halo} pixels of context a side, on starts that are multiples of "
-            f"{', '.join(str(limits.step) for limits in spec.tiling.values())}."
+            f"- Tiles need {halo} pixels of context a side, and start on multiples of {steps}."
         )
     if isinstance(spec.normalization, Percentiles):
         low, high = spec.normalization.low, spec.normalization.high
@@ -101,7 +97,7 @@ def _use(spec: ModelSpec) -> list[str]:
 def _limits(checkpoint: Checkpoint, about: About) -> list[str]:
     """How not to use it."""
     task = TASKS[checkpoint.config.task]
-    kinds = f" ({about.modality})" if about.modality else ""
+    kinds = f" ({inline(about.modality)})" if about.modality else ""
     trained = _pixel_sizes(checkpoint, about)
     sizes = f", and other pixel sizes than {trained}" if trained else ""
     return [
@@ -117,7 +113,7 @@ def _limits(checkpoint: Checkpoint, about: About) -> list[str]:
         "loss before.",
         "- It is for research, not for diagnosis.",
         *([f"- {task.cannot}"] if task.cannot else []),
-        *(f"- {limit}" for limit in about.limits),
+        *(f"- {block(limit)}" for limit in about.limits),
         "",
     ]
 
@@ -132,7 +128,7 @@ def _data(checkpoint: Checkpoint, about: About) -> list[str]:
         ("noise", noise_line(checkpoint)),
     ]
     rows = [(what, text) for what, text in told if text]
-    return ["# Data", "", *_table(("of the training images", ""), rows), ""]
+    return ["# Data", "", *table(("of the training images", ""), rows), ""]
 
 
 def _pixel_sizes(checkpoint: Checkpoint, about: About) -> str:
@@ -214,10 +210,9 @@ def _validation(checkpoint: Checkpoint) -> list[str]:
         f"Measured {source}, while training.",
         *_meaning(checkpoint),
         "",
-        *_no_better(checkpoint),
         f"![{_shown(checkpoint)}]({FIGURE})",
         "",
-        *_table(("figure", "value"), [(k, f"{v:.4g}") for k, v in checkpoint.validation.items()]),
+        *table(("figure", "value"), [(k, f"{v:.4g}") for k, v in checkpoint.validation.items()]),
         "",
         "Compare with your own data before trusting it: restore images whose truth you know, and "
         "look where the result shows what the input does not.",
@@ -225,17 +220,23 @@ def _validation(checkpoint: Checkpoint) -> list[str]:
     ]
 
 
-def _no_better(checkpoint: Checkpoint) -> list[str]:
-    """Where its own figures speak against the model."""
+def improves_nothing(checkpoint: Checkpoint) -> str:
+    """What speaks against the model in its own figures, the second half of a sentence; "" where
+    nothing does, or there are none to compare."""
     psnr, before = (checkpoint.validation.get(key) for key in ("psnr", "psnr_input"))
     if psnr is None or before is None or psnr > before:
+        return ""
+    return (
+        f"it does not improve the images that it was validated on (PSNR {psnr:.2f} dB after it, "
+        f"{before:.2f} dB before)"
+    )
+
+
+def _no_better(checkpoint: Checkpoint) -> list[str]:
+    said = improves_nothing(checkpoint)
+    if not said:
         return []
-    return [
-        "**It does not improve the images that it was validated on: their PSNR is "
-        f"{psnr:.2f} dB after the model and {before:.2f} dB before. Do not use it; train for "
-        "longer or on more images.**",
-        "",
-    ]
+    return [f"**Do not use this model: {said}. It needs more steps, or more images.**", ""]
 
 
 def _shown(checkpoint: Checkpoint) -> str:
@@ -267,7 +268,7 @@ def _training(checkpoint: Checkpoint) -> list[str]:
     config = checkpoint.config
     if checkpoint.imported:
         settings = [(key, f"{value}") for key, value in checkpoint.imported.items()]
-        return ["# Training", "", *_table(("csbdeep's setting", "value"), settings), ""]
+        return ["# Training", "", *table(("csbdeep's setting", "value"), settings), ""]
     rows = [
         ("batches", str(checkpoint.step)),
         ("batch size", str(config.training.batch_size)),
@@ -279,8 +280,4 @@ def _training(checkpoint: Checkpoint) -> list[str]:
         *((f"started from: {what}", f"{told}") for what, told in (checkpoint.start or {}).items()),
         *((f"{name} version", version) for name, version in checkpoint.versions.items()),
     ]
-    return ["# Training", "", *_table(("setting", "value"), rows), ""]
-
-
-def _table(head: tuple[str, str], rows: Sequence[tuple[str, str]]) -> list[str]:
-    return [f"| {one} | {other} |" for one, other in (head, ("---", "---"), *rows)]
+    return ["# Training", "", *table(("setting", "value"), rows), ""]

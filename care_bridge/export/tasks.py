@@ -9,17 +9,20 @@ from care_bridge.package.rdf_content import Paper
 
 @dataclass(frozen=True)
 class TaskWords:
-    """What a task is called. trained_on: the end of a sentence. papers: to cite besides CARE's.
-    network: what is trained.
-    noisy_targets: its PSNR is against images with noise of their own. cannot: what networks that
-    are so trained do not do, a sentence."""
+    """What a task is called. trained_on: the end of a sentence. tags: see tags.py. papers: to cite
+    besides CARE's. network, network_tag: what is trained. noisy_targets: its PSNR is against images
+    with noise of their own. cannot: what networks that are so trained do not do, a sentence.
+    images: the axes of what is restored, where the network has others."""
 
     name: str
     trained_on: str
+    tags: tuple[str, ...]
     papers: tuple[Paper, ...] = ()
     noisy_targets: bool = False
     network: str = "U-Net"
+    network_tag: str = "unet"
     cannot: str = ""
+    images: str = ""
 
 
 _NOISE2NOISE = Paper(
@@ -59,41 +62,60 @@ _SHARED_NOISE_STAYS = (
     "Noise that neighbouring pixels share (stripes, blotches, the pattern of a camera) is taken "
     "for structure and stays."
 )
+_BLIND_SPOT_TAGS = ("n2v", "denoising", "self-supervised")
 
 TASKS = {
-    "care": TaskWords("CARE", "pairs of images (content-aware image restoration)"),
+    "care": TaskWords("CARE", "pairs of images (content-aware image restoration)", ("care",)),
     "n2n": TaskWords(
         "N2N",
         "pairs of noisy images of the same scenes (Noise2Noise)",
+        ("n2n", "denoising"),
         (_NOISE2NOISE,),
         noisy_targets=True,
     ),
     "n2v": TaskWords(
-        "N2V", "noisy images alone (Noise2Void)", (_NOISE2VOID,), cannot=_SHARED_NOISE_STAYS
+        "N2V",
+        "noisy images alone (Noise2Void)",
+        _BLIND_SPOT_TAGS,
+        (_NOISE2VOID,),
+        cannot=_SHARED_NOISE_STAYS,
     ),
     "n2v2": TaskWords(
-        "N2V2", "noisy images alone (N2V2)", (_N2V2, _NOISE2VOID), cannot=_SHARED_NOISE_STAYS
+        "N2V2",
+        "noisy images alone (N2V2)",
+        ("n2v2", *_BLIND_SPOT_TAGS),
+        (_N2V2, _NOISE2VOID),
+        cannot=_SHARED_NOISE_STAYS,
     ),
     "structn2v": TaskWords(
         "structN2V",
         "images with correlated noise alone (structured Noise2Void)",
+        ("structn2v", *_BLIND_SPOT_TAGS),
         (_STRUCTURED, _NOISE2VOID),
     ),
     "upsampling": TaskWords(
-        "Upsampling", "pairs of a coarsely and a finely sampled image (content-aware upsampling)"
+        "Upsampling",
+        "pairs of a coarsely and a finely sampled image (content-aware upsampling)",
+        ("care", "upsampling", "super-resolution"),
     ),
     "rcan": TaskWords(
         "RCAN",
         "pairs of images (residual channel attention network)",
+        ("rcan",),
         (_RCAN,),
         network="residual channel attention network",
+        network_tag="rcan",
     ),
     "projection": TaskWords(
-        "Projection", "pairs of a stack and the good projection of it (content-aware projection)"
+        "Projection",
+        "pairs of a stack and the good projection of it (content-aware projection)",
+        ("care", "projection"),
     ),
     "isotropic": TaskWords(
         "Isotropic",
         "slices of volumes and the same slices degraded as the microscope degrades along Z",
+        ("care", "isotropic-reconstruction", "image-reconstruction", "self-supervised"),
         (_ISOTROPIC,),
+        images="ZYX",
     ),
 }

@@ -1,6 +1,7 @@
 """Export for sharing: weights for other consumers, what people say of a model, its domain."""
 
 import dataclasses
+import html
 import io
 import json
 import logging
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from markdown_it import MarkdownIt
 
 from care_bridge import check_package, load_package, restore
 from care_bridge.axes import Axes
@@ -203,7 +205,7 @@ def test_nothing_tells_of_this_machine(package):
 
 def test_weights_that_do_not_exist_are_said_first(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr("care_bridge.export.builder.export_onnx", None)
-    with pytest.raises(ConfigError, match="there are no weights keras"):
+    with pytest.raises(ConfigError, match='there are no weights "keras"'):
         export_checkpoint(checkpoint, tmp_path / "model", ABOUT, weights=("onnx", "keras"))
 
 
@@ -273,12 +275,37 @@ def test_papers_are_read():
         {"cite": ("no doi at all",)},
         {"pixel_size": {"X": (0.2, 0.1)}},
         {"pixel_size": {"C": (0.1, 0.1)}},
+        {"pixel_size": {"X": (0.1, float("inf"))}},
     ],
     ids=str,
 )
 def test_what_cannot_be_used_is_said(wrong):
     with pytest.raises(ConfigError):
         dataclasses.replace(ABOUT, **wrong)
+
+
+ODD = "40 | pairs\n<b>of</b> *cells*"
+SHOWN = "40 | pairs <b>of</b> *cells*"
+
+
+def test_the_card_shows_texts_as_they_were_given(checkpoint, package):
+    """Read by a parser of Markdown, in every place where a text of somebody's is."""
+    odd = dataclasses.replace(ABOUT, training_data=ODD, modality=ODD, limits=(ODD, "# none"))
+    spec = dataclasses.replace(package.spec, name="Tubules_2D_v3", description=f"# {ODD}")
+    card = MarkdownIt("commonmark").enable("table").render(model_card(spec, checkpoint, odd))
+    shown = html.escape(SHOWN, quote=False)
+    for expected in (
+        "<h1>Tubules_2D_v3</h1>",
+        f"<p># {shown}</p>",
+        f"<td>{shown}</td>",
+        f"<li>{shown}</li>",
+        "<li># none</li>",
+        f"other microscopes ({shown}) or",
+    ):
+        assert expected in card
+    assert card.count(f"<td>{shown}</td>") == 2
+    assert "<b>" not in card
+    assert card.count("<h1>") == 6  # its name and five sections
 
 
 # The domain
@@ -315,8 +342,20 @@ def test_pixel_sizes_are_those_of_the_training_files(tmp_path):
 def test_the_card_says_where_the_model_improves_nothing(checkpoint, package, after, before, said):
     figures = {"psnr": after, "psnr_input": before}
     card = model_card(package.spec, dataclasses.replace(checkpoint, validation=figures), ABOUT)
-    told = f"PSNR is {after:.2f} dB after the model and {before:.2f} dB before" in card
-    assert told == ("does not improve" in card) == said
+    told = f"(PSNR {after:.2f} dB after it, {before:.2f} dB before)" in card.split("# Use")[0]
+    assert told == ("Do not use this model" in card) == said
+
+
+def test_export_says_where_the_model_improves_nothing(checkpoint, tmp_path, caplog):
+    """It is exported all the same; the good one is exported in silence."""
+    for name, before, lines in (("better", 20.5, 0), ("worse", 31.5, 1)):
+        figures = {"psnr": 31.25, "psnr_input": before}
+        judged = dataclasses.replace(checkpoint, validation=figures)
+        caplog.clear()
+        export_checkpoint(judged, tmp_path / name, ABOUT)
+        assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == lines
+        assert (tmp_path / name / "rdf.yaml").is_file()
+    assert "train with more steps or more images" in caplog.text
 
 
 def test_a_run_keeps_the_range_of_the_noise_that_it_was_trained_on(tmp_path):
