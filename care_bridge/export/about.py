@@ -53,10 +53,11 @@ class About:
     limits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not name_is_usable(self.name):
+        if not name_is_usable(self.name) or not self.nickname:
             raise ConfigError(
                 f'the name "{self.name}" cannot be used: give {NAME_LENGTHS[0]} to '
-                f"{NAME_LENGTHS[-1]} letters, digits, blanks or characters of _+-()"
+                f"{NAME_LENGTHS[-1]} letters, digits, blanks or characters of _+-(), and not only "
+                "the latter"
             )
         if len(self.description) > _LONGEST_DESCRIPTION:
             raise ConfigError(
@@ -127,13 +128,13 @@ def paper(text: str) -> Paper:
 def default_name(checkpoint: Checkpoint, run: str) -> str:
     """A name for the model trained in the run folder called `run`."""
     task = TASKS[checkpoint.config.task]
-    return usable_name(f"{task.name} {len(checkpoint.axes)}D {run}")
+    return usable_name(f"{task.name} {task.dimensions(checkpoint.axes)}D {run}")
 
 
 def default_description(checkpoint: Checkpoint) -> str:
     """One sentence on what the model does."""
     task = TASKS[checkpoint.config.task]
     return (
-        f"Restores {len(checkpoint.axes)}D microscopy images: a {task.network} trained on "
-        f"{task.trained_on}"
+        f"Restores {task.dimensions(checkpoint.axes)}D microscopy images: a {task.network} trained "
+        f"on {task.trained_on}"
     )

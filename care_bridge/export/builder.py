@@ -23,7 +23,7 @@ from care_bridge.export.figure import write_pictures
 from care_bridge.export.graph import OPSET, compare_with_torch, export_onnx
 from care_bridge.export.memory import measure_memory_per_pixel
 from care_bridge.export.reach import structural_halo
-from care_bridge.export.torch_weights import torch_weights
+from care_bridge.export.torch_weights import STATE_DICT, TORCHSCRIPT, torch_weights
 from care_bridge.images import Image, write_image
 from care_bridge.normalization import FixedScale, Percentiles
 from care_bridge.package.archive import RDF_NAMES
@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 _WEIGHTS = "weights.onnx"
 _BLENDED_SHARE = 8  # of a tile, as in 3D-RCAN
 
-WEIGHTS = ("onnx", "torchscript", "pytorch_state_dict")
+WEIGHTS = ("onnx", TORCHSCRIPT, STATE_DICT)
 """The formats of weights that a package can hold; ONNX, which care_bridge runs, it always holds."""
 
 
@@ -60,7 +60,7 @@ def export_checkpoint(
     out: Path,
     about: About,
     *,
-    weights: Sequence[str] = WEIGHTS[:1],
+    weights: Sequence[str] = (),
     overwrite: bool = False,
 ) -> CheckReport:
     """Write the package of a trained network to `out`: a folder, or a zip where it ends in .zip.

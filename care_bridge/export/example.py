@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from care_bridge.normalization import FixedScale, Percentiles
 from care_bridge.package.rdf_content import smallest_for_consumers
 from care_bridge.runtime.conventions import with_agreeing_percentiles
-from care_bridge.tiling import AxisLimits
+from care_bridge.tiling import AxisLimits, middle
 
 # Large enough to show something, small enough to travel with the package.
 _LARGEST = {"YX": {"Y": 256, "X": 256}, "ZYX": {"Z": 32, "Y": 96, "X": 96}}
@@ -60,7 +60,8 @@ def cut_test_image(
 def _resized(pixels: NDArray[np.float32], dimension: int, size: int) -> NDArray[np.float32]:
     surplus = pixels.shape[dimension] - size
     if surplus >= 0:
-        return np.take(pixels, range(surplus // 2, surplus // 2 + size), axis=dimension)
+        kept = middle(pixels.shape[dimension], size)
+        return np.take(pixels, range(kept.start, kept.stop), axis=dimension)
     missing = [(0, 0)] * pixels.ndim
     missing[dimension] = (-surplus // 2, -surplus - -surplus // 2)
     return np.pad(pixels, missing, mode="reflect")

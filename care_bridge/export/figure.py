@@ -18,6 +18,7 @@ from care_bridge.package.procedure import Procedure
 from care_bridge.package.rdf_content import COVER
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.restorer import Restorer
+from care_bridge.tiling import middle
 from care_bridge.training.checkpoint import Checkpoint
 from care_bridge.training.defaults import PAIR_TASKS
 
@@ -62,10 +63,7 @@ def _write(path: Path, shown: Sequence[tuple[str, Image]]) -> None:
 
 def _thinned(pixels: NDArray[np.generic], axes: Axes) -> NDArray[np.generic]:
     """A stack's middle slices, enough to show one."""
-    if "Z" not in axes:
-        return pixels
-    surplus = max(pixels.shape[1] - _MOST_SLICES, 0)
-    return pixels[:, surplus // 2 : surplus // 2 + _MOST_SLICES]
+    return pixels[:, middle(pixels.shape[1], _MOST_SLICES)] if "Z" in axes else pixels
 
 
 def _middle_slice(image: Image) -> NDArray[np.generic]:

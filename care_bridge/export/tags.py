@@ -12,6 +12,7 @@ from collections.abc import Collection
 
 from care_bridge.export.about import About
 from care_bridge.export.tasks import TASKS
+from care_bridge.export.torch_weights import STATE_DICT, TORCHSCRIPT
 from care_bridge.package.procedure import Procedure
 from care_bridge.package.spec import ModelSpec
 from care_bridge.training.checkpoint import Checkpoint
@@ -31,7 +32,7 @@ _PRESETS = {
     "aberration": ("aberration-correction",),
     "resolution": ("super-resolution",),
 }
-_WEIGHTS = {"torchscript": ("pytorch", "ilastik"), "pytorch_state_dict": ("pytorch",)}
+_WEIGHTS = {TORCHSCRIPT: ("pytorch", "ilastik"), STATE_DICT: ("pytorch",)}
 """Who runs them."""
 
 
@@ -51,7 +52,7 @@ def tags_of(
         "image-restoration",
         *(("uncertainty",) if checkpoint.members else ()),
         *(("ensemble",) if checkpoint.members > 1 else ()),
-        f"{len(task.images or checkpoint.axes)}d",
+        f"{task.dimensions(checkpoint.axes)}d",
         *(tag for tag, names in _MODALITIES.items() if re.search(names, modality)),
         task.network_tag,
         "onnx",

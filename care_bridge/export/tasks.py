@@ -24,6 +24,10 @@ class TaskWords:
     cannot: str = ""
     images: str = ""
 
+    def dimensions(self, axes: str) -> int:
+        """Those of what a network with these axes restores: 2 or 3."""
+        return len(self.images or axes)
+
 
 _NOISE2NOISE = Paper(
     "Lehtinen et al. (2018) Noise2Noise: Learning Image Restoration without Clean Data. "

@@ -30,6 +30,7 @@ from care_bridge.normalization import Percentiles
 from care_bridge.package.onnx_file import read_onnx
 from care_bridge.package.publish import package_target, whole_package
 from care_bridge.runtime.conventions import jdll_levels
+from care_bridge.training.config import parse_config
 from tests.checkpoints import SOURCE_SCALE, TARGET_SCALE, untrained
 from tests.packages import tiny_package
 
@@ -395,7 +396,7 @@ def test_a_folder_that_is_not_there_is_said(quick, small, tmp_path):
         export_checkpoint(small, tmp_path / "nowhere" / "model", ABOUT)
 
 
-@pytest.mark.parametrize("name", ["ab", "naïve model", "a/b/c/d", "x" * 200])
+@pytest.mark.parametrize("name", ["ab", "naïve model", "a/b/c/d", "x" * 200, "(+-_)"])
 def test_names_that_the_spec_refuses_are_said_at_once(name):
     with pytest.raises(ConfigError, match="cannot be used"):
         About(name, "")
@@ -404,6 +405,9 @@ def test_names_that_the_spec_refuses_are_said_at_once(name):
 def test_names_are_made_from_the_runs(small):
     assert default_name(small, "run_1") == "CARE 2D run_1"
     About(default_name(small, "süß/run:7"), default_description(small))
+    volumes = replace(small, config=parse_config({"task": "isotropic"}))
+    assert default_name(volumes, "run_1") == "Isotropic 3D run_1"
+    assert "Restores 3D microscopy images" in default_description(volumes)
     assert About("My Model (v2)", "").nickname == "my-model-v2"
 
 
