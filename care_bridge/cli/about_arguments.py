@@ -43,6 +43,9 @@ def add_about_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", help="the model's name (default: made from its folder's name)")
     parser.add_argument("--description", help="what it does, in a sentence")
+    parser.add_argument(
+        "--model-version", help="greater than that of the one that it replaces, e.g. 1.1.0"
+    )
     parser.add_argument("--license", help="its licence, an SPDX id, e.g. CC0-1.0")
     for argument, told in _REPEATED.items():
         parser.add_argument(f"--{argument}", action="append", help=f"{told}; may be repeated")
@@ -70,6 +73,7 @@ def _about(arguments: argparse.Namespace, checkpoint: Checkpoint, folder: Path) 
         text = getattr(arguments, argument)
         return "" if text is None else _line(argument, text)
 
+    version = told("model_version")
     sizes = [pair for text in arguments.pixel_size or () for pair in _pixel_sizes(text)]
     return About(
         name=told("name") or default_name(checkpoint, folder.resolve().name),
@@ -84,6 +88,7 @@ def _about(arguments: argparse.Namespace, checkpoint: Checkpoint, folder: Path) 
         tags=all_told("tag"),
         limits=all_told("limit"),
         pixel_size=dict(sizes),
+        **({"version": version} if version else {}),
     )
 
 

@@ -15,7 +15,7 @@ from care_bridge.package.consumers.metadata import (
     nickname_of,
     usable_name,
 )
-from care_bridge.package.rdf import is_dataset, is_license, is_orcid
+from care_bridge.package.rdf import is_dataset, is_license, is_orcid, is_version
 from care_bridge.package.rdf_content import Paper, Person
 from care_bridge.training.checkpoint import Checkpoint
 
@@ -28,7 +28,8 @@ _DOI = re.compile(r"10\.\d{4,}/\S+")
 @dataclass(frozen=True)
 class About:
     """Metadata of a package. name: 5 to 128 letters, digits, blanks and _+-(). license: an SPDX id,
-    "" where none was chosen. tags: besides those that care_bridge gives.
+    "" where none was chosen. tags: besides those of tags.py. version: of the model, a later one is
+    greater.
 
     authors, maintainers: texts "NAME; AFFILIATION; ORCID; @GITHUB", of which all but the name may
     be left out, in any order; maintainers need the GitHub name. cite: texts "REFERENCE; DOI",
@@ -67,6 +68,10 @@ class About:
         if self.license and not is_license(self.license):
             raise ConfigError(
                 f'the license "{self.license}" is unknown: give an SPDX id such as CC-BY-4.0'
+            )
+        if not is_version(self.version):
+            raise ConfigError(
+                f'the version "{self.version}" cannot be used: give numbers such as 1.2.0'
             )
         if self.dataset and not is_dataset(self.dataset):
             raise ConfigError(

@@ -18,7 +18,7 @@ from typing import Any
 
 from bioimageio.spec import InvalidDescr, ValidationContext, build_description
 from bioimageio.spec.dataset.v0_3 import DatasetId
-from bioimageio.spec.generic.v0_3 import LicenseId, OrcidId
+from bioimageio.spec.generic.v0_3 import LicenseId, OrcidId, Version
 from bioimageio.spec.model import v0_4, v0_5
 from loguru import logger
 from pydantic import ValidationError
@@ -91,6 +91,11 @@ def rdf_warnings(data: bytes) -> list[str]:
 def is_license(name: str) -> bool:
     """Whether `name` is an SPDX license id that an RDF can hold."""
     return _can_be(LicenseId, name)
+
+
+def is_version(text: str) -> bool:
+    """Whether `text` can be the version of a model, as 1.2.0 can."""
+    return _can_be(Version, text)
 
 
 def is_orcid(text: str) -> bool:

@@ -32,13 +32,14 @@ def run(tmp_path_factory):
 def test_from_a_run_to_a_checked_zip(run, tmp_path, capsys):
     out = tmp_path / "model.zip"
     flags = ["--author", "Ada", "--author", "Bob", "--license", "CC0-1.0", "--tag", "nuclei"]
+    flags += ["--model-version", "1.1.0"]
     assert main(["export", str(run), "--out", str(out), *flags]) == 0
     said = capsys.readouterr()
     assert said.out.splitlines()[-1].startswith(f"{out} passes: 0 errors")
     assert "differs from torch by" in said.err
     assert "before you share it" not in said.err
     spec = load_package(out).spec
-    assert (spec.name, spec.license) == ("CARE 2D run_7", "CC0-1.0")
+    assert (spec.name, spec.license, spec.version) == ("CARE 2D run_7", "CC0-1.0", "1.1.0")
     assert spec.tiling["Y"].halo == 22
 
     assert main(["check", str(out), "--json"]) == 0

@@ -272,6 +272,7 @@ def test_papers_are_read():
     "wrong",
     [
         {"maintainers": ("Bob",)},
+        {"version": "newest"},
         {"cite": ("no doi at all",)},
         {"pixel_size": {"X": (0.2, 0.1)}},
         {"pixel_size": {"C": (0.1, 0.1)}},
