@@ -67,7 +67,7 @@ def _use(spec: ModelSpec) -> list[str]:
         "",
         "    care-bridge restore IMAGES --model THIS_PACKAGE --out FOLDER",
         "",
-        f"- Input: axes {axes}; channels {', '.join(spec.input.channel_names)}.",
+        f"- The network's input: axes {axes}; channels {', '.join(spec.input.channel_names)}.",
     ]
     if not spec.procedure.tile:
         lines.append(

@@ -33,10 +33,12 @@ def pixel_size(checkpoint: Checkpoint, about: About) -> Mapping[str, tuple[float
 
 def noise_line(checkpoint: Checkpoint) -> str:
     """The noise of the training images for people; "" where it is not known."""
-    low, high = checkpoint.noise
+    if not checkpoint.noise[1]:
+        return ""
+    ends = dict.fromkeys(f"{100 * end:.2g}" for end in checkpoint.noise)
     unit = (
         "of the standard deviation of all training images"
         if checkpoint.config.normalization.mode == "fixed"
         else "of the span between an image's percentiles"
     )
-    return f"{100 * low:.2g} to {100 * high:.2g} % {unit}" if high else ""
+    return f"{' to '.join(ends)} % {unit}"

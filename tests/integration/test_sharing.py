@@ -359,6 +359,21 @@ def test_export_says_where_the_model_improves_nothing(checkpoint, tmp_path, capl
     assert "train with more steps or more images" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("noise", "told"),
+    [
+        ((0.031, 0.052), "3.1 to 5.2 % of the span"),
+        ((0.0349, 0.0351), "3.5 % of the span"),
+        ((0.0, 0.0), ""),
+    ],
+    ids=str,
+)
+def test_the_card_tells_of_the_noise_in_percent(checkpoint, package, noise, told):
+    card = model_card(package.spec, dataclasses.replace(checkpoint, noise=noise), ABOUT)
+    assert (f"| noise | {told}" in card) == bool(told)
+    assert ("| noise |" in card) == bool(told)
+
+
 def test_a_run_keeps_the_range_of_the_noise_that_it_was_trained_on(tmp_path):
     """A ramp over 1000 grey levels along Y, whose percentiles 2 and 99.8 lie 978 apart, with noise
     of 5 or 40: whichever image is held out, the others have both."""
