@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             "a resumed run keeps its configuration: leave --task, --preset, --probabilistic, "
             "--members, --config, --set and --from out (--steps may change where it ends)"
         )
-    from care_bridge.training.config import parse_config, read_values
+    from care_bridge.training.config import check_given, parse_config, read_values
     from care_bridge.training.run import resume, train
     from care_bridge.training.start import open_start
 
@@ -95,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         given = read_values(arguments.config, [*arguments.set, *settings])
         start = open_start(arguments.start) if arguments.start else None
         config = start.configuration(given) if start else parse_config(given)
+        check_given(given, config)
         report = train(arguments.data, arguments.out, config, start)
     if report:
         print(arguments.out)

@@ -19,6 +19,7 @@ from care_bridge.training.defaults import (
     ALONE_PATCHES,
     BLIND_SPOT_TASKS,
     HAVE_A_DIRECTION,
+    KERNELS,
     NOT_PROBABILISTIC,
     PAIR_TASKS,
     PATCHES,
@@ -29,49 +30,14 @@ from care_bridge.training.defaults import (
     TASKS,
     laid_over,
 )
+from care_bridge.training.learning_config import TrainingConfig
 from care_bridge.training.network_config import NetworkConfig, ProjectionConfig, RcanConfig
 from care_bridge.training.patch_config import BlindSpotConfig, NormalizationConfig, PatchConfig
 from care_bridge.training.sampling_config import IsotropicConfig, UpsamplingConfig
-from care_bridge.training.section import Section
+from care_bridge.training.task_keys import keys_of_others
 
-_KERNELS = {"YX": 5, "ZYX": 3}
 _MOST_MEMBERS = 32
 _LEAST_MASKED = 2
-
-
-class TrainingConfig(Section):
-    """How the network learns.
-
-    steps: batches in total; steps_per_epoch: batches between two validations. batch_size: patches
-    in a batch of each device. loss: mean absolute error, mean squared error, or the former plus
-    1 - SSIM; that of probabilistic networks is "laplace", the negative log-likelihood. schedule:
-    "plateau" multiplies the learning rate by plateau_factor after plateau_patience epochs without
-    a better network; "cosine" lowers it to zero over all steps. early_stopping: end after so many
-    epochs without a better network; None: never. Which network is better the validation tells: by
-    PSNR where the target's contrast is guessed (normalization.target), by the loss elsewhere.
-    clip_gradients: the largest norm of all gradients together, which longer ones are scaled to;
-    None: any. precision: "bf16" and "fp16" (on CUDA GPUs, with a scaled loss) compute convolutions
-    in 16 bits, the weights stay float32. channels_last: memory layout, faster on most machines, the
-    same up to rounding. deterministic: the same numbers each time on a GPU, too, where torch can,
-    and slower; on a CPU they always are. devices: GPUs that learn together, each in a process of
-    its own (processes.py).
-    """
-
-    steps: Annotated[int, Field(gt=0)] = 40_000
-    steps_per_epoch: Annotated[int, Field(gt=0)] = 400
-    batch_size: Annotated[int, Field(gt=0)] = 16
-    loss: Literal["mae", "mse", "mae+ssim", "laplace"] = "mae"
-    learning_rate: Annotated[float, Field(gt=0)] = 4e-4
-    schedule: Literal["plateau", "cosine"] = "plateau"
-    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    plateau_patience: Annotated[int, Field(ge=0)] = 10
-    early_stopping: Annotated[int, Field(ge=1)] | None = None
-    clip_gradients: Annotated[float, Field(gt=0)] | None = None
-    precision: Literal["float32", "bf16", "fp16"] = "float32"
-    channels_last: bool = True
-    deterministic: bool = False
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: Annotated[int, Field(ge=1)] = 1
 
 
 class _Kind(BaseModel):
@@ -158,28 +124,45 @@ class TrainConfig(_Kind):
                 f"percent of patches.size {list(size)} are {masked:.2g}, at least {_LEAST_MASKED} "
                 "are needed; set a larger patches.size or a larger n2v.masked_percentage"
             )
-        tile = self.rcan.tile or RCAN_TILES[axes]
+        rcan = {"tile": self._rcan_tile(axes, size)} if self.task == "rcan" else {}
+        network = {"axes": axes, "kernel": self.network.kernel or KERNELS[plane]}
+        return self.model_copy(
+            update={
+                "network": self.network.model_copy(update=network),
+                "rcan": self.rcan.model_copy(update=rcan),
+                "patches": self.patches.model_copy(update={"size": size}),
+            }
+        )
+
+    def _rcan_tile(self, axes: str, patch: tuple[int, ...]) -> tuple[int, ...]:
+        """The tile of restoring; ConfigError where it does not suit the axes or the patch."""
+        if self.rcan.tile is None:
+            return tuple(map(max, RCAN_TILES[axes], patch))
+        tile = self.rcan.tile
         if len(tile) != len(axes):
             raise ConfigError(
                 f"rcan.tile {list(tile)} does not suit a network with axes {axes}: give "
                 f"{len(axes)} numbers of pixels"
             )
-        network = {"axes": axes, "kernel": self.network.kernel or _KERNELS[plane]}
-        return self.model_copy(
-            update={
-                "network": self.network.model_copy(update=network),
-                "rcan": self.rcan.model_copy(update={"tile": tile}),
-                "patches": self.patches.model_copy(update={"size": size}),
-            }
-        )
+        if any(ours < trained for ours, trained in zip(tile, patch, strict=True)):
+            raise ConfigError(
+                f"rcan.tile {list(tile)} is smaller than the training patches {list(patch)}, but "
+                "attention must see as much in restoring as it did in training: set a larger "
+                "rcan.tile, or a smaller patches.size"
+            )
+        return tile
 
 
 def load_config(path: Path | None, settings: Sequence[str] = ()) -> TrainConfig:
     """The configuration of a YAML file (None: the defaults), changed by "section.key=value" texts.
 
-    ConfigError where a key is unknown (it names the nearest one) or a value cannot be used.
+    ConfigError where a key is unknown (it names the nearest one) or for another task, or a value
+    cannot be used.
     """
-    return parse_config(read_values(path, settings))
+    values = read_values(path, settings)
+    config = parse_config(values)
+    check_given(values, config)
+    return config
 
 
 def read_values(path: Path | None, settings: Sequence[str] = ()) -> dict[str, Any]:
@@ -191,7 +174,8 @@ def read_values(path: Path | None, settings: Sequence[str] = ()) -> dict[str, An
 
 
 def parse_config(values: Mapping[str, Any]) -> TrainConfig:
-    """The configuration of plain nested data; ConfigError as in `load_config`."""
+    """The configuration of plain nested data, be it a stored one; ConfigError as in `load_config`,
+    but not for keys of other tasks."""
     known = TrainConfig.model_fields
     given = {key: value for key, value in values.items() if value is not None or key not in known}
     try:
@@ -203,6 +187,17 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
         raise ConfigError(_explain(error)) from None
     _check_task(config)
     return config
+
+
+def check_given(values: Mapping[str, Any], config: TrainConfig) -> None:
+    """ConfigError where somebody gave a key that changes nothing, because it is for another task
+    than `config`'s. values: what was given. Its default may be given: complete configurations say
+    it, too."""
+    usual = parse_config({key: getattr(config, key) for key in _Kind.model_fields})
+    for key, told in keys_of_others(config.task, values):
+        value = attrgetter(key)(config)
+        if value != attrgetter(key)(usual):
+            raise ConfigError(f"{key} has the value {value}, {told}")
 
 
 def differences(one: TrainConfig, other: TrainConfig) -> Iterator[tuple[str, Any, Any]]:

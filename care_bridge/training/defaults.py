@@ -21,10 +21,13 @@ PROJECTOR_POOLINGS = 4
 """Times that the first stage of a network that projects halves Y and X."""
 
 RCAN_TILES: Mapping[str, tuple[int, ...]] = {"YX": (256, 256), "ZYX": (16, 256, 256)}
-"""Tiles of the task "rcan", by the network's axes."""
+"""Tiles of the task "rcan", by the network's axes; of larger patches those."""
+
+KERNELS: Mapping[str, int] = {"YX": 5, "ZYX": 3}
+"""By the axes that the network restores along."""
 
 PATCHES: Mapping[str, tuple[int, ...]] = {"YX": (128, 128), "ZYX": (16, 64, 64)}
-ALONE_PATCHES: Mapping[str, tuple[int, ...]] = {"YX": (64, 64), "ZYX": (16, 64, 64)}
+ALONE_PATCHES: Mapping[str, tuple[int, ...]] = {**PATCHES, "YX": (64, 64)}
 """Sizes of the patches of pairs and of noisy images alone, by the network's axes."""
 
 # The peers' scale, by which the output has the features' deviation of 1: 0.5 dB better or more
@@ -81,8 +84,10 @@ TASKS: Mapping[str, Values] = {
 }
 """By task."""
 
-HAVE_A_DIRECTION = ("structn2v", "isotropic")
-"""Tasks whose patches are not to be turned by quarters: the defaults above say why."""
+HAVE_A_DIRECTION = tuple(
+    task for task, values in TASKS.items() if values.get("patches", {}).get("augment") == "flips"
+)
+"""Tasks whose patches are not to be turned by quarters."""
 
 PRESETS: Mapping[str, Values] = {
     "denoise": {"training": {"steps": 100 * 256, "steps_per_epoch": 256}},

@@ -14,7 +14,8 @@ import torch
 from lightning.fabric import Fabric
 
 from care_bridge.errors import DeviceError, TrainingError
-from care_bridge.training.config import TrainConfig, TrainingConfig
+from care_bridge.training.config import TrainConfig
+from care_bridge.training.learning_config import TrainingConfig
 
 _PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "float32": "32-true",

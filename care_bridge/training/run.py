@@ -32,8 +32,8 @@ from care_bridge.training.config import (
     TrainConfig,
     differences,
     dump_config,
-    load_config,
     parse_config,
+    read_values,
 )
 from care_bridge.training.figures import ensemble_figures
 from care_bridge.training.networks.mixture import Mixture
@@ -105,7 +105,7 @@ def _saved(run: Path) -> list[Path]:
 def _check_unchanged(file: Path, config: TrainConfig) -> None:
     """Weights and optimizer follow the configuration that they were trained with: an edited file
     must not pass for it."""
-    for key, told, kept in differences(load_config(file), config):
+    for key, told, kept in differences(parse_config(read_values(file)), config):
         raise ConfigError(
             f"{file} says {key} = {told}, but the run was started with {kept}: a resumed run "
             "keeps its configuration (only --steps may change); change it back, or start a new run"

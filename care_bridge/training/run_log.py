@@ -16,7 +16,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from care_bridge.atomic import replacing
-from care_bridge.training.config import TrainingConfig
+from care_bridge.training.learning_config import TrainingConfig
 
 log = logging.getLogger(__name__)
 

@@ -239,7 +239,7 @@ def test_a_package_that_cannot_be_started_from_is_one_line(
     if wrong == "foreign":
         del told["training"]
     elif wrong == "other":
-        told["training"]["config"]["network"]["n_first"] = 1 << 20
+        told["training"]["config"]["network"]["n_first"] = 1 << 16
     else:
         told["training"]["config"]["network"]["attention"] = True
     rdf.write_text(yaml.safe_dump(content), "utf-8")

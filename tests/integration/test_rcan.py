@@ -26,11 +26,11 @@ from care_bridge.runtime.restorer import Restorer
 from care_bridge.training.checkpoint import build_network
 from care_bridge.training.config import load_config
 from care_bridge.training.networks.rcan import Attention
-from tests.integration.test_tasks import PATCHES, SMALL, Case
+from tests.integration.test_tasks import EVERY, PATCHES, Case
 from tests.interrupted_training import assert_an_interrupted_run_ends_as_a_whole_one
 from tests.training_pairs import blobs
 
-TINY = (*SMALL, "rcan.channels=6", "rcan.groups=2", "rcan.blocks=1", "rcan.reduction=2")
+TINY = (*EVERY, "rcan.channels=6", "rcan.groups=2", "rcan.blocks=1", "rcan.reduction=2")
 TILES = {"YX": "rcan.tile=[24,32]", "ZYX": "rcan.tile=[8,16,24]"}
 FLOAT = RestoreOptions(device="cpu", dtype="float32")
 
@@ -200,3 +200,20 @@ def test_tiles_that_cannot_be_blended_are_refused(tile: object, blend: object) -
 def test_a_tile_of_other_axes_is_refused() -> None:
     with pytest.raises(ConfigError, match="give 2 numbers"):
         load_config(None, ["task=rcan", "rcan.tile=[16,64,64]"]).resolved("YX")
+
+
+@pytest.mark.parametrize(
+    ("patch", "tile"), [("[64,32]", "[32,64]"), ("[16,32,32]", "[8,64,64]")], ids=["YX", "ZYX"]
+)
+def test_a_tile_is_not_smaller_than_the_patches(patch: str, tile: str) -> None:
+    axes = "ZYX"[-len(tile.split(",")) :]
+    settings = ["task=rcan", f"patches.size={patch}"]
+    with pytest.raises(ConfigError, match="rcan.tile .* smaller than the training patches"):
+        load_config(None, [*settings, f"rcan.tile={tile}"]).resolved(axes)
+    equal = load_config(None, [*settings, f"rcan.tile={patch}"]).resolved(axes)
+    assert str(list(equal.rcan.tile or ())).replace(" ", "") == patch
+
+
+def test_the_usual_tile_holds_a_patch_that_is_larger() -> None:
+    config = load_config(None, ["task=rcan", "patches.size=[32,512,64]"]).resolved("ZYX")
+    assert config.rcan.tile == (32, 512, 256)

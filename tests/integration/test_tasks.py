@@ -21,15 +21,16 @@ from care_bridge.training.trainer import Trainer
 from tests.interrupted_training import assert_an_interrupted_run_ends_as_a_whole_one
 from tests.training_pairs import blobs, write_image
 
-SMALL = (
+EVERY = (
     "patches.validation_batches=2",
-    "network.n_first=4",
     "network.kernel=3",
     "training.batch_size=2",
     "training.steps=12",
     "training.steps_per_epoch=6",
     "training.device=cpu",
 )
+"""Of every task, the others of U-Nets alone."""
+SMALL = (*EVERY, "network.n_first=4")
 SHAPES = {"YX": (48, 56), "ZYX": (12, 32, 40)}
 PATCHES = {"YX": "patches.size=[16,16]", "ZYX": "patches.size=[8,16,16]"}
 
@@ -137,9 +138,11 @@ def test_bf16_in_3d_is_right_or_refused(
     """Gradients against float32's, layer by layer, where the trainer takes the patch. RCAN has one
     level alone, whatever the depth."""
     data = Case(task, "ZYX", 1, ("source", "GT")).write(tmp_path / "data")
-    settings = [f"task={task}", f"patches.size=[{slices},16,16]", f"network.depth={depth}"]
-    wide = ["network.n_first=8", "rcan.channels=8", "rcan.reduction=2", "training.precision=bf16"]
-    config = load_config(None, [*SMALL, *settings, *wide])
+    settings = [f"task={task}", f"patches.size=[{slices},16,16]", "training.precision=bf16"]
+    wide = ["network.n_first=8", f"network.depth={depth}"]
+    if task == "rcan":
+        wide = ["rcan.channels=8", "rcan.reduction=2"]
+    config = load_config(None, [*EVERY, *settings, *wide])
     prepared = care.prepare(data, config, tmp_path / "scratch")
     if refused:
         least = 4 * 2**depth if task == "care" else 4

@@ -260,6 +260,7 @@ def test_the_command_trains_resumes_and_does_not_chatter(data: Path, tmp_path: P
     ("arguments", "expected"),
     [
         pytest.param("{data} --out {run} --set trainin.steps=3", 'no key "trainin"', id="key"),
+        pytest.param("{data} --out {run} --set n2v.span=7", "task structn2v, not", id="other-task"),
         pytest.param("{data} --out {run} --steps 0", "training.steps has the value 0", id="value"),
         pytest.param("{empty} --out {run}", "holds nothing: expected", id="no-folders"),
         pytest.param("{data} --out {empty}", "it holds no run, delete it", id="run-is-there"),

@@ -8,7 +8,7 @@ import pytest
 
 from care_bridge.errors import ConfigError
 from care_bridge.training.config import dump_config, load_config, parse_config
-from care_bridge.training.defaults import PRESETS, TASKS
+from care_bridge.training.defaults import PAIR_TASKS, PRESETS, TASKS
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -46,6 +46,58 @@ def test_the_user_wins_over_the_preset_and_the_preset_over_the_task(tmp_path: Pa
     assert config.training.loss == "mae+ssim"
     assert (config.data.target, config.normalization.target) == ("target", "source")
     assert load_config(None, ["task=n2n"]).training.loss == "mse"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        pytest.param(
+            ["n2v.masked_percentage=3"],
+            "n2v.masked_percentage has the value 3.0, which is for the task n2v or n2v2 or "
+            "structn2v, not for care: leave it out, or set task=n2v",
+            id="n2v-in-care",
+        ),
+        pytest.param(
+            ["task=n2v", "n2v.span=7"],
+            "n2v.span has the value 7, which is for the task structn2v, not for n2v: leave it out, "
+            "or set task=structn2v",
+            id="structn2v-in-n2v",
+        ),
+        pytest.param(
+            ["task=n2v", "isotropic.noise=3"],
+            "isotropic.noise has the value 3.0, which is for the task isotropic, not for n2v: "
+            "leave it out, or set task=isotropic",
+            id="isotropic-in-n2v",
+        ),
+        pytest.param(
+            ["task=rcan", "network.n_first=64"],
+            "network.n_first has the value 64, which is for U-Nets, not for the task rcan: leave "
+            "it out, or set rcan.channels, rcan.groups or rcan.blocks",
+            id="unet-in-rcan",
+        ),
+        *(
+            pytest.param([f"{section}.{key}=9"], f"{section}.{key} has the value 9", id=section)
+            for section, key in (("upsampling", "z"), ("projection", "n_first"), ("rcan", "blocks"))
+        ),
+    ],
+)
+def test_a_key_for_another_task_is_told(settings: list[str], expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, settings)
+    assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("axes", ["YX", "ZYX"])
+def test_what_a_run_was_told_may_be_told_again(tmp_path: Path, task: str, axes: str) -> None:
+    """Its config.yaml names all keys, of other tasks too; a preset of an RCAN sets filters."""
+    preset = ["preset=resolution"] if task in PAIR_TASKS else []
+    config = load_config(None, [f"task={task}", *preset])
+    if config.network.axes in ("auto", axes):
+        config = config.resolved(axes)
+    file = tmp_path / "config.yaml"
+    file.write_text(dump_config(config))
+    assert load_config(file) == config
 
 
 @pytest.mark.parametrize(
