@@ -94,51 +94,6 @@ def _use(spec: ModelSpec) -> list[str]:
     ]
 
 
-def _limits(checkpoint: Checkpoint, about: About) -> list[str]:
-    """How not to use it."""
-    task = TASKS[checkpoint.config.task]
-    kinds = f" ({inline(about.modality)})" if about.modality else ""
-    trained = _pixel_sizes(checkpoint, about)
-    sizes = f", and other pixel sizes than {trained}" if trained else ""
-    return [
-        "# Limits",
-        "",
-        "- Restored grey levels are an estimate: do not measure intensities in them, nor counts of "
-        "photons.",
-        "- The network has learned how its training images look. Of other specimens, other "
-        f"microscopes{kinds} or exposures{sizes} it may make structures that are not there, or "
-        "leave out some that are: show the raw image beside the restored one, and conclude nothing "
-        "from what only the latter shows.",
-        "- Do not restore an image twice, nor one that was sharpened, denoised or compressed with "
-        "loss before.",
-        "- It is for research, not for diagnosis.",
-        *([f"- {task.cannot}"] if task.cannot else []),
-        *(f"- {block(limit)}" for limit in about.limits),
-        "",
-    ]
-
-
-def _data(checkpoint: Checkpoint, about: About) -> list[str]:
-    """What it was trained on."""
-    told = [
-        ("images", about.training_data),
-        ("dataset", about.dataset),
-        ("microscope", about.modality),
-        ("pixel size", _pixel_sizes(checkpoint, about)),
-        ("noise", noise_line(checkpoint)),
-    ]
-    rows = [(what, text) for what, text in told if text]
-    return ["# Data", "", *table(("of the training images", ""), rows), ""]
-
-
-def _pixel_sizes(checkpoint: Checkpoint, about: About) -> str:
-    ranges = {
-        axis: f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
-        for axis, (low, high) in pixel_size(checkpoint, about).items()
-    }
-    return ", ".join(f"{axis} {told} micrometres" for axis, told in ranges.items())
-
-
 def _around(spec: ModelSpec) -> list[str]:
     """What is to be done around the network."""
     procedure, lines = spec.procedure, []
@@ -192,6 +147,51 @@ def _predicted(spec: ModelSpec) -> list[str]:
         "makes standard deviations, intervals, samples and disagreement of them."
         f"{spread * (count > 1)} They are promises for images like those of training."
     ]
+
+
+def _limits(checkpoint: Checkpoint, about: About) -> list[str]:
+    """How not to use it."""
+    task = TASKS[checkpoint.config.task]
+    kinds = f" ({inline(about.modality)})" if about.modality else ""
+    trained = _pixel_sizes(checkpoint, about)
+    sizes = f", and other pixel sizes than {trained}" if trained else ""
+    return [
+        "# Limits",
+        "",
+        "- Restored grey levels are an estimate: do not measure intensities in them, nor counts of "
+        "photons.",
+        "- The network has learned how its training images look. Of other specimens, other "
+        f"microscopes{kinds} or exposures{sizes} it may make structures that are not there, or "
+        "leave out some that are: show the raw image beside the restored one, and conclude nothing "
+        "from what only the latter shows.",
+        "- Do not restore an image twice, nor one that was sharpened, denoised or compressed with "
+        "loss before.",
+        "- It is for research, not for diagnosis.",
+        *([f"- {task.cannot}"] if task.cannot else []),
+        *(f"- {block(limit)}" for limit in about.limits),
+        "",
+    ]
+
+
+def _data(checkpoint: Checkpoint, about: About) -> list[str]:
+    """What it was trained on."""
+    told = [
+        ("images", about.training_data),
+        ("dataset", about.dataset),
+        ("microscope", about.modality),
+        ("pixel size", _pixel_sizes(checkpoint, about)),
+        ("noise", noise_line(checkpoint)),
+    ]
+    rows = [(what, text) for what, text in told if text]
+    return ["# Data", "", *table(("of the training images", ""), rows), ""]
+
+
+def _pixel_sizes(checkpoint: Checkpoint, about: About) -> str:
+    ranges = {
+        axis: f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+        for axis, (low, high) in pixel_size(checkpoint, about).items()
+    }
+    return ", ".join(f"{axis} {told} micrometres" for axis, told in ranges.items())
 
 
 def _validation(checkpoint: Checkpoint) -> list[str]:
