@@ -171,6 +171,12 @@ def turned(patch: NDArray[np.float32], move: int) -> NDArray[np.float32]:
     return moved[..., ::-1] if flip else moved
 
 
+def shown_plane(patch: NDArray[np.float32], channel: int = 0) -> NDArray[np.float32]:
+    """What is shown of a patch (C, [Z,] Y, X): one channel, of a volume its middle slice."""
+    pixels: NDArray[np.float32] = patch[channel]
+    return pixels[len(pixels) // 2] if pixels.ndim == 3 else pixels
+
+
 def _blocks(
     starts: Sequence[int], patch: tuple[int, ...], channels: int
 ) -> Iterator[tuple[slice, ...]]:

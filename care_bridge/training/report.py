@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from care_bridge.atomic import replacing
 from care_bridge.evaluation.charts import Series, line_chart
 from care_bridge.evaluation.page import page, picture, table_of
 from care_bridge.training.checkpoint import BEST, LAST, Checkpoint, load_checkpoint, read_state
+from care_bridge.training.patches import shown_plane
 from care_bridge.training.task import Task
 
 REPORT = "report.html"
@@ -114,15 +114,10 @@ def _examples(network: nn.Module, task: Task) -> Iterator[str]:
         if task.whole_targets:
             planes["target"] = target[0]
         pictures = "".join(
-            picture(name, _plane(pixels), _LIMITS) for name, pixels in planes.items()
+            picture(name, shown_plane(pixels).astype(np.float64), _LIMITS)
+            for name, pixels in planes.items()
         )
         yield f'<div class="panels">{pictures}</div>'
-
-
-def _plane(patch: NDArray[np.float32]) -> NDArray[np.float64]:
-    first = patch[0].astype(np.float64)
-    plane: NDArray[np.float64] = first[len(first) // 2] if first.ndim == 3 else first
-    return plane
 
 
 def _facts(

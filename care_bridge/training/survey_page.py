@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from care_bridge.evaluation.charts import Series, line_chart
 from care_bridge.evaluation.page import page, picture, table_of
+from care_bridge.training.patches import shown_plane
 from care_bridge.training.survey import SHIFT_LIMIT, FileSurvey, Histogram, Survey
 
 _SHOWN = 12
@@ -57,7 +58,10 @@ def panels(survey: Survey) -> list[Panel]:
     """Patch pairs as training draws them: source and target in turn, each its middle plane."""
     shown: list[Panel] = []
     for number, (source, target) in enumerate(survey.patches[:_SHOWN], 1):
-        shown += [(f"source {number}", _plane(source)), (f"target {number}", _plane(target))]
+        shown += [
+            (f"source {number}", shown_plane(source)),
+            (f"target {number}", shown_plane(target)),
+        ]
     return shown
 
 
@@ -90,12 +94,6 @@ def _pairs(shown: Sequence[Panel]) -> Iterator[str]:
     pictures = [picture(label, plane.astype(np.float64), _LIMITS) for label, plane in shown]
     for source, target in zip(pictures[::2], pictures[1::2], strict=True):
         yield f'<div class="pair">{source}{target}</div>'
-
-
-def _plane(patch: NDArray[np.float32]) -> NDArray[np.float32]:
-    first = patch[0]
-    plane: NDArray[np.float32] = first if first.ndim == 2 else first[len(first) // 2]
-    return plane
 
 
 def _table(files: Sequence[FileSurvey]) -> list[list[str]]:

@@ -27,7 +27,7 @@ from care_bridge.training.figures import figures
 from care_bridge.training.interruption import Interruption
 from care_bridge.training.learner import Learner
 from care_bridge.training.memory import memory_is_told
-from care_bridge.training.patches import Batch
+from care_bridge.training.patches import Batch, shown_plane
 from care_bridge.training.processes import check_bf16, launched
 from care_bridge.training.run_log import RunLog
 from care_bridge.training.stream import stream
@@ -278,7 +278,11 @@ def _pictures(
     """The first patch's first channel, in 3D its middle slice, normalised: what the network sees,
     what it makes of it, and the target; of probabilistic networks the scale, too."""
     source, target = batch
-    parts = {"source": source[0, 0], "restored": output[0, 0], "target": target[0, 0]}
+    shown = {
+        "source": shown_plane(source[0]),
+        "restored": shown_plane(output[0]),
+        "target": shown_plane(target[0]),
+    }
     if output.shape[1] > channels:
-        parts["scale"] = output[0, channels]
-    return {name: part[len(part) // 2] if part.ndim == 3 else part for name, part in parts.items()}
+        shown["scale"] = shown_plane(output[0], channels)
+    return shown

@@ -8,6 +8,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from care_bridge.training.networks.layers import convolution
+
 
 class Attention(nn.Module):
     """Weighs the channels of (B, C, [Z,] Y, X) by what they hold on average over the whole image,
@@ -15,9 +17,9 @@ class Attention(nn.Module):
 
     def __init__(self, dimensions: int, channels: int, reduction: int) -> None:
         super().__init__()
-        convolution = _convolution(dimensions)
-        self.squeeze = convolution(channels, max(channels // reduction, 1), 1)
-        self.excite = convolution(max(channels // reduction, 1), channels, 1)
+        layer = convolution(dimensions)
+        self.squeeze = layer(channels, max(channels // reduction, 1), 1)
+        self.excite = layer(max(channels // reduction, 1), channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """The weighted channels."""
@@ -31,11 +33,11 @@ class AttentionBlock(nn.Module):
 
     def __init__(self, dimensions: int, channels: int, reduction: int, kernel: int) -> None:
         super().__init__()
-        convolution = _convolution(dimensions)
+        layer = convolution(dimensions)
         self.layers = nn.Sequential(
-            convolution(channels, channels, kernel, padding="same"),
+            layer(channels, channels, kernel, padding="same"),
             nn.ReLU(),
-            convolution(channels, channels, kernel, padding="same"),
+            layer(channels, channels, kernel, padding="same"),
             Attention(dimensions, channels, reduction),
         )
 
@@ -54,7 +56,7 @@ class ResidualGroup(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             *(AttentionBlock(dimensions, channels, reduction, kernel) for _ in range(blocks)),
-            _convolution(dimensions)(channels, channels, kernel, padding="same"),
+            convolution(dimensions)(channels, channels, kernel, padding="same"),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,16 +87,16 @@ class RCAN(nn.Module):
         residual: bool,
     ) -> None:
         super().__init__()
-        convolution = _convolution(dimensions)
-        self.first = convolution(channels_in, channels, kernel, padding="same")
+        layer = convolution(dimensions)
+        self.first = layer(channels_in, channels, kernel, padding="same")
         self.groups = nn.Sequential(
             *(
                 ResidualGroup(dimensions, channels, reduction, kernel, blocks)
                 for _ in range(groups)
             ),
-            convolution(channels, channels, kernel, padding="same"),
+            layer(channels, channels, kernel, padding="same"),
         )
-        self.last = convolution(channels, channels_out, kernel, padding="same")
+        self.last = layer(channels, channels_out, kernel, padding="same")
         self.residual = residual and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,7 +107,3 @@ class RCAN(nn.Module):
         if self.residual:
             restored = restored + centred
         return (restored + 1) / 2
-
-
-def _convolution(dimensions: int) -> type[nn.Conv2d] | type[nn.Conv3d]:
-    return nn.Conv2d if dimensions == 2 else nn.Conv3d

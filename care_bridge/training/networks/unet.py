@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, softplus
 
+from care_bridge.training.networks.layers import convolution
 from care_bridge.training.networks.pooling import MaxBlurPool
 
 BATCH_NORM_EPS = 1e-3  # Keras's, so that csbdeep's weights mean the same here
@@ -68,9 +69,9 @@ class UNet(nn.Module):
         )
         max_pool = nn.MaxPool2d if dimensions == 2 else nn.MaxPool3d
         self.pool = MaxBlurPool(dimensions) if blur_pool else max_pool(2)
-        self.last = _convolution(dimensions)(narrowed[0], channels_out, 1)
+        self.last = convolution(dimensions)(narrowed[0], channels_out, 1)
         if probabilistic:
-            self.scale = _convolution(dimensions)(narrowed[0], channels_out, 1)
+            self.scale = convolution(dimensions)(narrowed[0], channels_out, 1)
         self.probabilistic = probabilistic
         self.residual = residual and channels_in == channels_out
         self.top_skip = top_skip
@@ -122,15 +123,11 @@ def upsample(x: Tensor) -> Tensor:
     return repeated.reshape(batch, channels, *(2 * size for size in sizes))
 
 
-def _convolution(dimensions: int) -> type[nn.Conv2d] | type[nn.Conv3d]:
-    return nn.Conv2d if dimensions == 2 else nn.Conv3d
-
-
 def _block(dimensions: int, kernel: int, channels: list[int], batch_norm: bool) -> nn.Sequential:
     normalize = nn.BatchNorm2d if dimensions == 2 else nn.BatchNorm3d
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(channels):
-        layers.append(_convolution(dimensions)(n_in, n_out, kernel, padding="same"))
+        layers.append(convolution(dimensions)(n_in, n_out, kernel, padding="same"))
         if batch_norm:
             layers.append(normalize(n_out, eps=BATCH_NORM_EPS))
         layers.append(nn.ReLU())
