@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from bench.paired import difference, print_figures, print_verdict
+from bench.scenes import BLURRED, PAIRS, SETTINGS
 from bench.seeds import add_arguments, of_all_seeds
 from bench.training import trained_package, write_pairs
 from numpy.typing import NDArray
@@ -36,27 +37,17 @@ from care_bridge.runtime.restorer import Restorer
 from care_bridge.simulation.recipe_file import load_recipe
 
 FAMILIAR, FOREIGN = "tubules", ("nuclei", "membranes")
-PAIRS = (12, 4)
 # The filaments' optics for all: only the structure is foreign.
 _OPTICS = ("optics.numerical_aperture=1.4", "optics.refractive_index=1.515")
 SCENES = {
     "denoise": ("optics.pixel_size=0.1", "exposure.photons=10"),
-    "deblur": (
-        "optics.pixel_size=0.06",
-        "exposure.photons=100",
-        "background.level=0.05",
-        "target.image=structure",
-    ),
+    "deblur": BLURRED,
 }
-SETTINGS = (
+TRAINING = (
+    *SETTINGS,
     "probabilistic=true",
     "members=5",
-    "normalization.target=source",
     "network.n_first=16",
-    "patches.size=[64,64]",
-    "training.steps_per_epoch=100",
-    "training.schedule=cosine",
-    "training.learning_rate=1e-3",
     "training.precision=bf16",
 )
 CALIBRATED = 0.05
@@ -89,15 +80,18 @@ def ratio(values: NDArray[np.float64], by: NDArray[np.float64]) -> float:
     return float(values[high].mean() / values[~high].mean())
 
 
+def recipe_of(scene: str) -> tuple[str, ...]:
+    """What is simulated of each structure."""
+    return ("size=[256,256]", *_OPTICS, *SCENES[scene])
+
+
 def measured(scene: str, steps: int, seed: int, folder: Path) -> dict[str, Any]:
     """The figures, by name."""
     data = {kind: folder / "data" / kind for kind in (FAMILIAR, *FOREIGN)}
     for kind, place in data.items():
-        recipe = load_recipe(
-            None, kind, ["size=[256,256]", *_OPTICS, *SCENES[scene], f"seed={seed}"]
-        )
+        recipe = load_recipe(None, kind, [*recipe_of(scene), f"seed={seed}"])
         write_pairs(place, recipe, PAIRS[0] if kind == FAMILIAR else 0, PAIRS[1])
-    settings = (*SETTINGS, f"seed={seed}", f"training.steps={steps}")
+    settings = (*TRAINING, f"seed={seed}", f"training.steps={steps}")
     package = trained_package(data[FAMILIAR], folder, settings)
     options = RestoreOptions(device="cpu", dtype="float32", uncertainty="members")
     restorer = Restorer(package, options)
@@ -133,7 +127,8 @@ def main() -> None:
     given = parser.parse_args()
     for scene in given.scenes:
         measure = partial(measured, scene, given.steps)
-        results = of_all_seeds(given, f"ensemble-{scene}", measure)
+        told = [recipe_of(scene), FAMILIAR, FOREIGN, PAIRS, TRAINING, HIGHEST]
+        results = of_all_seeds(given, f"ensemble-{scene}", told, measure)
         print_results(f"{scene}, {given.steps} steps a member", given.seeds, results)
 
 

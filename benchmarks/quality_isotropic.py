@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 from bench.paired import difference, print_figures, print_verdict
+from bench.scenes import interpolated
 from bench.seeds import add_arguments, of_all_seeds
 from bench.training import trained_package
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 
 from care_bridge.axes import Axes
 from care_bridge.evaluation.metrics import care_psnr
@@ -38,17 +38,30 @@ from care_bridge.simulation.simulated_pair import simulate_pair
 APERTURE, WAVELENGTH, INDEX, PIXEL = 1.3, 0.52, 1.515, 0.1
 # Full width at half maximum of a confocal image across Z, over 2.355: a Gaussian's sigma.
 LATERAL = 0.51 * WAVELENGTH / APERTURE / np.sqrt(2) / 2.355 / PIXEL
-VOLUMES = 3
+VOLUMES, SIZE = 3, (65, 160, 160)
 # Grey levels: about the shot noise of 40 photons, where filaments fade into the background.
 NOISE = 12.0
+TRAINING = (
+    "task=isotropic",
+    "isotropic.confocal=true",
+    f"isotropic.numerical_aperture={APERTURE}",
+    f"isotropic.wavelength={WAVELENGTH}",
+    f"isotropic.refractive_index={INDEX}",
+    f"isotropic.noise={NOISE}",
+    "patches.size=[64,64]",
+    "network.n_first=16",
+    "training.steps_per_epoch=200",
+    "training.schedule=cosine",
+    "training.precision=bf16",
+)
 INTERPOLATIONS = {"linear": 1, "cubic": 3}
 """Orders of the splines."""
 LEAST_GAIN = 2.0
 """dB over each of them."""
 
 
-def volumes(folder: Path, factor: float, seed: int, size: tuple[int, ...]) -> Path:
-    """Anisotropic volumes in folder/train, one more as test.tif, and its truth as truth.tif."""
+def recipe_of(factor: float) -> list[str]:
+    """What is simulated: a recipe's settings."""
     settings = [
         f"optics.{key}={value}"
         for key, value in (
@@ -61,8 +74,7 @@ def volumes(folder: Path, factor: float, seed: int, size: tuple[int, ...]) -> Pa
         )
     ]
     settings += [
-        f"size={list(size)}",
-        f"seed={seed}",
+        f"size={list(SIZE)}",
         f"sampling.z_factor={factor}",
         "sampling.upsample=false",
         "exposure.photons=300",
@@ -70,7 +82,12 @@ def volumes(folder: Path, factor: float, seed: int, size: tuple[int, ...]) -> Pa
         "target.image=structure",
         "target.background=false",
     ]
-    recipe = load_recipe(None, "tubules", settings)
+    return settings
+
+
+def volumes(folder: Path, factor: float, seed: int) -> Path:
+    """Anisotropic volumes in folder/train, one more as test.tif, and its truth as truth.tif."""
+    recipe = load_recipe(None, "tubules", [*recipe_of(factor), f"seed={seed}"])
     (folder / "train").mkdir(parents=True)
     for index in range(VOLUMES + 1):
         pair = simulate_pair(recipe, index)
@@ -83,13 +100,6 @@ def volumes(folder: Path, factor: float, seed: int, size: tuple[int, ...]) -> Pa
     return folder
 
 
-def interpolated(image: Image, slices: int, factor: float, order: int) -> NDArray[np.float64]:
-    """`image` at `slices` slices, factor times nearer to each other."""
-    pixels = image.pixels.astype(np.float64)
-    grid = np.meshgrid(np.arange(slices) / factor, *map(np.arange, pixels.shape[1:]), indexing="ij")
-    return np.asarray(map_coordinates(pixels, grid, order=order, mode="nearest"))
-
-
 def with_mean(package: Package, combination: str) -> Package:
     """The package with another mean of the two orientations."""
     procedure = dataclasses.replace(package.spec.procedure, combination=combination)
@@ -98,22 +108,8 @@ def with_mean(package: Package, combination: str) -> Package:
 
 def measured(factor: float, steps: int, seed: int, folder: Path) -> dict[str, list[float]]:
     """PSNR (dB) and isotropy of each method."""
-    data = volumes(folder / "data", factor, seed, (65, 160, 160))
-    settings = (
-        "task=isotropic",
-        f"seed={seed}",
-        "isotropic.confocal=true",
-        f"isotropic.numerical_aperture={APERTURE}",
-        f"isotropic.wavelength={WAVELENGTH}",
-        f"isotropic.refractive_index={INDEX}",
-        f"isotropic.noise={NOISE}",
-        "patches.size=[64,64]",
-        "network.n_first=16",
-        f"training.steps={steps}",
-        "training.steps_per_epoch=200",
-        "training.schedule=cosine",
-        "training.precision=bf16",
-    )
+    data = volumes(folder / "data", factor, seed)
+    settings = (*TRAINING, f"seed={seed}", f"training.steps={steps}")
     package = trained_package(data / "train", folder, settings)
     image, truth = open_image(data / "test.tif"), open_image(data / "truth.tif").pixels
     options = RestoreOptions(device="cpu", dtype="float32")
@@ -123,7 +119,8 @@ def measured(factor: float, steps: int, seed: int, folder: Path) -> dict[str, li
     }
     slices = len(found["arithmetic"])
     found |= {
-        name: interpolated(image, slices, factor, order) for name, order in INTERPOLATIONS.items()
+        name: interpolated(image.pixels, slices, factor, order)
+        for name, order in INTERPOLATIONS.items()
     }
     truth = truth[:slices]
     found["truth"] = truth
@@ -140,7 +137,8 @@ def main() -> None:
     given = parser.parse_args()
     for factor in given.factors:
         measure = partial(measured, factor, given.steps)
-        results = of_all_seeds(given, f"factor{factor:g}", measure)
+        told = [recipe_of(factor), VOLUMES, float(LATERAL), TRAINING, INTERPOLATIONS]
+        results = of_all_seeds(given, f"factor{factor:g}", told, measure)
         psnr, isotropy = (
             {name: [result[name][figure] for result in results] for name in results[0]}
             for figure in range(2)

@@ -14,7 +14,7 @@ interrupted and called again.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,8 @@ def main() -> None:
         for seed in given.seeds:
             for tool in (comparison.peer, comparison.task):
                 measure = partial(measured, comparison, steps, tool)
-                found = of_seed(given, f"{name}-{tool}", steps, seed, measure)
+                told = [asdict(comparison), FILTERS]
+                found = of_seed(given, f"{name}-{tool}", steps, seed, told, measure)
                 results.setdefault(tool, []).append(found)
         figures = {tool: [each["psnr"] for each in found] for tool, found in results.items()}
         inputs = [each["input"] for each in results[comparison.task]]

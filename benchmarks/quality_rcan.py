@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from bench.paired import difference, print_figures, print_verdict
+from bench.scenes import BLURRED, PAIRS, SETTINGS
 from bench.seeds import add_arguments, of_all_seeds, of_seed
 from bench.training import psnr_of_input, psnr_of_package, trained_package, write_pairs
 from torch.nn.functional import l1_loss
@@ -28,24 +29,8 @@ from care_bridge.simulation.recipe_file import load_recipe
 from care_bridge.training.checkpoint import build_network
 from care_bridge.training.config import load_config
 
-RECIPE = (
-    "size=[256,256]",
-    "optics.pixel_size=0.06",
-    "exposure.photons=100",
-    "background.level=0.05",
-    "target.image=structure",
-    "target.background=false",
-)
-PAIRS = (12, 4)
-COMMON = (
-    "normalization.target=source",
-    "normalization.high=99.8",
-    "patches.size=[64,64]",
-    "patches.background=0.25",
-    "training.steps_per_epoch=100",
-    "training.schedule=cosine",
-    "training.learning_rate=1e-3",
-)
+RECIPE = ("size=[256,256]", *BLURRED, "target.background=false")
+COMMON = (*SETTINGS, "normalization.high=99.8", "patches.background=0.25")
 NETWORKS = {
     "care": ("task=care", "network.n_first=16"),
     "rcan": ("task=rcan", "rcan.channels=16", "rcan.groups=3", "rcan.blocks=2"),
@@ -96,10 +81,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     add_arguments(parser, steps=2000)
     given = parser.parse_args()
-    seconds = of_seed(given, "rcan-times", 1, 0, timed)
+    seconds = of_seed(given, "rcan-times", 1, 0, [COMMON, NETWORKS, _ROUNDS], timed)
     steps = {name: round(given.steps * seconds["care"] / each) for name, each in seconds.items()}
     results = {
-        name: of_all_seeds(given, f"equal-time-{name}", partial(measured, name, steps[name]))
+        name: of_all_seeds(
+            given,
+            f"equal-time-{name}",
+            [RECIPE, PAIRS, COMMON, NETWORKS[name], steps[name]],
+            partial(measured, name, steps[name]),
+        )
         for name in NETWORKS
     }
     figures = {name: [each["psnr"] for each in found] for name, found in results.items()}

@@ -19,10 +19,11 @@ from statistics import mean
 
 import numpy as np
 from bench.paired import difference, print_figures, print_verdict
+from bench.scenes import interpolated
 from bench.seeds import add_arguments, of_all_seeds
 from bench.training import trained_package
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 from skimage.restoration import denoise_nl_means
 
 from care_bridge.evaluation.metrics import care_psnr
@@ -53,6 +54,13 @@ RECIPES = {
         ("size=[16,128,128]", "exposure.photons=8", "target.projection=max"),
     ),
 }
+EVERY = (
+    "normalization.target=source",
+    "network.n_first=16",
+    "training.steps_per_epoch=200",
+    "training.schedule=cosine",
+    "training.precision=bf16",
+)
 SETTINGS = {
     "upsampling": ("patches.size=[16,32,32]", "training.batch_size=4"),
     "projection": (
@@ -85,10 +93,7 @@ def without_network(task: str, image: Image) -> dict[str, list[NDArray[np.floati
     pixels = image.pixels.astype(np.float64)
     if task == "upsampling":
         count = (len(pixels) - 1) * FACTOR + 1
-        grid = np.meshgrid(
-            np.arange(count) / FACTOR, *map(np.arange, pixels.shape[1:]), indexing="ij"
-        )
-        linear, cubic = (map_coordinates(pixels, grid, order=o, mode="nearest") for o in (1, 3))
+        linear, cubic = (interpolated(pixels, count, FACTOR, order) for order in (1, 3))
         smooth = [gaussian_filter(cubic, sigma) for sigma in (0.5, 0.8, 1.2, 1.6)]
         return {"linear": [linear], "cubic": [cubic], "cubic, denoised": smooth}
     highest = pixels.max(axis=0)
@@ -113,13 +118,9 @@ def measured(task: str, steps: int, seed: int, folder: Path) -> dict[str, float]
     settings = (
         f"task={task}",
         f"seed={seed}",
+        *EVERY,
         *SETTINGS[task],
-        "normalization.target=source",
-        "network.n_first=16",
         f"training.steps={steps}",
-        "training.steps_per_epoch=200",
-        "training.schedule=cosine",
-        "training.precision=bf16",
     )
     package = trained_package(folder / "data", folder, settings)
     restorer = Restorer(package, RestoreOptions(device="cpu", dtype="float32"))
@@ -138,7 +139,8 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=RECIPES, default=list(RECIPES))
     given = parser.parse_args()
     for task in given.tasks:
-        results = of_all_seeds(given, task, partial(measured, task, given.steps))
+        told = [RECIPES[task], TRAINED, TESTED, EVERY, SETTINGS[task]]
+        results = of_all_seeds(given, task, told, partial(measured, task, given.steps))
         figures = {name: [result[name] for result in results] for name in results[0]}
         print_figures(f"{task}, {given.steps} steps: PSNR in dB", given.seeds, figures)
         for name, without in figures.items():

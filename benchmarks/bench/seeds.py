@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -23,11 +24,21 @@ def add_arguments(parser: argparse.ArgumentParser, steps: int | None) -> None:
 
 
 def of_seed(
-    given: argparse.Namespace, name: str, steps: int, seed: int, measure: Measure
+    given: argparse.Namespace,
+    name: str,
+    steps: int,
+    seed: int,
+    configuration: object,
+    measure: Measure,
 ) -> dict[str, Any]:
-    """What `measure` gives for a seed, read where an earlier call kept it as JSON."""
+    """What `measure` gives for a seed, read where an earlier call kept it as JSON.
+
+    configuration: all else that the result depends on, of plain data; a result of another one is
+    not taken for it.
+    """
     given.out.mkdir(parents=True, exist_ok=True)
-    kept = given.out / f"{name}-seed{seed}-steps{steps}.json"
+    digest = hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()
+    kept = given.out / f"{name}-{digest[:8]}-seed{seed}-steps{steps}.json"
     if not kept.is_file():
         folder = kept.with_suffix("")
         shutil.rmtree(folder, ignore_errors=True)
@@ -39,6 +50,8 @@ def of_seed(
     return result
 
 
-def of_all_seeds(given: argparse.Namespace, name: str, measure: Measure) -> list[dict[str, Any]]:
-    """What `measure` gives for each seed."""
-    return [of_seed(given, name, given.steps, seed, measure) for seed in given.seeds]
+def of_all_seeds(
+    given: argparse.Namespace, name: str, configuration: object, measure: Measure
+) -> list[dict[str, Any]]:
+    """What `measure` gives for each seed; the arguments of `of_seed`."""
+    return [of_seed(given, name, given.steps, seed, configuration, measure) for seed in given.seeds]
