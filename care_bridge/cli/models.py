@@ -100,11 +100,10 @@ def _show(arguments: argparse.Namespace) -> None:
 
 def _add(arguments: argparse.Namespace) -> None:
     from care_bridge.package.collecting import add_model
-    from care_bridge.package.store import checked_model_name
 
     added = add_model(
         arguments.package,
-        "" if arguments.name is None else checked_model_name(arguments.name),
+        arguments.name,
         _place(arguments),
         allow_download=arguments.allow_download,
     )

@@ -40,7 +40,7 @@ def model_lines(given: Mapping[str, str]) -> Iterator[str]:
     Raises add_model's errors.
     """
     if given.get("add"):
-        added = add_model(given["add"], given.get("name", ""))
+        added = add_model(given["add"], given.get("name") or None)
         done = "is kept as" if added.is_new else "was there already as"
         yield f"{given['add']} {done} {added.model.name}"
     for model in stored_models():

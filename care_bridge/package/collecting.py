@@ -6,13 +6,14 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from care_bridge.atomic import partial_beside
 from care_bridge.errors import ConfigError, PackageError, PackageNotFoundError
+from care_bridge.lock import open_locked, remove_locked
 from care_bridge.package.archive import (
     RDF_NAMES,
     Archive,
@@ -49,14 +50,14 @@ class Added:
 
 def add_model(
     source: str | Path,
-    name: str = "",
+    name: str | None = None,
     place: WritablePlace = "user",
     *,
     allow_download: bool = False,
 ) -> Added:
     """Keep the package at `source` (a folder, a .zip or an rdf.yaml) as one zip in a place.
 
-    name: what it is called then; "" for the name of its file or folder. allow_download: whether
+    name: what it is called then; None for the name of its file or folder. allow_download: whether
     the weights and test tensors that it names by web addresses are fetched and kept with it.
     Nothing is done where the place, the bundled models or the shared folder hold it already; a
     damaged zip of that name in the place is replaced.
@@ -65,7 +66,7 @@ def add_model(
     """
     path = find_package(source)
     package = load_package(path)
-    name = checked_model_name(name or _usual_name(path))
+    name = checked_model_name(_usual_name(path) if name is None else name)
     found = _found(package, name, place)
     if found.kept:
         return Added(found.kept, is_new=False)
@@ -74,8 +75,13 @@ def add_model(
     package.weights()
     for tensor in package.spec.tensors:
         package.tensor(tensor.test_tensor)
-    out = found.damaged or _path_for(name, place)
-    with _writing(place):
+    with _writing(place), ExitStack() as held:
+        if found.damaged:
+            held.enter_context(_alone(found.damaged, name))
+            found = _found(package, name, place)  # it may have been replaced meanwhile
+            if found.kept:
+                return Added(found.kept, is_new=False)
+        out = found.damaged or _path_for(name, place)
         try:
             # What was not seen above came meanwhile, from another process.
             pack(out, _files(package.archive), only_new=found.damaged is None)
@@ -84,9 +90,26 @@ def add_model(
                 raise
             kept = _found(package, name, place).kept
             if kept is None:
-                raise ConfigError(f'"{name}" is being added by somebody else: try again') from None
+                raise _added_by_others(name) from None
             return Added(kept, is_new=False)
     return Added(StoredModel(out.stem, out, place), is_new=True)
+
+
+@contextmanager
+def _alone(damaged: Path, name: str) -> Iterator[None]:
+    """Keep others from replacing a damaged zip, too; ConfigError where one does."""
+    path = damaged.with_name(f".{damaged.name}.lock")
+    lock = open_locked(path)
+    if lock is None:
+        raise _added_by_others(name)
+    try:
+        yield
+    finally:
+        remove_locked(path, lock)
+
+
+def _added_by_others(name: str) -> ConfigError:
+    return ConfigError(f'"{name}" is being added by somebody else: try again')
 
 
 def remove_model(asked: str, place: WritablePlace = "user") -> StoredModel:

@@ -10,6 +10,7 @@ from subprocess import PIPE
 import pytest
 
 from care_bridge.errors import ConfigError
+from care_bridge.lock import open_locked
 from care_bridge.package.collecting import add_model
 from care_bridge.package.package import Package
 from care_bridge.package.packing import pack
@@ -110,3 +111,35 @@ def test_the_same_model_that_comes_meanwhile_is_kept_once(place, monkeypatch):
     adding_meanwhile(monkeypatch, place, source)
     assert not add_model(source, "nuclei").is_new
     assert [path.name for path in place_folder("user").iterdir()] == ["nuclei.zip"]
+
+
+@pytest.fixture
+def damaged(place):
+    """A zip in the place of "nuclei" that cannot be opened."""
+    path = place_folder("user") / "nuclei.zip"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"cut short")
+    return path
+
+
+def test_of_two_that_replace_a_damaged_zip_the_second_does_not_replace_the_first(
+    place, damaged, monkeypatch
+):
+    first, second = (tiny_package(place / name, name=f"Model {name}") for name in ("one", "other"))
+    adding_meanwhile(monkeypatch, place, first)
+    with pytest.raises(ConfigError, match='another model is called "nuclei"'):
+        add_model(second, "nuclei")
+    kept = hashlib.sha256((first / "rdf.yaml").read_bytes()).hexdigest()
+    assert find_model("nuclei").sha256() == kept
+    assert list(damaged.parent.iterdir()) == [damaged]
+
+
+def test_a_damaged_zip_that_somebody_else_replaces_is_left_to_them(place, damaged):
+    source = tiny_package(place / "one")
+    lock = open_locked(damaged.with_name(".nuclei.zip.lock"))
+    with pytest.raises(ConfigError, match="being added by somebody else"):
+        add_model(source, "nuclei")
+    assert damaged.read_bytes() == b"cut short"
+    lock.close()  # as at the end of a process that was killed
+    assert add_model(source, "nuclei").is_new
+    assert list(damaged.parent.iterdir()) == [damaged]

@@ -140,7 +140,7 @@ def test_what_is_kept_is_what_the_description_names(given):
 def test_the_same_package_twice_is_no_error(given):
     first = add_model(given)
     content = first.model.path.read_bytes()
-    for name in ("nuclei", "NUCLEI", ""):
+    for name in ("nuclei", "NUCLEI", None):
         again = add_model(given, name)
         assert (again.is_new, again.model) == (False, first.model)
     assert first.model.path.read_bytes() == content
