@@ -21,6 +21,7 @@ from care_bridge.normalization import FixedScale, Percentiles, Scale
 from care_bridge.package.rdf_content import Card, Person, rdf_content
 from care_bridge.package.spec import ModelSpec, TensorSpec, Weights
 from care_bridge.runtime.conventions import with_agreeing_percentiles
+from care_bridge.runtime.report import CheckReport
 from care_bridge.tiling import AxisLimits
 
 STEP = 4
@@ -107,6 +108,11 @@ def tiny_package(
     hashes = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
     write_package(folder, files, rdf_content(spec, card, hashes))
     return folder
+
+
+def is_clean(report: CheckReport) -> bool:
+    """Whether a check found neither an error nor a warning."""
+    return not any(each.severity in ("error", "warning") for each in report.findings)
 
 
 def write_package(folder: Path, files: Mapping[str, bytes], rdf: Mapping[str, object]) -> None:

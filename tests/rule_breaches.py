@@ -171,6 +171,21 @@ FLOAT64 = {"id": "ensure_dtype", "kwargs": {"dtype": "float64"}}
 BINARIZE = {"id": "binarize", "kwargs": {"threshold": 0.5}}
 
 
+FAMILY = "\N{MAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"
+FLAG = "\N{REGIONAL INDICATOR SYMBOL LETTER D}\N{REGIONAL INDICATOR SYMBOL LETTER E}"
+
+
+def linear_0_4(**kwargs):
+    """What format 0.4 has of a tensor with this step."""
+    steps = [{"name": "scale_linear", "kwargs": kwargs}]
+    tensor = {"name": "input", "axes": "bcyx", "preprocessing": steps}
+    return {"format_version": "0.4.10", "inputs": [tensor]}
+
+
+def cover_of(data):
+    return lambda folder: (folder / "cover.png").write_bytes(data)
+
+
 def no_architecture(folder):
     (folder / "weights.pt").write_bytes(b"weights")
     sha256 = hashlib.sha256(b"weights").hexdigest()
@@ -235,6 +250,8 @@ FOR_PEOPLE = {
     "reference-tensor": postprocessing(OF_THE_INPUT),
     "onnx-opset": newer_opset,
     "architecture": no_architecture,
+    "icon": edited(lambda rdf: rdf.update(icon=FAMILY)),
+    "linear-axes": edited(lambda rdf: rdf.update(linear_0_4(gain=2.0, offset=0.0, axes="yx"))),
     "engine": with_weights("keras_hdf5", KERAS, b"", alone=True),
     "torchscript-file": with_weights("torchscript", TORCHSCRIPT, pickle.dumps({"weights": 1})),
     "torchscript-not-run": with_weights("torchscript", TORCHSCRIPT, NETWORK),
@@ -256,6 +273,9 @@ ALONG_Y = {"tensor_id": "input", "axis_id": "y"}
 ZERO_MEAN = {"id": "zero_mean_unit_variance", "kwargs": {}}
 CLIPPED = {"id": "clip", "kwargs": {"axes": ["y", "x"], "max_percentile": 99.0}}
 IN_OTHER_WAYS = {
+    "icon: a word": edited(lambda rdf: rdf.update(icon="microscope")),
+    "cover: a text": cover_of(b"no image"),
+    "cover: empty": cover_of(b""),
     "test-tensor-size: between two steps": input_axis(2, size={"min": 52, "step": 24}),
     "test-tensor-size: fixed": input_axis(2, size=48),
     "test-tensor-size: offset": output_axis(2, size={**ALONG_Y, "offset": 4}),
@@ -280,6 +300,13 @@ IN_OTHER_WAYS = {
     ),
 }
 KEPT_IN_OTHER_WAYS = {
+    "icon: a flag": edited(lambda rdf: rdf.update(icon=FLAG)),
+    "icon: a file": edited(lambda rdf: rdf.update(icon="cover.png")),
+    "cover: a drawing": cover_of(b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>'),
+    "linear-axes: one number": edited(lambda rdf: rdf.update(linear_0_4(gain=2.0, offset=0.0))),
+    "icon: a word": edited(lambda rdf: rdf.update(icon="microscope")),
+    "cover: a text": cover_of(b"no image"),
+    "cover: empty": cover_of(b""),
     "test-tensor-size: fixed as tested": input_axis(2, size=96),
     "test-tensor-size: steps": input_axis(2, size={"min": 72, "step": 24}),
     "test-tensor-size: scale and offset": output_axis(2, scale=2.0, size={**ALONG_Y, "offset": 48}),

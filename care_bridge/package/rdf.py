@@ -14,6 +14,7 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bioimageio.spec import InvalidDescr, ValidationContext, build_description
@@ -25,13 +26,14 @@ from pydantic import ValidationError
 
 from care_bridge.errors import AxesError, PackageFormatError, PackageNotRunError
 from care_bridge.normalization import Scale
+from care_bridge.package.file_names import checked_name
 from care_bridge.package.geometry import Tensor, geometry_of
 from care_bridge.package.printable import shown
 from care_bridge.package.procedure import MOST_PIXELS, procedure_of
 from care_bridge.package.processing import after_scales, check_references, normalization_of
 from care_bridge.package.rdf_0_4 import tensors_0_4
 from care_bridge.package.rdf_0_5 import tensors_0_5
-from care_bridge.package.rdf_files import read_description
+from care_bridge.package.rdf_files import files_in, read_description
 from care_bridge.package.refusal import RefusedError
 from care_bridge.package.spec import (
     CONFIG_FORMAT,
@@ -56,8 +58,8 @@ def parse_rdf(data: bytes, origin: str) -> ModelSpec:
     """The ModelSpec that the RDF's bytes describe; `origin` names the package in messages.
 
     PackageFormatError where it is no valid RDF of a model, PackageIntegrityError where its YAML is
-    refused, PackageNotRunError where care_bridge does not read its format (those that it reads are
-    0.4 and 0.5) or cannot run its model.
+    refused or it names a file by an absolute path, PackageNotRunError where care_bridge does not
+    read its format (those that it reads are 0.4 and 0.5) or cannot run its model.
     """
     refused = f"cannot use the package {origin}"
     try:
@@ -70,6 +72,9 @@ def parse_rdf(data: bytes, origin: str) -> ModelSpec:
                 f"{refused}: its format_version is {version}, care_bridge runs "
                 f"{' and '.join(_FORMATS)}"
             )
+        for name in files_in(content):
+            if PurePosixPath(name).is_absolute():  # the library speaks of addresses
+                checked_name(name, Path(origin))
         # The library changes what it is given.
         described = _described(copy.deepcopy(content))
     except RefusedError as reason:

@@ -6,7 +6,7 @@ turn file names into maps with hashes, which old consumers refuse.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -22,6 +22,8 @@ FORMAT_VERSION = "0.5.4"
 
 DOCUMENTATION = "README.md"
 COVER = "cover.png"
+
+_ROOTS = ("pytorch_state_dict", "onnx", "torchscript")
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,21 @@ class Card:
     weights: tuple[MoreWeights, ...] = ()
 
 
+def smallest_size(halo: int, step: int, kept: int = 1) -> int:
+    """The smallest size, a multiple of the step, with `kept` pixels between two halos: the spec
+    asks for one, and JDLL only makes tiles that are multiples of the step."""
+    return round_up(2 * halo + kept, step)
+
+
 def smallest_for_consumers(limits: AxisLimits) -> int:
-    """The smallest size, a multiple of the step, with a pixel between two halos: the spec asks
-    for it, and JDLL only makes tiles that are multiples of the step."""
-    return round_up(2 * limits.aligned_halo + 1, limits.step)
+    """The `smallest_size` of an axis."""
+    return smallest_size(limits.aligned_halo, limits.step)
+
+
+def root_of(kinds: Collection[str]) -> str:
+    """The weights of which the others are taken to be made: a network is trained by torch; where
+    that is not told, the ONNX file is what there is."""
+    return next((kind for kind in _ROOTS if kind in kinds), next(iter(kinds)))
 
 
 def rdf_content(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[str, object]:
@@ -143,8 +156,7 @@ def _weights(spec: ModelSpec, card: Card, hashes: Mapping[str, str]) -> dict[str
             assert isinstance(told, Mapping)
             entry["architecture"] = {**_file(more.architecture, hashes), **told}
         entries[more.kind] = entry
-    # A network is trained by torch; where that is not told, the ONNX file is what there is.
-    root = "pytorch_state_dict" if "pytorch_state_dict" in entries else "onnx"
+    root = root_of(entries)
     return {
         kind: entry if kind == root else {**entry, "parent": root}
         for kind, entry in entries.items()

@@ -65,8 +65,8 @@ def check_draft(draft: Draft) -> Iterator[Finding]:
     if not version.startswith("0.5."):
         yield Finding(
             "note",
-            f"rules on tensors, sizes and processing steps are not applied to format {version}",
-            "have the package in format 0.5 for an answer",
+            f"most rules on tensors, sizes and processing steps are for format 0.5, not {version}",
+            "for an answer write it as format 0.5 (bioimageio update-format) and check that",
             "not-applied",
             CONSUMERS,
         )

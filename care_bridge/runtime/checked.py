@@ -19,7 +19,7 @@ from care_bridge.runtime.session import Session
 Pixel = TypeVar("Pixel", bound=np.generic)
 
 GET_AGAIN = "get the package again"
-EXPORT_AGAIN = "export the model again"
+EXPORT_AGAIN = "have the model exported again"
 
 # For each number of the tensors that go in and come out. The widest networks have some hundred
 # channels in a few tensors of an image's size; the heaviest (RCAN in 3D with 64 channels and 400
@@ -59,7 +59,8 @@ class Checked:
         return [self.test_tensor(each) for each in self.package.spec.input_tensors]
 
     def test_tensor(self, spec: TensorSpec) -> NDArray[np.generic]:
-        """The test tensor of an input or output; PackageFormatError where it is not of its axes."""
+        """The test tensor of an input or output; PackageFormatError where it is not of its axes,
+        or holds no numbers."""
         return _tensor(self.package, spec)
 
 
@@ -71,6 +72,12 @@ def _tensor(package: Package, spec: TensorSpec) -> NDArray[np.generic]:
         raise PackageFormatError(
             f'"{spec.test_tensor}" has the shape {tensor.shape}, the description says the axes '
             f"{spec.axes} with C of size {channels}: {GET_AGAIN}"
+        )
+    wrong = int(tensor.size - np.isfinite(tensor).sum())
+    if wrong:
+        raise PackageFormatError(
+            f'"{spec.test_tensor}" holds {wrong} numbers that are NaN or infinite, which test '
+            f"nothing: {EXPORT_AGAIN}"
         )
     return tensor
 

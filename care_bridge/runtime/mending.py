@@ -47,6 +47,10 @@ def mend_package(source: str | Path, out: Path | None = None) -> Mended:
     be written.
     """
     path = find_package(source)
+    if out is not None and out.exists():
+        raise ExportError(
+            f"{out} exists already: give another name, or none to mend the package in its place"
+        )
     draft = Draft.of(open_archive(path))
     for name, sha256 in draft.files.items():
         if sha256:

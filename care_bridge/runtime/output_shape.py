@@ -17,7 +17,8 @@ def check_output(output: NDArray[np.float32], described: TensorSpec) -> None:
     if output.ndim != len(described.axes) or (channel >= 0 and output.shape[channel] != channels):
         raise InferenceError(
             f'the network\'s output "{described.id}" has the shape {output.shape}, the package '
-            f"says the axes {described.axes} with {channels} channels: check the package"
+            f"says the axes {described.axes} with {channels} channels: have the model exported "
+            "again"
         )
 
 
@@ -26,5 +27,6 @@ def check_sizes(output: NDArray[np.generic], expected: Sequence[int]) -> None:
     if list(output.shape[1:]) != list(expected):
         raise InferenceError(
             f"the network gives {' x '.join(map(str, output.shape[1:]))} pixels (Z x Y x X) where "
-            f"the package says {' x '.join(map(str, expected))}: check the package"
+            f"the package says {' x '.join(map(str, expected))}: have the "
+            "model exported again"
         )

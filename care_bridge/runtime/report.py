@@ -104,11 +104,6 @@ class CheckReport:
         """The findings that make the package unusable somewhere, or its results wrong."""
         return self._of("error")
 
-    @property
-    def is_clean(self) -> bool:
-        """Is there neither an error nor a warning?"""
-        return not self.errors and not self._of("warning")
-
     def limited(self, judges: Sequence[str]) -> CheckReport:
         """Only what concerns these of JUDGES."""
         kept = (each for each in self.findings if any(map(each.concerns, judges)))

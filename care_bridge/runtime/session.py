@@ -97,7 +97,7 @@ class Session:
         if not inputs or not outputs:
             raise InferenceError(
                 f"the network has {len(inputs)} inputs and {len(outputs)} outputs, at least one of "
-                "each is expected: export the model again"
+                "each is expected: have the model exported again"
             )
         self._inputs = {each.name: _Input(each) for each in inputs}
         self._outputs = [output.name for output in outputs]
@@ -213,7 +213,7 @@ class _Input:
         if kind not in _TYPES:
             raise InferenceError(
                 f'the network\'s input "{described.name}" is {described.type}, numbers are '
-                "expected: check the package"
+                "expected: have the model exported again"
             )
         self.dtype = np.dtype(_TYPES[kind])
 
@@ -329,7 +329,8 @@ def _try(
                 "export the model without it"
             ) from error
         raise InferenceError(
-            f"ONNX Runtime refuses the model: {_first_line(str(error))}: check the package"
+            f"ONNX Runtime refuses the model: {_first_line(str(error))}: have the "
+            "model exported again"
         ) from error
     if session.get_providers()[0] != engine.provider:
         return None, printed.getvalue() or engine.to_check

@@ -14,7 +14,7 @@ from care_bridge.errors import PackageFormatError, PackageNotFoundError
 from tests.broken_packages import edit, put, with_model
 from tests.foreign_packages import Foreign, foreign_package
 from tests.hostile.images import deflated, tiff
-from tests.packages import npy, tiny_network, tiny_package
+from tests.packages import is_clean, npy, tiny_network, tiny_package
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from tests.packages import npy, tiny_network, tiny_package
 )
 def test_a_good_package_passes(tmp_path, options):
     report = check_package(tiny_package(tmp_path, **options))
-    assert report.is_clean
+    assert is_clean(report)
     noted = {(each.severity, each.rule) for each in report.findings if each.severity != "ok"}
     assert noted == {("note", "maintainers"), ("cannot", "torchscript")}
     said = [finding.what for finding in report.findings if finding.severity == "ok"]
@@ -93,6 +93,12 @@ def no_numbers(folder):
     npy_of(np.full((1, 1, 48, 48), np.nan, np.float32))(folder)
 
 
+def infinite_output(folder):
+    output = np.load(folder / "test_output.npy")
+    output[0, 0, 3, 4] = np.inf
+    put(folder, "test_output.npy", npy(output))
+
+
 def two_inputs(folder):
     more = onnx.helper.make_tensor_value_info("more", onnx.TensorProto.FLOAT, [1])
     with_model(folder, lambda model: model.graph.input.append(more))
@@ -154,7 +160,8 @@ ERRORS = {
     too_many_channels: ['"test_input.npy" has the shape (1, 2, 48, 48)', "C of size 1"],
     a_size_between_steps: ["(1, 1, 47, 48)"],
     texts: ['"test_input.npy"', "is no .npy array of numbers"],
-    no_numbers: ["2304 pixels that are NaN or infinite"],
+    no_numbers: ['"test_input.npy" holds 2304 numbers that are NaN or infinite'],
+    infinite_output: ['"test_output.npy" holds 1 numbers that are NaN or infinite'],
     two_inputs: ["has the inputs input, more and the outputs output"],
     operators_of_its_own: ["uses no operators of ONNX itself"],
     weights_in_another_file: ["keeps its weights in another file"],
@@ -186,6 +193,17 @@ def test_the_word_location_alone_is_no_name_of_a_file(tmp_path):
     package = tiny_package(tmp_path / "package")
     with_model(package, lambda model: setattr(model.graph, "doc_string", "location: here"))
     assert restore(np.zeros((8, 8), np.float32), axes="YX", package=package).shape == (8, 8)
+
+
+@pytest.mark.parametrize("name", ["/nowhere/README.md", "/etc/passwd"])
+def test_an_absolute_path_is_told_once_in_words_of_its_own(tmp_path, capsys, name):
+    edit(tiny_package(tmp_path), lambda rdf: rdf.update(documentation=name))
+    said = (
+        f'the name "{name}" in the package {tmp_path} leaves the package: do not use this package'
+    )
+    assert [finding.what for finding in check_package(tmp_path).errors] == [said]
+    assert main(["inspect", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"care-bridge inspect: {said}\n"
 
 
 def test_a_missing_package_is_an_error_of_its_own(tmp_path):

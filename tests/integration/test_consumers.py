@@ -23,7 +23,7 @@ from care_bridge.runtime.mending import mend_package
 from care_bridge.runtime.mends import MENDS
 from tests.broken_packages import edit, with_model
 from tests.checkpoints import untrained
-from tests.packages import npy
+from tests.packages import is_clean, npy
 from tests.rule_breaches import (
     FOR_PEOPLE,
     IN_OTHER_WAYS,
@@ -43,7 +43,7 @@ def exported(tmp_path_factory):
     checkpoint = replace(checkpoint, example=replace(checkpoint.example, source=wide))
     out = tmp_path_factory.mktemp("export") / "model"
     about = About("Exported model", "For a test", authors=("Ada",), license="CC0-1.0")
-    assert export_checkpoint(checkpoint, out, about).is_clean
+    assert is_clean(export_checkpoint(checkpoint, out, about))
     return out
 
 
@@ -107,7 +107,7 @@ def test_what_is_mended_is_clean(package, rule):
     MENDABLE[rule](package)
     mended = mend_package(package)
     assert any(change.startswith(f"{rule}: ") for change in mended.changes), mended.changes
-    assert mended.report.is_clean
+    assert is_clean(mended.report)
     # A note, where a step besides scaling is there.
     assert rules_broken(mended.report) <= {"percentiles-not-compared"}
 
@@ -159,7 +159,31 @@ def test_mended_into_another_package(package, tmp_path, capsys):
     said = json.loads(capsys.readouterr().out)
     assert (said["passed"], said["source"], len(said["changes"])) == (True, str(out), 1)
     assert listing(package) == before
-    assert check_package(out).is_clean
+    assert is_clean(check_package(out))
+
+
+def test_what_is_there_is_not_mended_over(package, capsys):
+    """The line says what can be done: there is no option to replace another package."""
+    MENDABLE["nickname"](package)
+    before = listing(package)
+    assert main(["check", str(package), "--fix", "--out", str(package)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        "exists already: give another name, or none to mend the package in its place"
+    )
+    assert listing(package) == before
+
+
+def test_of_covers_those_that_are_no_pictures_are_replaced(package):
+    (package / "validation.png").write_bytes(b"no image")
+    edit(package, lambda rdf: rdf.update(covers=["validation.png", "cover.png"]))
+    good = (package / "cover.png").read_bytes()
+    assert [each.what for each in check_package(package).findings if each.rule == "cover"] == [
+        'the cover "validation.png" is no picture, whatever its name says'
+    ]
+    assert is_clean(mend_package(package).report)
+    assert yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))["covers"] == ["cover.png"]
+    assert (package / "cover.png").read_bytes() == good
 
 
 def test_the_command_line_says_what_was_changed(package, capsys):
@@ -245,7 +269,7 @@ def test_files_to_write_replace_none_that_is_not_named(package):
     (package / "cover.png").unlink()
     with_others(package, {"README.md": b"# By hand", "COVER.png": b"by hand"})
     sample = (package / "sample_input.tif").read_bytes()
-    assert mend_package(package).report.is_clean
+    assert is_clean(mend_package(package).report)
     assert (package / "COVER.png").read_bytes() == b"by hand"
     assert (package / "sample_input.tif").read_bytes() == sample
     assert (package / "README.md").read_text("utf-8").startswith("# By hand\n")

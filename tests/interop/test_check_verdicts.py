@@ -16,6 +16,7 @@ from care_bridge.package.consumers.rule import CORE, OLD_CORE
 from tests.broken_packages import edit, with_test_input
 from tests.checkpoints import untrained
 from tests.interop_environment import OFFLINE, interop_environment
+from tests.rule_breaches import FAMILY, FLAG
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -47,6 +48,8 @@ RANGE = {"axes": ["y", "x"], "min_percentile": 1.0, "max_percentile": 99.0}
 FLOAT32, FLOAT64 = (step("ensure_dtype", dtype=name) for name in ("float32", "float64"))
 VARIANTS = {
     "as-exported": lambda rdf: None,
+    "icon-of-two-characters": lambda rdf: rdf.update(icon=FLAG),
+    "icon-of-five-characters": lambda rdf: rdf.update(icon=FAMILY),
     "zero-mean-after": after(ZERO_MEAN),
     "range-after": after(step("scale_range", **RANGE)),
     "range-of-the-input-after": after(step("scale_range", **RANGE, reference_tensor="input")),

@@ -61,6 +61,10 @@ class Draft:
         """The bytes of a file; errors as in `Archive.read`."""
         return self.changed[name] if name in self.changed else self.archive.read(name)
 
+    def beginning(self, name: str) -> bytes:
+        """The first part of a file; errors as in `Archive.read`."""
+        return self.changed[name] if name in self.changed else next(self.archive.chunks(name), b"")
+
     def check(self, name: str, sha256: str | None) -> None:
         """Raise PackageError where a file is missing, or has another hash."""
         if name not in self.changed:

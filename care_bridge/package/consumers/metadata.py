@@ -6,11 +6,13 @@ import re
 import string
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 from care_bridge.errors import PackageError
 from care_bridge.package.consumers.draft import Draft, source_of
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, ZOO, Rule
 from care_bridge.package.markdown import block, inline
+from care_bridge.package.printable import shown
 from care_bridge.package.rdf import is_license
 from care_bridge.package.rdf_content import DOCUMENTATION
 
@@ -22,6 +24,11 @@ VALIDATION = "# Validation"
 _UNKNOWN = (
     f"\n\n{VALIDATION}\n\nNot stated. Compare with your own data before trusting the model.\n"
 )
+
+
+_LONGEST_EMOJI = 2
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
+"""How PNG, JPEG, GIF and TIFF begin."""
 
 
 def nickname_of(name: str) -> str:
@@ -80,6 +87,33 @@ def _turn_tiling_on(draft: Draft) -> None:
 def _no_cover(draft: Draft) -> Iterator[str]:
     if not draft.content.get("covers"):
         yield "there is no cover, and one made by the spec's library never reaches the zip"
+    for name in no_pictures(draft):
+        yield f'the cover "{name}" is no picture, whatever its name says'
+
+
+def no_pictures(draft: Draft) -> list[str]:
+    """The covers whose files begin as no picture does; those that are missing are told by the
+    check of the files."""
+    covers = draft.content.get("covers")
+    named = (source_of(each) for each in (covers if isinstance(covers, list) else []))
+    return [name for name in named if name and not _may_be_picture(draft, name)]
+
+
+def _may_be_picture(draft: Draft, name: str) -> bool:
+    try:
+        first = draft.beginning(name)
+    except PackageError:
+        return True
+    return first.startswith(_PICTURES) or b"<svg" in first
+
+
+def _no_icon(draft: Draft) -> Iterator[str]:
+    icon = draft.content.get("icon")
+    if isinstance(icon, str) and len(icon) > _LONGEST_EMOJI and not PurePosixPath(icon).suffix:
+        yield (
+            f'the icon "{shown(icon)}" is of {len(icon)} characters (some emojis are several in '
+            "one), it takes one or two, or a picture's file"
+        )
 
 
 def _no_timestamp(draft: Draft) -> Iterator[str]:
@@ -176,7 +210,20 @@ METADATA_RULES = (
         _turn_tiling_on,
     ),
     # Mended by the run, which has pixels for it.
-    Rule("cover", (ZOO,), "warning", _no_cover, "add a picture and name it in covers"),
+    Rule(
+        "cover",
+        (ZOO,),
+        "warning",
+        _no_cover,
+        "add a picture (PNG, JPEG, GIF, SVG) and name it in covers",
+    ),
+    Rule(
+        "icon",
+        (CORE, ZOO),
+        "error",
+        _no_icon,
+        "take an emoji of one or two characters, or leave the icon out",
+    ),
     Rule("timestamp", (ZOO,), "warning", _no_timestamp, "write a timestamp", _add_timestamp),
     Rule(
         "documentation",

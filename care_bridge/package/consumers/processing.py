@@ -168,7 +168,28 @@ def _reference_after(draft: Draft) -> Iterator[str]:
             )
 
 
+def _linear_along_axes(draft: Draft) -> Iterator[str]:
+    if not str(draft.content.get("format_version")).startswith("0.4."):
+        return
+    for side, key in _LISTS.items():
+        listed = draft.content.get(side)
+        for tensor in listed if isinstance(listed, list) else ():
+            for step in _steps_of(tensor, key) if isinstance(tensor, dict) else ():
+                if step.get("name") == "scale_linear" and _kwargs(step).get("axes") is not None:
+                    yield (
+                        f'scale_linear of "{tensor.get("name")}" names axes, which is not '
+                        "implemented for format 0.4"
+                    )
+
+
 PROCESSING_RULES = (
+    Rule(
+        "linear-axes",
+        (CORE,),
+        "error",
+        _linear_along_axes,
+        "write the package as format 0.5 (bioimageio update-format)",
+    ),
     Rule(
         "ensure-dtype",
         (CORE, DEEPIMAGEJ),

@@ -15,6 +15,7 @@ from care_bridge.package.consumers.draft import (
     space_axes,
 )
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, Rule
+from care_bridge.package.rdf_content import smallest_size
 from care_bridge.tiling import round_up
 
 _LARGEST_PART = 1000
@@ -71,12 +72,13 @@ def _halo(draft: Draft, tensor: Described, axis: Described) -> int:
     return max([0, *halos])
 
 
-def _fewest(draft: Draft, tensor: Described, axis: Described, halo: int) -> int:
-    """The fewest pixels of an input which, between two halos, leave a pixel of every output."""
+def _smallest(draft: Draft, tensor: Described, axis: Described, halo: int, step: int) -> int:
+    """The smallest size of an input, a multiple of the step, that leaves a pixel of every output
+    between two halos."""
     needed = [
         math.ceil((1 - offset) / ratio) for _, ratio, offset in _followers(draft, tensor, axis)
     ]
-    return 2 * halo + max([1, *needed])
+    return smallest_size(halo, step, max([1, *needed]))
 
 
 def declared_halo(draft: Draft) -> dict[str, int]:
@@ -104,8 +106,8 @@ def declare_halo(draft: Draft, needed: Mapping[str, int]) -> None:
         followers = list(_followers(draft, tensor, axis))
         whole = math.lcm(size["step"], *(ratio.denominator for _, ratio, _ in followers))
         halo = round_up(least, whole)
-        fewest = round_up(_fewest(draft, tensor, axis, halo), size["step"])
-        fits = values.shape[position(tensor, axis)] >= max(size["min"], fewest)
+        smallest = _smallest(draft, tensor, axis, halo, size["step"])
+        fits = values.shape[position(tensor, axis)] >= max(size["min"], smallest)
         for other, ratio, _ in followers:
             other.pop("halo", None)
             other.update({"halo": int(halo * ratio)} if halo and fits else {})
@@ -125,7 +127,7 @@ def _uneven_min(draft: Draft) -> Iterator[str]:
 def _halo_too_wide(draft: Draft) -> Iterator[str]:
     for tensor, axis, size in _stepped_axes(draft):
         halo = _halo(draft, tensor, axis)
-        if size["min"] < _fewest(draft, tensor, axis, halo):
+        if size["min"] < _smallest(draft, tensor, axis, halo, 1):
             yield (
                 f'"{tensor.get("id")}" may have {size["min"]} pixels along {axis_id(axis)}, of '
                 f"which halos of {halo} leave none"
@@ -136,9 +138,8 @@ def _raise_min(draft: Draft) -> None:
     """To a multiple of the step with a pixel between the halos, where the test tensor is one of
     the sizes that are left."""
     for tensor, axis, size in _stepped_axes(draft):
-        fewest = _fewest(draft, tensor, axis, _halo(draft, tensor, axis))
-        least = max(size["min"], fewest)
-        smallest = round_up(least, size["step"])
+        halo, step = _halo(draft, tensor, axis), size["step"]
+        smallest = max(round_up(size["min"], step), _smallest(draft, tensor, axis, halo, step))
         values = draft.test_tensor(tensor)
         if values is not None:
             given = values.shape[position(tensor, axis)]

@@ -165,7 +165,7 @@ TENSOR_RULES = (
         (CORE, DEEPIMAGEJ),
         "warning",
         _no_batch,
-        "export the model again with these axes",
+        "have the model exported with these axes",
     ),
     Rule(
         "space-ids",

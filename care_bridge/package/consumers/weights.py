@@ -10,6 +10,7 @@ from care_bridge.package.consumers.architecture import missing_arguments
 from care_bridge.package.consumers.draft import Described, Draft
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, ILASTIK, ZOO, Rule
 from care_bridge.package.onnx_file import as_one_file, with_ir_version
+from care_bridge.package.rdf_content import root_of
 
 JDLL_OPSET = 18
 JDLL_IR_VERSION = 8
@@ -26,9 +27,6 @@ _RUN_BY = {
 """Whose engines run which weights."""
 
 _ZIP, _OF_TORCHSCRIPT = b"PK\x03\x04", (b"/constants.pkl", b"/code/__torch__")
-
-_ROOTS = ("pytorch_state_dict", "onnx", "torchscript")
-"""Which weights the others are taken to be made of, in this order."""
 
 
 def _newer_opset(draft: Draft) -> Iterator[str]:
@@ -98,7 +96,7 @@ def _wrong_parents(draft: Draft) -> Iterator[str]:
 
 def _set_parents(draft: Draft) -> None:
     entries = _entries(draft)
-    root = next((kind for kind in _ROOTS if kind in entries), next(iter(entries)))
+    root = root_of(entries)
     for kind, entry in entries.items():
         if kind == root:
             entry.pop("parent", None)
@@ -207,7 +205,7 @@ WEIGHTS_RULES = (
         (DEEPIMAGEJ,),
         "error",
         _newer_opset,
-        f"export the ONNX file with opset {JDLL_OPSET} or less",
+        f"have the ONNX file exported with opset {JDLL_OPSET} or less",
     ),
     Rule(
         "onnx-ir",
@@ -245,7 +243,7 @@ WEIGHTS_RULES = (
         (DEEPIMAGEJ,),
         "cannot",
         _no_engine,
-        "export with --weights onnx",
+        "have it exported with ONNX weights (ours: --weights onnx)",
     ),
     Rule(
         "torchscript-file",
@@ -270,6 +268,6 @@ WEIGHTS_RULES = (
         (ILASTIK,),
         "cannot",
         _no_torchscript,
-        "export with --weights onnx,torchscript",
+        "have it exported with TorchScript weights, too (ours: --weights onnx,torchscript)",
     ),
 )
