@@ -229,10 +229,9 @@ def _check_task(config: TrainConfig) -> None:
             "trained with laplace; leave the loss out"
         )
     if config.probabilistic and config.task in NOT_PROBABILISTIC:
+        key = "members" if config.members > 1 else "probabilistic"
         reason = NOT_PROBABILISTIC[config.task]
-        raise ConfigError(
-            f"probabilistic does not suit the task {config.task} ({reason}): leave it out"
-        )
+        raise ConfigError(f"{key} does not suit the task {config.task} ({reason}): leave it out")
     if config.patches.augment is True and config.task in HAVE_A_DIRECTION:
         raise ConfigError(
             f"patches.augment has the value true, which turns patches, but the task {config.task} "
@@ -275,6 +274,10 @@ def _explain(error: ValidationError) -> str:
     reason = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     if first["type"] == "model_type":
         reason = f"this is a section, set its keys, e.g. {where}.KEY=VALUE"
+    if first["type"] == "tuple_type":
+        reason = "give a list, e.g. [1,2]"
+    if isinstance(first["input"], Mapping) and first["type"] == "value_error":
+        return f"{where}: {reason}"  # of several keys together
     return f"{where or 'the configuration'} has the value {first['input']!r}: {reason}"
 
 

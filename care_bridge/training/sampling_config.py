@@ -40,7 +40,10 @@ class IsotropicConfig(Section):
         if self.psf and aperture is not None:
             raise ValueError("give psf, or numerical_aperture and wavelength")
         if aperture is not None and aperture >= self.refractive_index:
-            raise ValueError("numerical_aperture must lie below refractive_index")
+            raise ValueError(
+                f"numerical_aperture {aperture:g} must lie below refractive_index "
+                f"{self.refractive_index:g}: set that of the immersion, e.g. 1.515 of oil"
+            )
         return self
 
 

@@ -95,10 +95,14 @@ class Opener:
                     "images of their own"
                 )
             if "Z" in self.axes and not flat and slices == 1:
+                otherwise = ", or set network.axes=YX"
+                if self.config.task == "projection":
+                    otherwise = ""
+                elif target:
+                    otherwise += ", or, where the sources are stacks, take the task projection"
                 raise TrainingError(
                     f"{view.path} has axes {source.info.axes} and no slices, the network expects "
-                    "ZYX: give stacks (data.axes names the axes of plain TIFF files), or set "
-                    "network.axes=YX"
+                    f"ZYX: give stacks (data.axes names the axes of plain TIFF files){otherwise}"
                 )
             pixels = self._pixels(view, source, name)
         statistics = statistics_of(pixels, view.path, normalization)

@@ -100,9 +100,10 @@ def _only(
                 for sides in sorted(found, key=lambda sides: sides.sources)
             )
             keys = "data.source and data.target" if way else "data.source"
+            inside = min(sides.sources[0] for sides in found if sides.sources != (data,))
             raise TrainingError(
                 f"{data} holds {several}: name the folders with {keys}, or give a folder with one "
-                "of them"
+                f"of them{'' if way else f', e.g. {inside}'}"
             )
         if found:
             return found.pop(), way

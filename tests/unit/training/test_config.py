@@ -52,6 +52,12 @@ def test_what_depends_on_the_axes_is_filled_in_and_survives_a_file(
         pytest.param("training=3", "training has the value 3: this is a section", id="no-key"),
         pytest.param("network.n_first=1000000", "value 1000000: it should", id="uncountable"),
         pytest.param("network.kernel=4", "network.kernel has the value 4: .*odd", id="even"),
+        pytest.param("patches.size=64", "^patches.size has the value 64: give a list", id="list"),
+        pytest.param(
+            "isotropic={numerical_aperture: 1.4, wavelength: 0.5}",
+            r"^isotropic: numerical_aperture 1\.4 must lie below refractive_index 1\.33: set that",
+            id="several-keys",
+        ),
         pytest.param("patches.size=[0, 32]", "^patches.size has the value 0: it should", id="item"),
         pytest.param("normalization.low=99.9", "must lie below the upper", id="crossed"),
         pytest.param("normalization.train_low=[3,1]", "smallest first", id="reversed"),

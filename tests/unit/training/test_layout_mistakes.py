@@ -78,7 +78,7 @@ MISTAKES = {
     "images-and-folders": (
         lambda root: _folders(("source", "GT"))(_pictures(root)),
         ("task=n2v",),
-        "holds images and also source/: name the folders with data.source, or give",
+        "holds images and also source/: name the folders with data.source, or give .*/source$",
     ),
     "two-validations": (
         _folders(

@@ -79,6 +79,27 @@ def test_a_bad_pair_is_named(
     assert "\n" not in str(caught.value)
 
 
+STACK = np.tile(GOOD, (16, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("task", "source", "target", "remedy"),
+    [
+        pytest.param("care", GOOD, STACK, ", or set network.axes=YX", id="pictures"),
+        pytest.param("care", STACK, GOOD, ", or .* take the task projection", id="projections"),
+        pytest.param("projection", GOOD, GOOD, "", id="pictures-to-project"),
+    ],
+)
+def test_pictures_for_a_network_of_stacks_are_told_with_what_helps(
+    tmp_path: Path, task: str, source: np.ndarray, target: np.ndarray, remedy: str
+) -> None:
+    _bad_pair(tmp_path, source, target)
+    size = "[16,16]" if task == "projection" else "[8,16,16]"
+    config = load_config(None, [f"task={task}", f"patches.size={size}", "network.axes=ZYX"])
+    with pytest.raises(TrainingError, match=rf"plain TIFF files\){remedy}$"):
+        open_fields(tmp_path, config, tmp_path / "scratch")
+
+
 def _with(pixels: np.ndarray, value: float) -> np.ndarray:
     spoiled = pixels.copy()
     spoiled[20, 30:33] = value
