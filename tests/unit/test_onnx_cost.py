@@ -1,10 +1,15 @@
 """What a network takes is told before it is run: compared with networks whose cost is known by
 hand, and with what ONNX Runtime makes of those whose sizes are computed."""
 
+import io
+
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+from torch.nn import functional
 
 from care_bridge.errors import PackageFormatError, PackageNotRunError
 from care_bridge.package.onnx_cost import cost_of
@@ -247,3 +252,42 @@ def test_a_circle_is_no_network():
     nodes = [node("Add", ["input", "b"], ["a"]), node("Relu", ["a"], ["b"])]
     with pytest.raises(PackageFormatError, match="each other"):
         cost(network([*nodes, node("Relu", ["b"], ["output"])]))
+
+
+class Windows(nn.Module):
+    """Pads an image to whole windows, looks at each by itself, and enlarges what it had halved: the
+    sizes of all that are computed from the image's, as attention and U-Nets of others do."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 6, 3, padding=1), nn.Conv2d(6, 1, 3, padding=1)
+        self.mix = nn.Linear(6, 6)
+
+    def forward(self, image):
+        height, width = image.shape[-2:]
+        below, beside = (8 - height % 8) % 8, (8 - width % 8) % 8
+        tokens = self.first(functional.pad(image, (0, beside, 0, below), mode="reflect"))
+        batch, channels, rows, columns = tokens.shape
+        parts = tokens.view(batch, channels, rows // 8, 8, columns // 8, 8)
+        parts = self.mix(parts.permute(0, 2, 4, 3, 5, 1).reshape(-1, 64, channels))
+        parts = parts.view(batch, rows // 8, columns // 8, 8, 8, channels)
+        tokens = parts.permute(0, 5, 1, 3, 2, 4).reshape(batch, channels, rows, columns)
+        half = functional.max_pool2d(tokens, 2)
+        whole = functional.interpolate(half, size=(rows, columns), mode="bilinear")
+        return self.last(tokens + whole)[..., :height, :width] + image
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("shape", [(1, 1, 16, 24), (1, 1, 20, 50)], ids=str)
+def test_sizes_that_other_networks_compute_are_followed(shape):
+    """Exported for any size and for this one alone, a network has as many products; the first makes
+    some short lists besides, and torch leaves a copy or two out of the second."""
+    free, fixed = (io.BytesIO(), io.BytesIO())
+    names = {"input_names": ["x"], "output_names": ["y"], "opset_version": 17, "dynamo": False}
+    axes = {0: "b", 2: "h", 3: "w"}
+    sample = (torch.zeros(1, 1, 30, 40),)
+    torch.onnx.export(Windows(), sample, free, dynamic_axes={"x": axes, "y": axes}, **names)
+    torch.onnx.export(Windows(), (torch.zeros(shape),), fixed, **names)
+    of_any, of_one = (cost(each.getvalue(), shape) for each in (free, fixed))
+    assert of_any.operations == pytest.approx(of_one.operations, rel=0.02)
+    assert of_any.memory == pytest.approx(of_one.memory, rel=0.02)
