@@ -28,6 +28,8 @@ _MEMORY_OF_NUMBER = 12 << 10
 _MEMORY_ANYWAY = 256 << 20
 _OPERATIONS_OF_NUMBER = 5 * 10**7
 _OPERATIONS_ANYWAY = 10**10
+# Of RCAN on a stack of 64 x 64 x 64 it is a quarter, some 10 minutes of a good CPU.
+_OPERATIONS_AT_MOST = 5 * 10**13
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def unusual_cost(cost: Cost, numbers: int) -> str:
             f"takes {cost.memory >> 20} MB of memory, where at most {memory >> 20} MB are expected,"
         )
     operations = max(_OPERATIONS_ANYWAY, _OPERATIONS_OF_NUMBER * numbers)
+    operations = min(operations, _OPERATIONS_AT_MOST)
     if cost.operations > operations:
         return (
             f"computes {cost.operations:.1e} products, where at most {operations:.1e} are expected,"

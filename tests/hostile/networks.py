@@ -128,6 +128,24 @@ def multiplying_matrices() -> bytes:
     )
 
 
+def of_a_large_image(folder: Path) -> Path:
+    """A package whose test image is multiplied by itself 2000 times: for hours, though
+    there are no more products for a pixel than other networks have."""
+    stream = io.BytesIO()
+    np.save(stream, np.zeros((1, 1, 3072, 3072), np.float32))
+    names = ["input", *(f"x{number}" for number in range(1999)), "output"]
+    weights = network([node("MatMul", [one, "input"], [other]) for one, other in pairwise(names)])
+    files = dict(good())
+    for name, data in (
+        ("weights.onnx", weights),
+        ("test_input.npy", stream.getvalue()),
+        ("test_output.npy", stream.getvalue()),
+    ):
+        old, new = (hashlib.sha256(each).hexdigest().encode() for each in (files[name], data))
+        files |= {name: data, "rdf.yaml": files["rdf.yaml"].replace(old, new)}
+    return in_folder(folder, files)
+
+
 def endless() -> bytes:
     """A Loop that stops when "going", which it never changes, is false."""
     body = helper.make_graph(
@@ -340,6 +358,7 @@ NETWORKS = {
         ("check",),
     ),
     "network-multiplies-matrices": Case(of(multiplying_matrices), "products", ("check",)),
+    "network-of-a-large-image": Case(of_a_large_image, "products", ("check",)),
     "network-makes-as-much-as-pixels-say": Case(
         of(lambda: of_pixels(node("ConstantOfShape", ["size"], ["much"]))),
         "ConstantOfShape",
