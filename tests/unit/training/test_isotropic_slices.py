@@ -148,7 +148,7 @@ def test_what_does_not_suit_is_refused(setting: str) -> None:
 
 
 def test_errors_are_ours() -> None:
-    with pytest.raises(CareBridgeError, match="numerical_aperture must lie below"):
+    with pytest.raises(CareBridgeError, match="numerical_aperture 1.4 must lie below"):
         load_config(
             None,
             [
