@@ -114,8 +114,10 @@ class TrainConfig(_Kind):
         step = self.size_step
         if len(size) != len(plane) or any(pixels % step for pixels in size):
             raise ConfigError(
-                f"patches.size {list(size)} does not suit a network with axes {axes} and depth "
-                f"{self.network.depth}: give {len(plane)} multiples of {step}"
+                f"patches.size {list(size)} does not suit a network with axes {axes}"
+                + (f" and depth {self.network.depth}" if step > 1 else "")
+                + f": give {len(plane)} "
+                + (f"multiples of {step}" if step > 1 else "numbers of pixels")
             )
         masked = math.prod(size) * self.n2v.masked_percentage / 100
         if self.task in BLIND_SPOT_TASKS and masked < _LEAST_MASKED:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from care_bridge.errors import AxesError, CareBridgeError, ImageError, TrainingError
 from care_bridge.training.config import TrainConfig
+from care_bridge.training.image_statistics import hot_pixel
 from care_bridge.training.layouts.fields import Field, Pairing, split_fields
 from care_bridge.training.layouts.found import find_fields
 from care_bridge.training.patches import PatchSource
@@ -107,6 +108,7 @@ def open_dataset(
         config.network.axes,
         " x ".join(map(str, patch)),
     )
+    _warn_of_hot_pixels(training, config)
     return Dataset(
         config,
         opened.pairing,
@@ -170,6 +172,24 @@ def _open_field(
                 raise
             refused.append(error)
     return found, refused
+
+
+def _warn_of_hot_pixels(training: Sequence[Stack], config: TrainConfig) -> None:
+    """Of sources alone: clean targets may have bright spots on next to nothing."""
+    told = {
+        stack.name: hot_pixel(stack.source_statistics, config.normalization) for stack in training
+    }
+    hot = {name: said for name, said in told.items() if said}
+    if hot:
+        name, said = next(iter(hot.items()))
+        log.warning(
+            "%d of %d training images have pixels far out, first %s: %s; hot pixels spoil a "
+            "training, replace them by the median of their neighbours (Fiji: Remove Outliers)",
+            len(hot),
+            len(told),
+            name,
+            said,
+        )
 
 
 def _first_readable(fields: Sequence[Field]) -> Field:

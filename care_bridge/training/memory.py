@@ -55,7 +55,7 @@ def _filters(config: TrainConfig) -> str:
         return f"rcan.channels than {config.rcan.channels}"
     filters = f"network.n_first than {config.network.n_first}"
     if config.task == "projection":
-        filters += f", projection.n_first than {config.projection.n_first}"
+        filters += f", or projection.n_first than {config.projection.n_first}"
     return filters
 
 

@@ -51,7 +51,8 @@ class PatchConfig(Section):
     size: pixels along [Z,] Y, X, multiples of 2**network.depth; None: by task and axes. Where a
     network projects, Y, X: stacks are never cut along Z.
     background: patches are kept where the brightest target pixel around their centre exceeds this
-    share of the target's 99.9th percentile; 0 keeps all that is not black. augment: flips and
+    share of the way from black to the target's 99.9th percentile (patches.Foreground); 0 keeps all
+    that is not black. augment: flips and
     quarter turns in the YX plane, or "flips" alone. validation_batches: batches that validation
     looks at.
     """

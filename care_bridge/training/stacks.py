@@ -17,7 +17,6 @@ from care_bridge.training.config import TrainConfig
 from care_bridge.training.image_statistics import (
     Statistics,
     check_contrast,
-    check_extremes,
     statistics_of,
 )
 from care_bridge.training.layouts.fields import View
@@ -82,7 +81,8 @@ class Opener:
     def open(self, view: View, name: str, *, target: bool) -> Opened:
         """The image, its pixels in scratch under `name` where they are kept there.
 
-        TrainingError where it does not suit the network's axes, holds NaN or has no contrast.
+        TrainingError where it does not suit the network's axes, holds NaN or numbers near
+        infinity, or has no contrast.
         """
         normalization = self.config.normalization
         flat = target and self.target_axes != self.axes
@@ -115,17 +115,13 @@ class Opener:
         frame is that of all.
 
         The source is zoomed before by the configuration's factors, into scratch under `name`; its
-        statistics stay those of before. TrainingError where the two do not fit together, are
-        smaller than the patch, or have pixels that would spoil a training.
+        statistics stay those of before. TrainingError where the two do not fit together, or are
+        smaller than the patch.
         """
         zoom = self.config.upsampling.zoom
         finer = zoomed_info(source.info, zoom) if zoom else source.info
         fitting = _cut_to(target.info, finer, zoom)
         self._check_shapes(source, finer, target, fitting)
-        normalization = self.config.normalization
-        own = normalization.mode == "fixed" or normalization.target == "own"
-        for image, scaling in ((source, source), (target, target if own else source)):
-            check_extremes(image.statistics, scaling.statistics, image.view.path, normalization)
         pixels = source.pixels
         if zoom:
             with open_view(source.view) as coarse:

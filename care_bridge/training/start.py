@@ -76,8 +76,9 @@ class Start:
         below: dict[str, Any] = {
             "task": task,
             "normalization": {key: known["normalization"][key] for key in wanted},
-            "rcan": {"tile": known["rcan"].get("tile")},
         }
+        if task == "rcan":
+            below["rcan"] = {"tile": known["rcan"]["tile"]}
         for key in _KEPT:
             *section, name = key.split(".")
             (below.setdefault(section[0], {}) if section else below)[name] = attrgetter(key)(

@@ -267,6 +267,8 @@ def test_the_command_starts_from_a_bundled_model(
     checkpoint = load_checkpoint(tmp_path / "run")
     assert checkpoint.start is not None
     assert checkpoint.start["package"] == "denoise-2d"
+    # What it was told can be told again.
+    assert load_config(tmp_path / "run" / "config.yaml") == checkpoint.config
     weights = onnx.load(Path(__file__).parents[2] / "model_zoo" / "denoise-2d" / "weights.onnx")
     kernel = next(each for each in weights.graph.initializer if each.name == "bottleneck.0.weight")
     export_checkpoint(checkpoint, tmp_path / "tuned", About("Fine-tuned", "Of the bundled one"))
