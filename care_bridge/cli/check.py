@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from care_bridge.cli.stopped import stopped_at_limits
 from care_bridge.errors import ConfigError
 
 
@@ -43,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     judges = JUDGES if arguments.judges is None else judges_of(arguments.judges)
     if arguments.fix:
         return _mend(arguments, judges)
-    report = check_package(arguments.package).limited(judges)
+    with stopped_at_limits(arguments.package):
+        report = check_package(arguments.package).limited(judges)
     print(report.json() if arguments.json else report.text())
     return 1 if report.errors else 0
 
@@ -51,7 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _mend(arguments: argparse.Namespace, judges: tuple[str, ...]) -> int:
     from care_bridge.runtime.mending import mend_package
 
-    mended = mend_package(arguments.package, arguments.out)
+    with stopped_at_limits(arguments.package):
+        mended = mend_package(arguments.package, arguments.out)
     report = mended.report.limited(judges)
     if arguments.json:
         print(json.dumps({**json.loads(report.json()), "changes": mended.changes}, indent=2))

@@ -20,11 +20,17 @@ _ROUNDS = 32
 _MOST_SETTLED = 2000
 # Of ONNX Runtime, with results of the shape of their first input.
 _KEEPING = frozenset(("BiasGelu", "FastGelu", "Gelu", "QuickGelu", "SkipLayerNormalization"))
+# Their results are lists of tensors or one of two: shapes are not told, though they are honest.
+_OF_NO_TENSOR = frozenset(
+    ("If", "OptionalGetElement", "SequenceAt", "SequenceConstruct", "SplitToSequence")
+)
 _OF_PIXELS = frozenset(("Compress", "NonMaxSuppression", "NonZero", "Unique"))
 _NUMBERS = frozenset(onnx.TensorProto.DataType.values()) - {
     onnx.TensorProto.UNDEFINED,
     onnx.TensorProto.STRING,
 }
+
+_HELD = ("raw_data", "float_data", "double_data", "int32_data", "int64_data", "uint64_data")
 
 _Attributes = Mapping[str, onnx.AttributeProto]
 _Products = Callable[[Sequence[Shape], _Attributes], int]
@@ -50,10 +56,12 @@ class _Tensor:
 
 def cost_of(data: bytes, name: str, shapes: Sequence[Sequence[int]]) -> Cost:
     """What the ONNX file with these bytes, the file `name` of a package, takes where its inputs
-    have these `shapes`.
+    have these `shapes`; where it has operators of ONNX Runtime's own, lists of tensors or branches
+    that pixels choose, what is known of it.
 
     PackageFormatError where its operators do not go together, or not with such inputs;
-    PackageNotRunError where the sizes of its tensors do not follow from those of its inputs.
+    PackageNotRunError where the sizes of its tensors do not follow from those of its inputs, or it
+    computes texts.
     """
     model = parsed_network(data, name)
     if model.functions:
@@ -65,19 +73,28 @@ def cost_of(data: bytes, name: str, shapes: Sequence[Sequence[int]]) -> Cost:
         tensors = _tensors(_inferred(model, name, shapes))
         unknown = [node for node in model.graph.node if not _is_known(node, tensors)]
         if not unknown:
-            operations = sum(_operations(node, tensors) for node in model.graph.node)
-            return Cost(_memory(model.graph, tensors), operations)
-        settled = settle(model, {key: each.shape for key, each in tensors.items()}, left)
-        left -= settled
+            return _cost(model.graph, tensors)
+        shapes_known = {key: each.shape for key, each in tensors.items()}
+        settled, computed = settle(model, shapes_known, left)
+        left -= computed
         if not settled:
             break
-    kind = unknown[0].op_type
-    if unknown[0].domain in ("", "ai.onnx") and kind not in _OF_PIXELS:
+    first = [node for node in unknown if all(name in tensors for name in node.input if name)]
+    strange = [node for node in first or unknown if not _tells_nothing(node)]
+    if not strange:
+        return _cost(model.graph, tensors)
+    kind = strange[0].op_type
+    if kind not in _OF_PIXELS:
         _inferred(model, name, shapes, strict_mode=True)  # says why, where there is another reason
     raise PackageNotRunError(
         f'how much the operator {shown(kind)} in "{name}" makes does not follow from the size of '
-        "its input alone, so care_bridge does not run it: use a model without it"
+        "its input alone, so it is not run for this: use a model without it"
     )
+
+
+def _cost(graph: onnx.GraphProto, tensors: Mapping[str, _Tensor]) -> Cost:
+    operations = sum(_operations(node, tensors) for node in graph.node)
+    return Cost(_memory(graph, tensors), operations)
 
 
 def _prepare(graph: onnx.GraphProto, shapes: Sequence[Sequence[int]]) -> None:
@@ -89,8 +106,8 @@ def _prepare(graph: onnx.GraphProto, shapes: Sequence[Sequence[int]]) -> None:
     del graph.value_info[:]
     for tensor in graph.initializer:
         if math.prod(tensor.dims) > SIZES_AT_MOST:  # large ones would only be copied
-            tensor.ClearField("raw_data")
-            tensor.ClearField("float_data")
+            for held in _HELD:
+                tensor.ClearField(held)
     for node in graph.node:
         if node.domain == "com.microsoft" and node.op_type in _KEEPING:
             node.CopyFrom(helper.make_node("Identity", node.input[:1], node.output[:1]))
@@ -164,6 +181,10 @@ def _tensors(graph: onnx.GraphProto) -> dict[str, _Tensor]:
 
 
 def _tensor(kind: int, shape: Shape) -> _Tensor:
+    if kind == onnx.TensorProto.STRING:
+        raise PackageNotRunError(
+            "the network computes texts, whose size nothing tells: use a model without them"
+        )
     width = helper.tensor_dtype_to_np_dtype(kind).itemsize if kind in _NUMBERS else 0
     return _Tensor(shape, max(math.prod(shape), 0) * width)
 
@@ -173,14 +194,20 @@ def _is_known(node: onnx.NodeProto, tensors: Mapping[str, _Tensor]) -> bool:
     return node.op_type != "If" and all(name in tensors for name in node.output if name)
 
 
+def _tells_nothing(node: onnx.NodeProto) -> bool:
+    """Whether an operator is an honest one of which no sizes are told."""
+    return node.domain not in ("", "ai.onnx") or node.op_type in _OF_NO_TENSOR
+
+
 def _memory(graph: onnx.GraphProto, tensors: Mapping[str, _Tensor]) -> int:
     last = {used: place for place, node in enumerate(graph.node) for used in node.input}
     most = held = 0
+    last |= {value.name: len(graph.node) for value in graph.output}
     ends: dict[int, int] = Counter()
     for place, node in enumerate(graph.node):
-        for made in filter(None, node.output):
+        for made in tensors.keys() & set(node.output):
             held += tensors[made].size
-            ends[last.get(made, len(graph.node))] += tensors[made].size
+            ends[last.get(made, place)] += tensors[made].size
         most = max(most, held)
         held -= ends[place]
     return most
@@ -189,7 +216,7 @@ def _memory(graph: onnx.GraphProto, tensors: Mapping[str, _Tensor]) -> int:
 def _operations(node: onnx.NodeProto, tensors: Mapping[str, _Tensor]) -> int:
     """The products that an operator computes, or the numbers that it makes or reads."""
     given = [tensors[name].shape if name in tensors else () for name in node.input]
-    made = sum(math.prod(tensors[name].shape) for name in node.output if name)
+    made = sum(math.prod(tensors[name].shape) for name in node.output if name in tensors)
     each = 1
     if node.op_type in _PRODUCTS:
         named = {attribute.name: attribute for attribute in node.attribute}
@@ -231,9 +258,11 @@ def _of_keys(given: Sequence[Shape], _: _Attributes) -> int:
 
 
 def _of_letters(given: Sequence[Shape], attributes: _Attributes) -> int:
-    """The sizes over which is summed."""
+    """The sizes over which is summed. Without "->" letters that are there once are kept."""
     equation = attributes["equation"].s.decode("ascii", "replace")
-    inputs, _, output = equation.replace(" ", "").replace("...", "").partition("->")
+    inputs, told, output = equation.replace(" ", "").replace("...", "").partition("->")
+    if not told:
+        output = "".join(letter for letter, count in Counter(inputs).items() if count == 1)
     sizes = {
         letter: size
         for letters, shape in zip(inputs.split(","), given, strict=False)

@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself: the only importer of onnx outside export."""
+"""What an ONNX file says of its inputs, outputs and operators."""
 
 from __future__ import annotations
 

@@ -24,32 +24,39 @@ _Value = NDArray[np.generic]
 
 _MOST_NUMBERS = 1 << 20
 _OF_SIZES = frozenset(("Shape", "Size"))
-_OF_VALUES = (
-    "Abs Add And Cast Ceil Concat Constant Div Equal Floor Gather Greater GreaterOrEqual Identity "
-    "Less LessOrEqual Max Min Mod Mul Neg Not Or Pow Reciprocal ReduceMax ReduceMin ReduceProd "
-    "ReduceSum Reshape Round Sign Slice Split Sqrt Squeeze Sub Sum Transpose Unsqueeze Where Xor"
-)
+_OF_VALUES = frozenset(
+    (
+        "Abs", "Add", "And", "Cast", "Ceil", "Concat", "Constant", "Div", "Equal", "Floor",
+        "Gather", "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Max", "Min",
+        "Mod", "Mul", "Neg", "Not", "Or", "Pow", "Reciprocal", "ReduceMax", "ReduceMin",
+        "ReduceProd", "ReduceSum", "Reshape", "Round", "Sign", "Slice", "Split", "Sqrt", "Squeeze",
+        "Sub", "Sum", "Transpose", "Unsqueeze", "Where", "Xor",
+    )
+)  # fmt: skip
 _STUMBLES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What the reference raises of operators that no engine computes."""
 
 
-def settle(model: onnx.ModelProto, shapes: Mapping[str, Shape], most: int) -> int:
-    """Replace up to `most` operators whose results follow from the `shapes` of tensors by these
-    results, and branches by the one that is taken. Returns how many were replaced."""
+def settle(model: onnx.ModelProto, shapes: Mapping[str, Shape], most: int) -> tuple[int, int]:
+    """Replace operators whose results follow from the `shapes` of tensors by these results, and
+    branches by the one that is taken; `most` are computed. Returns how many were replaced, and how
+    many computed."""
     graph = model.graph
     known = {
         tensor.name: numpy_helper.to_array(tensor)
         for tensor in graph.initializer
         if math.prod(tensor.dims) <= SIZES_AT_MOST
     }
-    settled = 0
+    settled = computed = 0
     left: list[onnx.NodeProto] = []
     for node in graph.node:
-        found = _computed(model, node, known, shapes) if settled < most else None
+        given = _given(node, known, shapes) if computed < most else None
+        computed += given is not None
+        found = _computed(model, node, given) if given is not None else None
         if found is not None:
             known |= found
             graph.initializer.extend(numpy_helper.from_array(found[key], key) for key in found)
-        elif node.op_type == "If" and node.input[0] in known:
+        elif _is_decided(node, known):
             left += _taken(graph, node, bool(known[node.input[0]].any()))
         else:
             left.append(node)
@@ -57,30 +64,40 @@ def settle(model: onnx.ModelProto, shapes: Mapping[str, Shape], most: int) -> in
         settled += 1
     del graph.node[:]
     graph.node.extend(left)
-    return settled
+    return settled, computed
+
+
+def _is_decided(node: onnx.NodeProto, known: Mapping[str, _Value]) -> bool:
+    """Whether it is known which branch an operator takes."""
+    return bool(node.op_type == "If" and node.input and node.output and node.input[0] in known)
+
+
+def _given(
+    node: onnx.NodeProto, known: Mapping[str, _Value], shapes: Mapping[str, Shape]
+) -> dict[str, _Value] | None:
+    """What an operator takes, where it can be computed from that."""
+    names = [name for name in node.input if name]
+    if node.op_type in _OF_SIZES and names and names[0] in shapes:
+        return {names[0]: np.broadcast_to(np.float32(0), shapes[names[0]])}
+    if not all(name in known for name in names):
+        return None
+    try:
+        few = _most_made(node, known) <= _MOST_NUMBERS
+    except _STUMBLES:
+        return None
+    return {name: known[name] for name in names} if few else None
 
 
 def _computed(
-    model: onnx.ModelProto,
-    node: onnx.NodeProto,
-    known: Mapping[str, _Value],
-    shapes: Mapping[str, Shape],
+    model: onnx.ModelProto, node: onnx.NodeProto, given: Mapping[str, _Value]
 ) -> dict[str, _Value] | None:
-    """The results of an operator by their names; None where they are not known, or no lists."""
-    names = [name for name in node.input if name]
-    given: dict[str, _Value]
-    if node.op_type in _OF_SIZES and names and names[0] in shapes:
-        given = {names[0]: np.broadcast_to(np.float32(0), shapes[names[0]])}
-    elif all(name in known for name in names) and _most_made(node, known) <= _MOST_NUMBERS:
-        given = {name: known[name] for name in names}
-    else:
-        return None
+    """The results of an operator by their names; None where there are none, or no lists."""
     ends = [name for name in node.output if name]
     graph = helper.make_graph([node], "", _untyped(given), _untyped(ends))
     one = helper.make_model(graph, opset_imports=model.opset_import)
     try:
         with np.errstate(all="ignore"):
-            made = ReferenceEvaluator(one).run(ends, given)
+            made = ReferenceEvaluator(one).run(ends, dict(given))
     except _STUMBLES:
         return None
     results = dict(zip(ends, map(np.asarray, made), strict=True))
@@ -94,7 +111,7 @@ def _most_made(node: onnx.NodeProto, known: Mapping[str, _Value]) -> float:
         return math.inf
     if node.op_type == "Concat":
         return sum(each.size for each in given)
-    if node.op_type in _OF_VALUES.split():
+    if node.op_type in _OF_VALUES:
         return math.prod(max(each.size, 1) for each in given)
     if node.op_type == "ConstantOfShape":
         return float(math.prod(given[0].ravel().tolist()))

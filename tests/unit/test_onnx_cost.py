@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from care_bridge.errors import PackageFormatError, PackageNotRunError
 from care_bridge.package.onnx_cost import cost_of
+from care_bridge.package.onnx_values import settle
 from tests.hostile.networks import added, calling, function, network
 
 node = helper.make_node
@@ -219,11 +220,6 @@ OF_PIXELS = {
         node("ConstantOfShape", ["size"], ["output"]),
     ],
     "NonZero": [node("NonZero", ["input"], ["output"])],
-    "If": branches(
-        then=1,
-        other=1,
-        condition=[node("Cast", ["most"], ["yes"], to=TensorProto.BOOL)],
-    ),
 }
 
 
@@ -232,6 +228,81 @@ def test_what_depends_on_pixels_is_not_known(name):
     nodes = [node("ReduceMax", ["input"], ["most"], keepdims=0), *OF_PIXELS[name]]
     with pytest.raises(PackageNotRunError, match=f"how much the operator {name} "):
         cost(network(nodes, [numbers("one", 1)], rank=0))
+
+
+UNTOLD = {
+    "branches": [
+        node("ReduceMax", ["input"], ["most"], keepdims=0),
+        *branches(
+            then=1,
+            other=1,
+            condition=[node("Cast", ["most"], ["yes"], to=TensorProto.BOOL)],
+        ),
+    ],
+    "lists": [
+        node("SplitToSequence", ["input", "one"], ["parts"], axis=2),
+        node("SequenceAt", ["parts", "one"], ["output"]),
+    ],
+    "the engine's": [node("FusedConv", ["input", "w"], ["output"], domain="com.microsoft")],
+}
+
+
+@pytest.mark.parametrize("name", UNTOLD)
+def test_of_honest_operators_that_tell_no_sizes_the_others_count(name):
+    """Before them a network makes ten times its input."""
+    ten = node("Concat", ["input"] * 10, ["ten"], axis=1)
+    nodes = [ten, *UNTOLD[name], node("Conv", ["output", "w"], ["more"])]
+    given = [numbers("one", 1), weights(1, 1, 3, 3)]
+    assert cost(network(nodes, given, domain="com.microsoft")).memory >= 10 * 4 * PIXELS
+
+
+TEXTS = [
+    helper.make_tensor("text", TensorProto.STRING, [1], [b"much"]),
+]
+
+
+def test_texts_are_refused():
+    nodes = [
+        node("StringConcat", ["text", "text"], ["more"]),
+        node("Identity", ["input"], ["output"]),
+    ]
+    with pytest.raises(PackageNotRunError, match="computes texts"):
+        cost(network(nodes, TEXTS))
+
+
+NONSENSE = {
+    "range-of-lists": [node("Range", ["list", "list", "list"], ["a"])],
+    "expand-to-nothing": [node("Expand", ["list"], ["a"])],
+    "if-without-condition": [node("If", [], ["a"])],
+    "if-without-results": [node("If", ["yes"], [])],
+    "tile-by-words": [node("Tile", ["list", "text"], ["a"])],
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_nonsense_is_one_line(name):
+    """NonZero has the sizes looked for that other operators compute."""
+    nodes = [*NONSENSE[name], node("NonZero", ["input"], ["output"])]
+    lists = [numbers("list", 3, 4), numbers("yes", 1, kind=np.bool_)]
+    given = [*lists, *(TEXTS if name == "tile-by-words" else [])]
+    with pytest.raises(PackageFormatError) as told:  # PackageNotRunError is one
+        cost(network(nodes, given))
+    assert "\n" not in str(told.value)
+
+
+def test_what_nothing_uses_is_not_held():
+    nodes = [node("Sin", ["input"], [f"unused{number}"]) for number in range(50)]
+    nodes.append(node("Relu", ["input"], ["output"]))
+    assert cost(network(nodes)).memory == 4 * PIXELS
+
+
+def test_what_is_computed_in_vain_is_paid_for():
+    """Of results that are too long to be sizes none is kept, and no more than `most` are tried."""
+    nodes = [node("Add", ["row", "column"], [f"table{number}"]) for number in range(30)]
+    row = numbers("row", *range(1000))
+    column = numpy_helper.from_array(np.arange(1000).reshape(1000, 1), "column")
+    data = network([*nodes, node("Relu", ["input"], ["output"])], [row, column])
+    assert settle(onnx.load_from_string(data), {}, 20) == (0, 20)
 
 
 def test_operators_of_the_engine_alone_that_keep_sizes_are_known():

@@ -109,7 +109,9 @@ def _may_be_picture(draft: Draft, name: str) -> bool:
 
 def _no_icon(draft: Draft) -> Iterator[str]:
     icon = draft.content.get("icon")
-    if isinstance(icon, str) and len(icon) > _LONGEST_EMOJI and not PurePosixPath(icon).suffix:
+    if not isinstance(icon, str) or "://" in icon or icon in draft.files:
+        return
+    if len(icon) > _LONGEST_EMOJI and not PurePosixPath(icon).suffix:
         yield (
             f'the icon "{shown(icon)}" is of {len(icon)} characters (some emojis are several in '
             "one), it takes one or two, or a picture's file"
