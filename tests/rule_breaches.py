@@ -301,6 +301,7 @@ IN_OTHER_WAYS = {
 }
 KEPT_IN_OTHER_WAYS = {
     "icon: a flag": edited(lambda rdf: rdf.update(icon=FLAG)),
+    "icon: an address": edited(lambda rdf: rdf.update(icon="https://example.org/icon")),
     "icon: a file": edited(lambda rdf: rdf.update(icon="cover.png")),
     "cover: a drawing": cover_of(b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>'),
     "linear-axes: one number": edited(lambda rdf: rdf.update(linear_0_4(gain=2.0, offset=0.0))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,7 @@ def _about(arguments: argparse.Namespace, checkpoint: Checkpoint, folder: Path) 
         cite=all_told("cite"),
         tags=all_told("tag"),
         limits=all_told("limit"),
-        pixel_size=dict(sizes),
+        pixel_size=_once(sizes),
         **({"version": version} if version else {}),
     )
 
@@ -127,6 +128,15 @@ def export_as_told(arguments: argparse.Namespace, checkpoint: Checkpoint, folder
             " and ".join(missing),
         )
     return 0
+
+
+def _once(sizes: Sequence[tuple[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
+    """The sizes by axis; ConfigError where one is given twice."""
+    axes = [axis for axis, _ in sizes]
+    twice = [axis for axis in axes if axes.count(axis) > 1]
+    if twice:
+        raise ConfigError(f"the pixel size along {twice[0]} was given twice: give it once")
+    return dict(sizes)
 
 
 def _pixel_sizes(text: str) -> list[tuple[str, tuple[float, float]]]:

@@ -23,6 +23,7 @@ from care_bridge.export.figure import write_pictures
 from care_bridge.export.graph import OPSET, compare_with_torch, export_onnx
 from care_bridge.export.memory import measure_memory_per_pixel
 from care_bridge.export.reach import structural_halo
+from care_bridge.export.tasks import TASKS
 from care_bridge.export.torch_weights import STATE_DICT, TORCHSCRIPT, torch_weights
 from care_bridge.images import Image, write_image
 from care_bridge.normalization import FixedScale, Percentiles
@@ -74,6 +75,13 @@ def export_checkpoint(
     unknown = sorted(set(weights) - set(WEIGHTS))
     if unknown:
         raise ConfigError(f'there are no weights "{unknown[0]}": choose of {", ".join(WEIGHTS)}')
+    images = TASKS[checkpoint.config.task].images or checkpoint.axes
+    strange = [axis for axis in about.pixel_size if axis not in images]
+    if strange:
+        raise ConfigError(
+            f"a pixel size along {strange[0]} was given for a model of {images} images: leave "
+            "it out"
+        )
     axes, channels = checkpoint.axes, checkpoint.channels_in
     step = checkpoint.config.size_step
     # A stack that is projected may have any number of slices.

@@ -27,8 +27,8 @@ def domain_content(checkpoint: Checkpoint, about: About) -> dict[str, object]:
 
 def pixel_size(checkpoint: Checkpoint, about: About) -> Mapping[str, tuple[float, float]]:
     """What is told of the training images' pixel size, lowest and highest in micrometres by axis;
-    else what their files say."""
-    return about.pixel_size or checkpoint.pixel_size
+    along other axes what their files say."""
+    return {**checkpoint.pixel_size, **about.pixel_size}
 
 
 def noise_line(checkpoint: Checkpoint) -> str:

@@ -54,6 +54,9 @@ def test_from_a_run_to_a_checked_zip(run, tmp_path, capsys):
             f'care-bridge export: {argument} was given "", a text was expected: leave it out or '
             "fill it in"
         ]
+    sizes = ["--pixel-size", "YX=0.1", "--pixel-size", "X=0.2"]
+    assert main(["export", str(run), "--out", str(out), *sizes, "--overwrite"]) == 1
+    assert "along X was given twice: give it once" in capsys.readouterr().err
     assert main(["export", str(run), "--out", str(out), "--author", "Ada", "--overwrite"]) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "before you share it" in line]
     assert len(said) == 1

@@ -336,6 +336,15 @@ def test_pixel_sizes_are_those_of_the_training_files(tmp_path):
     assert trained.pixel_size["X"] == pytest.approx((0.2, 0.25))
     told = domain_content(trained, About("A model", ""))["pixel_size"]
     assert told == {"unit": "micrometer", **{a.lower(): [*trained.pixel_size[a]] for a in "ZYX"}}
+    of_slices = About("A model", "", pixel_size={"Z": (2.0, 3.0)})
+    assert domain_content(trained, of_slices)["pixel_size"] == told | {"z": [2.0, 3.0]}
+
+
+def test_a_pixel_size_along_an_axis_that_images_have_not_is_refused(checkpoint, tmp_path):
+    about = dataclasses.replace(ABOUT, pixel_size={"Z": (0.1, 0.1)})
+    with pytest.raises(ConfigError, match="size along Z was given for a model of YX images"):
+        export_checkpoint(checkpoint, tmp_path / "out", about)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -109,9 +109,9 @@ def _may_be_picture(draft: Draft, name: str) -> bool:
 
 def _no_icon(draft: Draft) -> Iterator[str]:
     icon = draft.content.get("icon")
-    if not isinstance(icon, str) or "://" in icon or icon in draft.files:
+    if not isinstance(icon, str) or "://" in icon or PurePosixPath(icon).suffix:
         return
-    if len(icon) > _LONGEST_EMOJI and not PurePosixPath(icon).suffix:
+    if len(icon) > _LONGEST_EMOJI:
         yield (
             f'the icon "{shown(icon)}" is of {len(icon)} characters (some emojis are several in '
             "one), it takes one or two, or a picture's file"
