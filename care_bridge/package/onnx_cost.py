@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
+import numpy as np
 import onnx
 from onnx import helper, inliner
 
 from care_bridge.errors import PackageFormatError, PackageNotRunError
 from care_bridge.package.onnx_graph import network_inputs, parsed_network
+from care_bridge.package.onnx_products import (
+    OWN_NUMBERS,
+    PRODUCTS,
+    RECURRENT,
+    Attributes,
+    of_states,
+)
 from care_bridge.package.onnx_values import SIZES_AT_MOST, Shape, settle
 from care_bridge.package.printable import shown
 
@@ -32,15 +40,14 @@ _NUMBERS = frozenset(onnx.TensorProto.DataType.values()) - {
 
 _HELD = ("raw_data", "float_data", "double_data", "int32_data", "int64_data", "uint64_data")
 
-_Attributes = Mapping[str, onnx.AttributeProto]
-_Products = Callable[[Sequence[Shape], _Attributes], int]
 _MISSING: tuple[Shape, ...] = ((), (), (), ())
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network takes for inputs of some shapes. memory: bytes that its tensors take at most
-    at a time, besides its weights. operations: products, and numbers that are made without."""
+    """What a network takes for inputs of some shapes. memory: bytes that its tensors, and operators
+    for themselves, take at most at a time, besides its weights. operations: products, and numbers
+    that are made without."""
 
     memory: int
     operations: int
@@ -208,86 +215,31 @@ def _memory(graph: onnx.GraphProto, tensors: Mapping[str, _Tensor]) -> int:
         for made in tensors.keys() & set(node.output):
             held += tensors[made].size
             ends[last.get(made, place)] += tensors[made].size
-        most = max(most, held)
+        most = max(most, held + _own_memory(node, tensors))
         held -= ends[place]
     return most
 
 
 def _operations(node: onnx.NodeProto, tensors: Mapping[str, _Tensor]) -> int:
     """The products that an operator computes, or the numbers that it makes or reads."""
-    given = [tensors[name].shape if name in tensors else () for name in node.input]
+    given, attributes = _given(node, tensors)
     made = sum(math.prod(tensors[name].shape) for name in node.output if name in tensors)
-    each = 1
-    if node.op_type in _PRODUCTS:
-        named = {attribute.name: attribute for attribute in node.attribute}
-        # Those that may be left out have no sizes.
-        attributes = defaultdict(onnx.AttributeProto, named)
-        each = _PRODUCTS[node.op_type]([*given, *_MISSING], attributes)
-    return max(made * each, *map(math.prod, given), 0)
+    if node.op_type in RECURRENT:  # all states are computed, though the last may be asked for
+        made = of_states(given, attributes)
+    each = PRODUCTS[node.op_type](given, attributes) if node.op_type in PRODUCTS else 1
+    return max(made * each, *map(math.prod, given))
 
 
-def _of_kernel(place: int) -> _Products:
-    return lambda given, _: math.prod(given[place][1:])
+def _own_memory(node: onnx.NodeProto, tensors: Mapping[str, _Tensor]) -> int:
+    """Bytes that an operator takes while it computes."""
+    if node.op_type not in OWN_NUMBERS:
+        return 0
+    return OWN_NUMBERS[node.op_type](*_given(node, tensors)) * np.dtype(np.float32).itemsize
 
 
-def _of_transposed(given: Sequence[Shape], attributes: _Attributes) -> int:
-    """Each number of the input is multiplied with the kernel for its channel; of the output there
-    are more by the strides."""
-    group, strides = max(attributes["group"].i, 1), math.prod(attributes["strides"].ints)
-    products = math.prod((*given[1][:1], *given[1][2:]))
-    return -(-products // (group * max(int(strides), 1)))
-
-
-def _of_pool(_: Sequence[Shape], attributes: _Attributes) -> int:
-    return int(math.prod(attributes["kernel_shape"].ints))
-
-
-def _of_rows(given: Sequence[Shape], attributes: _Attributes) -> int:
-    return math.prod(given[0][:1] if attributes["transA"].i else given[0][-1:])
-
-
-def _of_recurrence(given: Sequence[Shape], _: _Attributes) -> int:
-    """W (directions, gates * hidden size, input size), R (directions, gates * hidden, hidden)."""
-    gates, size, hidden = (math.prod(each) for each in (given[2][1:2], given[1][2:], given[2][2:]))
-    return gates // max(hidden, 1) * (size + hidden)
-
-
-def _of_keys(given: Sequence[Shape], _: _Attributes) -> int:
-    """Each query is compared with each key, and weighs its value."""
-    return 2 * math.prod(given[1][-2:-1])
-
-
-def _of_letters(given: Sequence[Shape], attributes: _Attributes) -> int:
-    """The sizes over which is summed. Without "->" letters that are there once are kept."""
-    equation = attributes["equation"].s.decode("ascii", "replace")
-    inputs, told, output = equation.replace(" ", "").replace("...", "").partition("->")
-    if not told:
-        output = "".join(letter for letter, count in Counter(inputs).items() if count == 1)
-    sizes = {
-        letter: size
-        for letters, shape in zip(inputs.split(","), given, strict=False)
-        for letter, size in zip(reversed(letters), reversed(shape), strict=False)
-    }
-    return math.prod(size for letter, size in sizes.items() if letter not in output)
-
-
-_PRODUCTS: dict[str, _Products] = {
-    "Attention": _of_keys,
-    "AveragePool": _of_pool,
-    "Conv": _of_kernel(1),
-    "ConvInteger": _of_kernel(1),
-    "ConvTranspose": _of_transposed,
-    "DeformConv": _of_kernel(1),
-    "Einsum": _of_letters,
-    "GRU": _of_recurrence,
-    "Gemm": _of_rows,
-    "LSTM": _of_recurrence,
-    "LpPool": _of_pool,
-    "MatMul": _of_rows,
-    "MatMulInteger": _of_rows,
-    "MaxPool": _of_pool,
-    "QLinearConv": _of_kernel(3),
-    "QLinearMatMul": _of_rows,
-    "RNN": _of_recurrence,
-}
-"""How many products there are for each number that an operator makes."""
+def _given(node: onnx.NodeProto, tensors: Mapping[str, _Tensor]) -> tuple[list[Shape], Attributes]:
+    """The shapes of an operator's inputs and its attributes; those that may be left out are
+    empty."""
+    given = [tensors[name].shape if name in tensors else () for name in node.input]
+    named = {attribute.name: attribute for attribute in node.attribute}
+    return [*given, *_MISSING], defaultdict(onnx.AttributeProto, named)

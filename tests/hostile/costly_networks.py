@@ -55,7 +55,68 @@ def of_a_large_image(folder: Path) -> Path:
     return in_folder(folder, files)
 
 
+def filled(name: str, *sizes: int) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
+    """Ones of these sizes under `name`, made of a list of the sizes."""
+    nodes = [node("Expand", [f"{name}.one", f"{name}.sizes"], [name])]
+    return nodes, {f"{name}.one": np.ones(1, np.float32), f"{name}.sizes": np.array(sizes)}
+
+
+def working(operator: onnx.NodeProto, **inputs: tuple[int, ...]) -> bytes:
+    """A network of one operator that makes "much" of ones of the sizes of its `inputs`."""
+    nodes, values = [], {}
+    for name, sizes in inputs.items():
+        made, numbers = filled(name, *sizes)
+        nodes += made
+        values |= numbers
+    return added([*nodes, operator], **values)
+
+
+HOLDING = {
+    "recurs": lambda: working(
+        node("LSTM", ["x", "w", "r"], ["", "much"], hidden_size=512),
+        x=(1_000_000, 1, 1),
+        w=(1, 2048, 1),
+        r=(1, 2048, 512),
+    ),
+    "samples-a-region": lambda: added(
+        [
+            node("RoiAlign", ["input", "regions", "batch"], ["much"], sampling_ratio=14000),
+        ],
+        regions=np.array([[0, 0, 40, 40]], np.float32),
+        batch=np.array([0]),
+    ),
+    "sums-over-three-letters": lambda: working(
+        node("Einsum", ["v", "v", "v", "m", "m", "m"], ["much"], equation="a,b,c,ab,bc,ac->"),
+        v=(1400,),
+        m=(1400, 1400),
+    ),
+    "spreads-a-kernel": lambda: working(
+        node("ConvTranspose", ["x", "w"], ["much"]),
+        x=(1, 1, 50, 50, 50),
+        w=(1, 1, 31, 31, 31),
+    ),
+}
+"""Networks whose tensors are small, but whose operator holds gigabytes while it computes."""
+
 COSTLY_NETWORKS = {
+    **{
+        f"network-{name}": Case(of(make), "MB of memory", ("check",))
+        for name, make in HOLDING.items()
+    },
+    "network-joins-texts": Case(
+        of(
+            lambda: added(
+                [
+                    node("StringConcat", ["text", "text"], ["texts"]),
+                    node("Equal", ["texts", "texts"], ["same"]),
+                    node("Cast", ["same"], ["much"], to=TensorProto.FLOAT),
+                ],
+                text=np.array(["much"]),
+            )
+        ),
+        "computes texts",
+        ("check",),
+    ),
     "network-multiplies-matrices": Case(of(multiplying_matrices), "products", ("check",)),
     "network-of-a-large-image": Case(of_a_large_image, "products", ("check",)),
     "network-makes-as-much-as-pixels-say": Case(

@@ -256,6 +256,25 @@ def test_of_honest_operators_that_tell_no_sizes_the_others_count(name):
     assert cost(network(nodes, given, domain="com.microsoft")).memory >= 10 * 4 * PIXELS
 
 
+def test_what_an_operator_holds_for_itself_counts():
+    """A kernel of 2 x 2 at every second pixel makes four numbers of one, and holds four before."""
+    data = network(
+        [node("ConvTranspose", ["input", "w"], ["output"], strides=[2, 2])], [weights(1, 1, 2, 2)]
+    )
+    assert cost(data).memory == 2 * 4 * 4 * PIXELS
+
+
+@pytest.mark.parametrize("results", [["output"], ["", "output"]], ids=["all", "last"])
+def test_all_states_are_computed_though_the_last_is_asked_for(results):
+    """50 steps of 4 states, each of 4 gates by 3 numbers and 4 states."""
+    given = [
+        numpy_helper.from_array(np.zeros(shape, np.float32), name)
+        for name, shape in {"x": (50, 1, 3), "W": (1, 16, 3), "R": (1, 16, 4)}.items()
+    ]
+    data = network([node("LSTM", ["x", "W", "R"], results, hidden_size=4)], given, rank=4)
+    assert cost(data).operations == pytest.approx(50 * 4 * 4 * (3 + 4), rel=0.1)
+
+
 TEXTS = [
     helper.make_tensor("text", TensorProto.STRING, [1], [b"much"]),
 ]
