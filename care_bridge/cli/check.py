@@ -6,7 +6,6 @@ import argparse
 import json
 from pathlib import Path
 
-from care_bridge.cli.stopped import stopped_at_limits
 from care_bridge.errors import ConfigError
 
 
@@ -36,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; 1 where it has an error."""
+    from care_bridge.cli.stopped import stopped_at_limits
     from care_bridge.runtime.check import check_package
     from care_bridge.runtime.report import JUDGES, judges_of
 
@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _mend(arguments: argparse.Namespace, judges: tuple[str, ...]) -> int:
+    from care_bridge.cli.stopped import stopped_at_limits
     from care_bridge.runtime.mending import mend_package
 
     with stopped_at_limits(arguments.package):

@@ -75,7 +75,7 @@ def export_checkpoint(
     unknown = sorted(set(weights) - set(WEIGHTS))
     if unknown:
         raise ConfigError(f'there are no weights "{unknown[0]}": choose of {", ".join(WEIGHTS)}')
-    images = TASKS[checkpoint.config.task].images or checkpoint.axes
+    images = TASKS[checkpoint.config.task].image_axes(checkpoint.axes)
     strange = [axis for axis in about.pixel_size if axis not in images]
     if strange:
         raise ConfigError(

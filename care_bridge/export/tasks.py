@@ -24,9 +24,13 @@ class TaskWords:
     cannot: str = ""
     images: str = ""
 
+    def image_axes(self, axes: str) -> str:
+        """Those of what a network with these axes restores."""
+        return self.images or axes
+
     def dimensions(self, axes: str) -> int:
-        """Those of what a network with these axes restores: 2 or 3."""
-        return len(self.images or axes)
+        """How many those are: 2 or 3."""
+        return len(self.image_axes(axes))
 
 
 _NOISE2NOISE = Paper(

@@ -33,10 +33,7 @@ _OF_NO_TENSOR = frozenset(
     ("If", "OptionalGetElement", "SequenceAt", "SequenceConstruct", "SplitToSequence")
 )
 _OF_PIXELS = frozenset(("Compress", "NonMaxSuppression", "NonZero", "Unique"))
-_NUMBERS = frozenset(onnx.TensorProto.DataType.values()) - {
-    onnx.TensorProto.UNDEFINED,
-    onnx.TensorProto.STRING,
-}
+_KNOWN = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
 
 _HELD = ("raw_data", "float_data", "double_data", "int32_data", "int64_data", "uint64_data")
 
@@ -192,7 +189,7 @@ def _tensor(kind: int, shape: Shape) -> _Tensor:
         raise PackageNotRunError(
             "the network computes texts, whose size nothing tells: use a model without them"
         )
-    width = helper.tensor_dtype_to_np_dtype(kind).itemsize if kind in _NUMBERS else 0
+    width = helper.tensor_dtype_to_np_dtype(kind).itemsize if kind in _KNOWN else 0
     return _Tensor(shape, max(math.prod(shape), 0) * width)
 
 

@@ -27,6 +27,6 @@ def check_sizes(output: NDArray[np.generic], expected: Sequence[int]) -> None:
     if list(output.shape[1:]) != list(expected):
         raise InferenceError(
             f"the network gives {' x '.join(map(str, output.shape[1:]))} pixels (Z x Y x X) where "
-            f"the package says {' x '.join(map(str, expected))}: have the "
-            "model exported again"
+            f"the package says {' x '.join(map(str, expected))}: have the model "
+            "exported again"
         )

@@ -329,8 +329,8 @@ def _try(
                 "export the model without it"
             ) from error
         raise InferenceError(
-            f"ONNX Runtime refuses the model: {_first_line(str(error))}: have the "
-            "model exported again"
+            f"ONNX Runtime refuses the model: {_first_line(str(error))}: have the model "
+            "exported again"
         ) from error
     if session.get_providers()[0] != engine.provider:
         return None, printed.getvalue() or engine.to_check

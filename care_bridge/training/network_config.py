@@ -43,8 +43,8 @@ class RcanConfig(Section):
     """The residual channel attention network (networks/rcan.py), and how images are cut for it.
 
     channels: on all levels. groups, blocks: residual groups, and blocks in each. reduction: of the
-    channels in the attention's bottleneck. tile: pixels along [Z,] Y, X, of which
-    an eighth is blended; None: by the axes, no smaller than the patches.
+    channels in the attention's bottleneck. tile: pixels along [Z,] Y, X, of which an
+    eighth is blended; None: by the axes, no smaller than the patches.
     """
 
     channels: _Filters = 32

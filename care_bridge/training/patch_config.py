@@ -52,9 +52,8 @@ class PatchConfig(Section):
     network projects, Y, X: stacks are never cut along Z.
     background: patches are kept where the brightest target pixel around their centre exceeds this
     share of the way from black to the target's 99.9th percentile (patches.Foreground); 0 keeps all
-    that is not black. augment: flips and
-    quarter turns in the YX plane, or "flips" alone. validation_batches: batches that validation
-    looks at.
+    that is not black. augment: flips and quarter turns in the YX plane, or "flips" alone.
+    validation_batches: batches that validation looks at.
     """
 
     size: tuple[Annotated[int, Field(gt=0)], ...] | None = None

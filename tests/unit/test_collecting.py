@@ -97,13 +97,17 @@ def adding_meanwhile(monkeypatch, place, source):
     monkeypatch.setattr(Package, "weights", add_and_read)
 
 
-def test_another_model_that_comes_meanwhile_is_not_replaced(place, monkeypatch):
+def assert_the_first_of_two_is_kept(place, monkeypatch):
     first, second = (tiny_package(place / name, name=f"Model {name}") for name in ("one", "other"))
     adding_meanwhile(monkeypatch, place, first)
     with pytest.raises(ConfigError, match='another model is called "nuclei"'):
         add_model(second, "nuclei")
     kept = hashlib.sha256((first / "rdf.yaml").read_bytes()).hexdigest()
     assert find_model("nuclei").sha256() == kept
+
+
+def test_another_model_that_comes_meanwhile_is_not_replaced(place, monkeypatch):
+    assert_the_first_of_two_is_kept(place, monkeypatch)
 
 
 def test_the_same_model_that_comes_meanwhile_is_kept_once(place, monkeypatch):
@@ -125,12 +129,7 @@ def damaged(place):
 def test_of_two_that_replace_a_damaged_zip_the_second_does_not_replace_the_first(
     place, damaged, monkeypatch
 ):
-    first, second = (tiny_package(place / name, name=f"Model {name}") for name in ("one", "other"))
-    adding_meanwhile(monkeypatch, place, first)
-    with pytest.raises(ConfigError, match='another model is called "nuclei"'):
-        add_model(second, "nuclei")
-    kept = hashlib.sha256((first / "rdf.yaml").read_bytes()).hexdigest()
-    assert find_model("nuclei").sha256() == kept
+    assert_the_first_of_two_is_kept(place, monkeypatch)
     assert list(damaged.parent.iterdir()) == [damaged]
 
 

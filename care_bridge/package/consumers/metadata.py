@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from care_bridge.errors import PackageError
+from care_bridge.package.archive import is_address
 from care_bridge.package.consumers.draft import Draft, source_of
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, ZOO, Rule
 from care_bridge.package.markdown import block, inline
@@ -109,7 +110,7 @@ def _may_be_picture(draft: Draft, name: str) -> bool:
 
 def _no_icon(draft: Draft) -> Iterator[str]:
     icon = draft.content.get("icon")
-    if not isinstance(icon, str) or "://" in icon or PurePosixPath(icon).suffix:
+    if not isinstance(icon, str) or is_address(icon) or PurePosixPath(icon).suffix:
         return
     if len(icon) > _LONGEST_EMOJI:
         yield (
