@@ -28,7 +28,7 @@ from care_bridge.simulation.recipe import Recipe
 from care_bridge.simulation.recipe_file import load_recipe
 from zoo_parts.recipe import with_tuples
 
-_PARTS = ("source", "GT")
+PARTS = ("source", "GT")
 
 
 def simulate(data: Mapping[str, Any], folder: Path) -> None:
@@ -105,7 +105,7 @@ def _simulate_scenes(data: Mapping[str, Any], folder: Path) -> None:
 
 def _gather(made: Path, names: Mapping[str, str], folder: Path) -> None:
     """Move all pairs out of the folder `made`, the truth last: where it is, all is."""
-    for part in _PARTS:
+    for part in PARTS:
         (folder / part).mkdir(exist_ok=True)
         for old, new in names.items():
             (made / part / old).replace(folder / part / new)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from care_bridge.export.about import About
 from care_bridge.export.builder import export_checkpoint
-from care_bridge.training.checkpoint import Example, load_checkpoint
+from care_bridge.images import open_image
+from care_bridge.training.checkpoint import Checkpoint, Example, load_checkpoint
 from care_bridge.training.config import parse_config
 from care_bridge.training.run import resume, train
 from zoo_parts.card import with_figures
-from zoo_parts.data import pixel_sizes, simulate
+from zoo_parts.data import PARTS, pixel_sizes, simulate
 from zoo_parts.figures import measure, write_figures
 from zoo_parts.measuring import PlainMethods
 from zoo_parts.recipe import ZooRecipe, with_tuples
@@ -40,11 +41,23 @@ def export(recipe: ZooRecipe, work: Path) -> Path:
     sizes = pixel_sizes(recipe.data, work / "data")
     about = About(**with_tuples(recipe.about), pixel_size=sizes)
     checkpoint = load_checkpoint(work / "run")
-    if recipe.example:
-        example = cut(checkpoint.example, recipe.example)
-        checkpoint = dataclasses.replace(checkpoint, example=example)
+    shown = recipe.test_image
+    if shown:
+        example = checkpoint.example
+        if shown.image:
+            example = validated_on(checkpoint, shown.image, work / "data")
+        checkpoint = dataclasses.replace(checkpoint, example=cut(example, shown.size))
     export_checkpoint(checkpoint, package, about, overwrite=True)
     return package
+
+
+def validated_on(checkpoint: Checkpoint, name: str, data: Path) -> Example:
+    """One of the simulated images of one channel in `data` that the network was validated on."""
+    if name not in checkpoint.images["validation"]:
+        images = ", ".join(checkpoint.images["validation"])
+        raise ValueError(f"{name} was not validated on: name one of {images}")
+    source, target = (open_image(data / part / name).pixels[np.newaxis] for part in PARTS)
+    return Example(source, target)
 
 
 def cut(example: Example, size: Sequence[int]) -> Example:

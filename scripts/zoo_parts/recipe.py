@@ -28,12 +28,20 @@ class RealImage:
 
 
 @dataclass(frozen=True)
+class ShownImage:
+    """Where a package's test image is cut from. size: pixels along [Z,] Y, X of its middle. image:
+    the file name of one of the images validated on; "" for the run's own example."""
+
+    size: tuple[int, ...]
+    image: str = ""
+
+
+@dataclass(frozen=True)
 class ZooRecipe:
     """A recipe. summary: what the model is for, a few words. about: what the package says of itself
     (export.about.About). data: what is simulated (data.py). training: what `care-bridge train`
     takes. held_out: changes of the data that the model is measured on: seed, count, size. real: an
-    image of a real specimen. example: pixels along [Z,] Y, X of the package's test images; None: as
-    many as export takes."""
+    image of a real specimen. test_image: of the package; None: the whole example of the run."""
 
     name: str
     summary: str
@@ -42,14 +50,16 @@ class ZooRecipe:
     training: Mapping[str, Any]
     held_out: Mapping[str, Any]
     real: RealImage | None = None
-    example: tuple[int, ...] | None = None
+    test_image: ShownImage | None = None
 
 
 def read_recipe(folder: Path) -> ZooRecipe:
     """The recipe in a model's folder."""
     said = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    real = RealImage(**with_tuples(said.pop("real"))) if "real" in said else None
-    return ZooRecipe(name=folder.name, real=real, **with_tuples(said))
+    for key, kind in (("real", RealImage), ("test_image", ShownImage)):
+        if key in said:
+            said[key] = kind(**with_tuples(said[key]))
+    return ZooRecipe(name=folder.name, **with_tuples(said))
 
 
 def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
