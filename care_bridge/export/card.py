@@ -75,10 +75,12 @@ def _use(spec: ModelSpec) -> list[str]:
         )
     if isinstance(spec.normalization, Percentiles):
         low, high = spec.normalization.low, spec.normalization.high
+        mixed = spec.channels_in not in (1, spec.channels_out)
+        levels = "the grey levels of its first channel" if mixed else "the image's grey levels"
         lines += [
             f"- Each image is scaled by its own percentiles {low:g} and {high:g}, taken over all "
             "of its pixels.",
-            "- care_bridge scales the result back to the image's grey levels. Other software "
+            f"- care_bridge scales the result back to {levels}. Other software "
             "shows it as the network gives it, with those two percentiles at 0 and 1.",
         ]
     else:
@@ -202,12 +204,10 @@ def _validation(checkpoint: Checkpoint) -> list[str]:
             "Not known: csbdeep trained the model. Compare with your own data before trusting it.",
             "",
         ]
-    images = checkpoint.images["validation"]
-    source = f"on {len(images)} image{'s' * (len(images) != 1)} that training did not see"
     return [
         VALIDATION,
         "",
-        f"Measured {source}, while training.",
+        f"Measured on {checkpoint.validated_on}, while training.",
         *_meaning(checkpoint),
         "",
         f"![{_shown(checkpoint)}]({FIGURE})",

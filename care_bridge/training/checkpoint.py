@@ -88,6 +88,14 @@ class Checkpoint:
         """How many distributions the network predicts for each pixel; 0 where it predicts none."""
         return self.config.members if self.config.probabilistic else 0
 
+    @property
+    def validated_on(self) -> str:
+        """What its figures were measured on, in words."""
+        images = self.images["validation"]
+        if set(images) & set(self.images["training"]):  # there was one field of view only
+            return "the part of the training image that training did not see"
+        return f"{len(images)} image{'s' * (len(images) != 1)} that training did not see"
+
 
 def member_folders(run: Path, config: TrainConfig) -> list[Path]:
     """Where a run keeps each network that it trains."""
@@ -198,7 +206,8 @@ def read_state(file: Path) -> dict[str, Any]:
         whole = False
     if not whole:
         raise TrainingError(
-            f"{file} is no checkpoint, or is damaged: train again, or take the run's other one"
+            f"{file} is no checkpoint, or is damaged: train again, or export the run's other "
+            "checkpoint or train on from it (--from)"
         )
     if not isinstance(state, dict) or state.get("format") != _FORMAT:
         raise TrainingError(f"{file} is no checkpoint that this version of care_bridge can read")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -17,6 +16,7 @@ from care_bridge.evaluation.charts import Series, line_chart
 from care_bridge.evaluation.page import page, picture, table_of
 from care_bridge.training.checkpoint import BEST, LAST, Checkpoint, load_checkpoint, read_state
 from care_bridge.training.patches import shown_plane
+from care_bridge.training.run_log import Row, read_log
 from care_bridge.training.task import Task
 
 REPORT = "report.html"
@@ -33,13 +33,11 @@ _FIGURES = {
     "calibration_error": "calibration error",
 }
 
-Row = Mapping[str, str]
-
 
 def write_report(run: Path, task: Task, folders: Sequence[Path]) -> Path:
     """Write `run`'s page, and give its path. folders: of the networks that it trained."""
     best = load_checkpoint(run)
-    logs = {folder.name if len(folders) > 1 else "": _rows(folder) for folder in folders}
+    logs = {folder.name if len(folders) > 1 else "": read_log(folder) for folder in folders}
     files = sorted(task.files)
     parts = [
         "<h2>Validation</h2>",
@@ -64,15 +62,9 @@ def write_report(run: Path, task: Task, folders: Sequence[Path]) -> Path:
     return run / REPORT
 
 
-def _rows(folder: Path) -> list[Row]:
-    """log.csv's, one for each validation."""
-    with (folder / "log.csv").open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
 def _validation(best: Checkpoint) -> str:
     told = [[_FIGURES[name], f"{value:.4g}"] for name, value in best.validation.items()]
-    return table_of([["on images that training did not see", ""], *told])
+    return table_of([[f"on {best.validated_on}", ""], *told])
 
 
 def _curves(logs: Mapping[str, Sequence[Row]]) -> Iterator[str]:

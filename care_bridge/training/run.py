@@ -64,11 +64,12 @@ def train(data: Path, run: Path, config: TrainConfig, start: Start | None = None
     that tells of it; None in the second and further of several processes.
 
     start: the networks to go on from, whose `configuration` the config is; None: from freshly drawn
-    weights. TrainingError where `run` is there already, or the data cannot be trained on.
+    weights. TrainingError where `run` is there already, and is no empty folder, or the data cannot
+    be trained on.
     """
-    if run.exists():
-        way = "go on with it by --resume" if _saved(run) else "it holds no run, delete it"
-        raise TrainingError(f"{run} is there already: {way}, or choose another --out")
+    if run.exists() and not _is_empty(run):
+        way = "go on with it by --resume, or" if _saved(run) else "it holds no run,"
+        raise TrainingError(f"{run} is there already: {way} choose another --out")
     return _run(data, run, config, start)
 
 
@@ -95,6 +96,11 @@ def resume(data: Path, run: Path, steps: int | None = None) -> Path | None:
         values = config.model_dump()
         config = parse_config({**values, "training": {**values["training"], "steps": steps}})
     return _run(data, run, config, None)
+
+
+def _is_empty(run: Path) -> bool:
+    """Whether it is a folder as a file manager makes it."""
+    return run.is_dir() and not any(run.iterdir())
 
 
 def _saved(run: Path) -> list[Path]:

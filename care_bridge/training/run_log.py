@@ -16,9 +16,13 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from care_bridge.atomic import replacing
+from care_bridge.errors import TrainingError
 from care_bridge.training.learning_config import TrainingConfig
 
 log = logging.getLogger(__name__)
+
+LOG = "log.csv"
+Row = dict[str, str]
 
 _COLUMNS = (
     "step",
@@ -41,9 +45,10 @@ class RunLog:
     """
 
     def __init__(self, run: Path, first: int, config: TrainingConfig) -> None:
-        self._file = run / "log.csv"
+        self._run = run
         self._steps = config.steps
         self._step = first
+        self._keep_rows(first)
         self._bar = tqdm(
             total=config.steps,
             initial=first,
@@ -56,7 +61,6 @@ class RunLog:
         self._board = TensorBoardLogger(
             root_dir=run, name="tensorboard", version="", purge_step=first + 1
         )
-        self._keep_rows(first)
         self._waited = 0.0
         self._since = (time.monotonic(), first)
 
@@ -94,7 +98,7 @@ class RunLog:
             "steps_per_second": (step - first) / (now - started),
             "waiting_share": self._waited / (now - started),
         }
-        with self._file.open("a", newline="", encoding="utf-8") as stream:
+        with (self._run / LOG).open("a", newline="", encoding="utf-8") as stream:
             csv.DictWriter(stream, _COLUMNS).writerow(row)
         self._board.log_metrics(
             {f"validation/{name}": figure for name, figure in figures.items()}, step
@@ -117,14 +121,28 @@ class RunLog:
             self._board.experiment.add_image(f"patch/{name}", levels, step, dataformats="HW")
 
     def _keep_rows(self, first: int) -> None:
-        rows = []
-        if self._file.exists():
-            with self._file.open(newline="", encoding="utf-8") as stream:
-                rows = [row for row in csv.DictReader(stream) if int(row["step"]) <= first]
+        rows = [row for row in read_log(self._run) if int(row["step"]) <= first]
         with (
-            replacing(self._file) as partial,
+            replacing(self._run / LOG) as partial,
             partial.open("w", newline="", encoding="utf-8") as stream,
         ):
             writer = csv.DictWriter(stream, _COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
+
+
+def read_log(run: Path) -> list[Row]:
+    """The rows of a run's log, one for each validation; without the last one where it is cut short,
+    as by a full disk; none where there is no log. TrainingError where another program wrote it."""
+    file = run / LOG
+    if not file.exists():
+        return []
+    with file.open(newline="", encoding="utf-8", errors="replace") as stream:
+        reader = csv.DictReader(stream, restval="")
+        names, rows = tuple(reader.fieldnames or ()), list(reader)
+    if names != _COLUMNS:
+        raise TrainingError(
+            f"{file} does not start with the columns that training writes (a spreadsheet program "
+            "may have saved it): bring the run's own one back, or delete it, a new one is begun"
+        )
+    return [row for row in rows if row[_COLUMNS[-1]]]

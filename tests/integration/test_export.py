@@ -161,6 +161,7 @@ def test_the_card_and_the_cover(package):
     assert "# Exported model" in card
     assert "# Validation" in card
     assert "| psnr | 31.25 |" in card
+    assert ("the grey levels of its first channel" in card) == (package.spec.channels_in == 2)
     rdf = yaml.safe_load(package.read("rdf.yaml"))
     assert rdf["authors"] == [{"name": "Ada"}, {"name": "Bob"}]
     assert rdf["license"] == "CC0-1.0"

@@ -263,7 +263,8 @@ def test_the_command_trains_resumes_and_does_not_chatter(data: Path, tmp_path: P
         pytest.param("{data} --out {run} --set n2v.span=7", "task structn2v, not", id="other-task"),
         pytest.param("{data} --out {run} --steps 0", "training.steps has the value 0", id="value"),
         pytest.param("{empty} --out {run}", "holds nothing: expected", id="no-folders"),
-        pytest.param("{data} --out {empty}", "it holds no run, delete it", id="run-is-there"),
+        pytest.param("{data} --out {data}", "no run, choose another --out", id="not-a-run"),
+        pytest.param("{data} --out {file}", "no run, choose another --out", id="a-file"),
         pytest.param("{data} --out {file}/run", "cannot be written", id="run-below-a-file"),
         pytest.param("{data} --out {run} --resume", "no last.ckpt to go on", id="no-run"),
         pytest.param("{data} --out {run} --resume --set seed=1", "keeps its config", id="resume"),
@@ -406,6 +407,46 @@ def test_a_changed_or_cut_checkpoint_is_one_line(started: Path) -> None:
         file.write_bytes(damaged)
         with pytest.raises(TrainingError, match=rf"{BEST} is no checkpoint, or is damaged"):
             load_checkpoint(started)
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        pytest.param(lambda text: text.replace(",", ";").encode(), id="semicolons"),
+        pytest.param(lambda text: text.encode("utf-8-sig"), id="mark-in-front"),
+        pytest.param(lambda text: text.encode("utf-16"), id="utf-16"),
+        pytest.param(lambda text: b"", id="empty"),
+    ],
+)
+def test_a_log_that_a_spreadsheet_program_saved_is_refused_and_can_be_deleted(
+    started: Path, data: Path, saved: Callable[[str], bytes]
+) -> None:
+    log = started / "log.csv"
+    log.write_bytes(saved(log.read_text()))
+    with pytest.raises(TrainingError, match=r"log\.csv does not start with the columns"):
+        resume(data, started, 2)
+    assert read_state(started / LAST)["step"] == 1
+    log.unlink()
+    resume(data, started, 2)
+    assert [row["step"] for row in rows(started)] == ["2"]
+
+
+def test_a_row_that_a_full_disk_cut_is_dropped(started: Path, data: Path) -> None:
+    with (started / "log.csv").open("a") as stream:
+        stream.write("1,0.04")
+    resume(data, started, 2)
+    assert [row["step"] for row in rows(started)] == ["1", "2"]
+
+
+def test_an_empty_folder_is_taken_and_one_image_is_told_as_such(tmp_path: Path) -> None:
+    single = write_pairs(tmp_path / "single", 1, (64, 160))
+    run = tmp_path / "run"
+    run.mkdir()
+    train(single, run, load_config(None, [*TINY, "training.steps=1"]))
+    assert load_checkpoint(run).images == {"training": ["im0.tif"], "validation": ["im0.tif"]}
+    assert "the part of the training image that training did not see" in (
+        (run / "report.html").read_text()
+    )
 
 
 def test_one_process_at_a_time_trains_a_run(started: Path, data: Path) -> None:

@@ -111,7 +111,9 @@ def _lines(file: Path) -> Iterator[_Line]:
     try:
         text = file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{file} cannot be read as UTF-8 text: {error}") from None
+        raise TrainingError(
+            f"{file} cannot be read as UTF-8 text ({error}): save it as CSV UTF-8"
+        ) from None
     head = text.partition("\n")[0]
     rows = csv.reader(text.splitlines(), delimiter=";" if ";" in head else ",")
     names = [name.strip().lower() for name in next(rows, [])]
