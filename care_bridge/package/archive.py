@@ -234,7 +234,9 @@ def _rdf_name_in_folder(folder: Path) -> str:
     for name in RDF_NAMES:
         if (folder / name).is_file():
             return name
-    inside = sorted(rdf.parent.name for rdf in folder.glob("*/rdf.yaml"))
+    inside = sorted(
+        shown(rdf.parent.name) for name in RDF_NAMES for rdf in folder.glob(f"*/{name}")
+    )
     hint = f'use the folder "{inside[0]}" in it' if inside else "give the folder that has one"
     raise PackageFormatError(f"the folder {folder} is no model package, it has no rdf.yaml: {hint}")
 

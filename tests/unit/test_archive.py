@@ -170,6 +170,11 @@ def folder_above(folder):
     return folder, 'use the folder "model" in it'
 
 
+def folder_above_of_the_zoo(folder):
+    folder_of(folder / "model", {"bioimageio.yaml": b"x"})
+    return folder, 'use the folder "model" in it'
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -180,6 +185,7 @@ def folder_above(folder):
         damaged_directory,
         empty_folder,
         folder_above,
+        folder_above_of_the_zoo,
     ],
 )
 def test_what_is_no_package_is_said_in_one_line(tmp_path, make):
