@@ -11,18 +11,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from care_bridge.errors import TrainingError
+from care_bridge.images.image import ImageInfo
 from care_bridge.training.config import TrainConfig
 from care_bridge.training.dataset import Dataset, open_dataset
+from care_bridge.training.layouts.fields import View
 from care_bridge.training.losses import LOSSES
 from care_bridge.training.pixels import saved
-from care_bridge.training.slices import degraded, slice_kernel, zoom_factor
+from care_bridge.training.slices import degraded, pixel_size, slice_kernel, zoom_factor
 from care_bridge.training.stacks import Stack
 from care_bridge.training.task import Task, make_task
 from care_bridge.training.views import open_view
@@ -30,7 +32,7 @@ from care_bridge.training.views import open_view
 log = logging.getLogger(__name__)
 
 _NOISE = 2
-_SAME_FACTOR = 0.01
+_SAME_SIZE = 0.01  # factors and pixel sizes
 _LEAST_SLICES = 4  # in a patch: of fewer no structure can be made out
 
 
@@ -39,10 +41,9 @@ def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
     slices, are kept in the folder `scratch` while training goes on. TrainingError where the data
     cannot be trained on."""
     volumes = open_dataset(data, config, scratch)
-    config = _with_factor(volumes)
-    view = volumes.pairing.fields[0].sources[0]
-    with open_view(view) as first:
-        kernel = slice_kernel(config.isotropic, first.info.calibration, view.name)
+    infos = _infos(volumes)
+    config = _with_factor(volumes.config, infos)
+    kernel = slice_kernel(config.isotropic, _pixel_size(config, infos), next(iter(infos)).name)
     if kernel is None:
         log.warning(
             "no point spread function was given: the restored planes keep the blur along Z, and "
@@ -69,22 +70,48 @@ def prepare(data: Path, config: TrainConfig, scratch: Path) -> Task:
     return dataclasses.replace(task, files={**task.files, "point spread function": told})
 
 
-def _with_factor(volumes: Dataset) -> TrainConfig:
-    """The configuration with the factor of all volumes; TrainingError where they differ, or a patch
-    would hold next to no slices."""
-    config = volumes.config
-    views = [view for field in volumes.pairing.fields for view in field.sources]
-    factors = []
-    for view in views:
-        with open_view(view) as source:
-            if source.info.sizes.get("Z", 1) == 1:
+def _infos(volumes: Dataset) -> dict[View, ImageInfo]:
+    """What each volume is; TrainingError where one has no slices."""
+    found = {}
+    for field in volumes.pairing.fields:
+        for view in field.sources:
+            with open_view(view) as source:
+                found[view] = source.info
+            if found[view].sizes.get("Z", 1) == 1:
                 raise TrainingError(
-                    f"{view.path} has axes {source.info.axes} and no slices: the task isotropic "
+                    f"{view.path} has axes {found[view].axes} and no slices: the task isotropic "
                     "learns from volumes (data.axes names the axes of plain TIFF files)"
                 )
-            factors.append(zoom_factor(config.isotropic, source.info.calibration, view.name))
+    return found
+
+
+def _pixel_size(config: TrainConfig, infos: Mapping[View, ImageInfo]) -> float | None:
+    """The pixels of all volumes that tell their size, micrometres; None where none does.
+    TrainingError where they differ and there is a blur, which is that of one size."""
+    told = {view: size for view, info in infos.items() if (size := pixel_size(info.calibration))}
+    if not told:
+        return None
+    first, wanted = next(iter(told.items()))
+    if config.isotropic.psf or config.isotropic.numerical_aperture:
+        for view, size in told.items():
+            if abs(size / wanted - 1) > _SAME_SIZE:
+                raise TrainingError(
+                    f"the pixels of {view.name} are {size:.4g} micrometres large, those of "
+                    f"{first.name} {wanted:.4g}, and the blur is computed for one size: train on "
+                    "volumes of one pixel size, or resample the others to it"
+                )
+    return wanted
+
+
+def _with_factor(config: TrainConfig, infos: Mapping[View, ImageInfo]) -> TrainConfig:
+    """The configuration with the factor of all volumes; TrainingError where they differ, or a patch
+    would hold next to no slices."""
+    views = list(infos)
+    factors = [
+        zoom_factor(config.isotropic, info.calibration, view.name) for view, info in infos.items()
+    ]
     for view, factor in zip(views, factors, strict=True):
-        if abs(factor / factors[0] - 1) > _SAME_FACTOR:
+        if abs(factor / factors[0] - 1) > _SAME_SIZE:
             raise TrainingError(
                 f"the z step of {view.name} is {factor:.4g} pixels, that of "
                 f"{views[0].name} {factors[0]:.4g}: train on volumes of one sampling, or "

@@ -16,8 +16,8 @@ class IsotropicConfig(Section):
     """How slices are degraded to look like planes across Z (isotropic.py).
 
     factor: z step over pixel size; None: by the files' voxel sizes. psf: image file of a point
-    spread function: a stack with its voxel size, or a plane (Y, X) that slices are blurred with as
-    it is, Y standing for Z. numerical_aperture, wavelength (micrometres), refractive_index,
+    spread function, with its pixel size: a stack, or a plane (Y, X) that slices are blurred with, Y
+    standing for Z. numerical_aperture, wavelength (micrometres), refractive_index,
     confocal: the optics from which one is computed. noise: added after the blur, its standard
     deviation in grey levels. combination: of the two orientations that are restored, see
     `care_bridge.package.procedure`.

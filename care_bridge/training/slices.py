@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +21,13 @@ from care_bridge.simulation.blur import blur, read_psf
 from care_bridge.simulation.psf import Optics, psf_volume
 from care_bridge.training.sampling_config import IsotropicConfig
 
+log = logging.getLogger(__name__)
+
 # Of the lateral transfer function's square: what it falls below is noise rather than signal.
 _REGULARIZATION = 1e-3
 _MOST_SLICES = 1024
+_SAME_SIZE = 0.01
+_MOST_VOXELS = 1 << 26
 
 
 def zoom_factor(config: IsotropicConfig, calibration: Calibration, name: str) -> float:
@@ -45,24 +52,25 @@ def zoom_factor(config: IsotropicConfig, calibration: Calibration, name: str) ->
     return factor
 
 
+def pixel_size(calibration: Calibration) -> float | None:
+    """Micrometres along X; None where they are not known. A size without a unit is in them."""
+    size = calibration.voxel_size.get("X")
+    return convert_length(size, calibration.unit or "micron", "micron") if size else None
+
+
 def slice_kernel(
-    config: IsotropicConfig, calibration: Calibration, name: str
+    config: IsotropicConfig, pixel: float | None, name: str
 ) -> NDArray[np.float32] | None:
     """What slices are blurred with, along Y as the microscope blurs along Z; None: nothing.
 
+    pixel: that of the images, micrometres, None where they do not tell it. name: of one of them.
     ConfigError or TrainingError where the point spread function cannot be had.
     """
     if config.psf:
-        psf_file = open_image(Path(config.psf))
-        if psf_file.axes == "YX":
-            return read_psf(Path(config.psf), 2)
-        pixels = read_psf(Path(config.psf), 3)
-        return axial_kernel(_with_pixels(pixels, psf_file.calibration, config.psf))
+        psf = _of_file(Path(config.psf), pixel)
+        return psf if psf.ndim == 2 else axial_kernel(psf)
     if config.numerical_aperture is None or config.wavelength is None:
         return None
-    pixel = convert_length(
-        calibration.voxel_size.get("X", 0.0), calibration.unit or "micron", "micron"
-    )
     if not pixel:
         raise TrainingError(
             f"{name} does not say its pixel size in a unit of length, which the optics need: "
@@ -122,24 +130,69 @@ def degraded(
     return np.asarray(interpolate(coarse, 1, zoom_positions("Z", 0, rows, factor)), np.float32)
 
 
-def _with_pixels(
-    psf: NDArray[np.float32], calibration: Calibration, name: str
-) -> NDArray[np.float32]:
-    """The stack with slices as far apart as its pixels, by linear interpolation."""
-    voxel = calibration.voxel_size
-    if not {"Z", "X"} <= set(voxel):
+def _of_file(path: Path, pixel: float | None) -> NDArray[np.float32]:
+    """The point spread function of a file, of sum 1: a stack in cubes, or a plane in squares of the
+    images' `pixel` (micrometres). Where that, or the file's own, is not known, its pixels are taken
+    to be as large, and a line says so."""
+    image = open_image(path)
+    axes = "YX" if image.axes == "YX" else "ZYX"
+    psf = read_psf(path, len(axes))
+    voxel, own = image.calibration.voxel_size, pixel_size(image.calibration)
+    if axes == "ZYX" and not {"Z", "X"} <= set(voxel):
         raise ConfigError(
-            f"the point spread function {name} does not say its voxel size along Z and X: "
+            f"the point spread function {path} does not say its voxel size along Z and X: "
             "calibrate it, or give a plane"
         )
-    step = voxel["X"] / voxel["Z"]
-    middle = psf.shape[0] // 2
-    reach = int(min(middle, psf.shape[0] - 1 - middle) / step)
-    return np.asarray(interpolate(psf, 0, middle + np.arange(-reach, reach + 1) * step), np.float32)
+    if pixel is None or own is None:
+        log.warning(
+            "the pixels of the point spread function %s are taken to be as large as the images', "
+            "since %s not say in a unit of length how large they are",
+            path,
+            "the images do" if pixel is None else "it does",
+        )
+        own = pixel = voxel.get("X", 1.0)
+        if axes == "YX":
+            return psf
+    across = voxel["X"]
+    steps = [own / pixel * voxel.get(axis, across) / across for axis in axes]
+    if all(abs(step - 1) <= _SAME_SIZE for step in steps[-2:]):
+        return psf if axes == "YX" else _resampled(psf, steps, path)
+    log.info(
+        "the point spread function %s, of pixels of %.4g micrometres, is brought to those of the "
+        "images, of %.4g",
+        path,
+        own,
+        pixel,
+    )
+    return _resampled(psf, steps, path)
+
+
+def _resampled(psf: NDArray[np.float32], steps: Sequence[float], path: Path) -> NDArray[np.float32]:
+    """`psf` in pixels of size 1, as many on either side of its middle pixel, with sum 1.
+
+    steps: between its own pixels, by axis. It goes on between them, and to nothing beyond them, as
+    a cubic spline, whose light each new pixel takes from edge to edge: coarser ones do not alias.
+    """
+    ends = [min(size // 2 + 1, size - size // 2) for size in psf.shape]
+    reaches = [int(end * step - 0.5) for end, step in zip(ends, steps, strict=True)]
+    if min(reaches) < 1 or math.prod(2 * reach + 1 for reach in reaches) > _MOST_VOXELS:
+        told = " x ".join(str(2 * reach + 1) for reach in reaches)
+        raise ConfigError(
+            f"the point spread function {path} covers {told} of the images' pixels, expected are "
+            f"three or more along each axis and at most {_MOST_VOXELS} in all: check the pixel "
+            "sizes of both, or crop it around its centre"
+        )
+    light = np.pad(psf, 1)
+    for axis, (step, reach) in enumerate(zip(steps, reaches, strict=True)):
+        size = light.shape[axis]
+        places = (np.arange(size) - (psf.shape[axis] // 2 + 1)) * step
+        edges = np.arange(-reach, reach + 2) - 0.5
+        up_to = CubicSpline(places, light, axis=axis).antiderivative()
+        light = np.diff(up_to(edges), axis=axis).astype(np.float32)
+    return np.asarray(light / light.sum(), np.float32)
 
 
 def _padded(section: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """The section, scaled to sum 1, in the middle of a square of `size` (odd) pixels."""
-    section = section[tuple(slice(0, edge - (edge + 1) % 2) for edge in section.shape)]
     missing = [((size - edge) // 2,) * 2 for edge in section.shape]
     return np.asarray(np.pad(section / section.sum(), missing), np.float32)

@@ -25,8 +25,10 @@ from tests.training_pairs import blobs
 SETTINGS = ("task=isotropic", *SMALL, "patches.size=[16,16]")
 
 
-def write_volumes(folder: Path, count: int = 2, channels: int = 1, step: float = 0.75) -> Path:
-    """Volumes of 7 x 40 x 44 voxels of `step` x 0.3 x 0.3 micrometres, uint16."""
+def write_volumes(
+    folder: Path, count: int = 2, channels: int = 1, step: float = 0.75, pixel: float = 0.3
+) -> Path:
+    """Volumes of 7 x 40 x 44 voxels of `step` x `pixel` x `pixel` micrometres, uint16."""
     rng = np.random.default_rng(1)
     folder.mkdir(parents=True)
     for index in range(count):
@@ -36,7 +38,7 @@ def write_volumes(folder: Path, count: int = 2, channels: int = 1, step: float =
             folder / f"im{index}.tif",
             volume,
             imagej=True,
-            resolution=(1 / 0.3, 1 / 0.3),
+            resolution=(1 / pixel, 1 / pixel),
             metadata={"axes": "ZCYX" if channels > 1 else "ZYX", "spacing": step, "unit": "micron"},
         )
     return folder
@@ -88,6 +90,18 @@ def test_volumes_of_different_sampling_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other" / "im0.tif").rename(data / "other.tif")
     with pytest.raises(TrainingError, match="train on volumes of one sampling"):
         train(data, tmp_path / "run", load_config(None, SETTINGS))
+
+
+def test_pixels_of_different_sizes_have_no_one_blur(tmp_path: Path) -> None:
+    """Of one z step in pixels, so without a blur they train together."""
+    data = write_volumes(tmp_path / "data")
+    write_volumes(tmp_path / "other", step=0.25, pixel=0.1)
+    (tmp_path / "other" / "im0.tif").rename(data / "other.tif")
+    optics = ("isotropic.numerical_aperture=0.8", "isotropic.wavelength=0.5")
+    expected = "pixels of other.tif are 0.1 micrometres large, those of im0.tif 0.3"
+    with pytest.raises(TrainingError, match=expected):
+        isotropic.prepare(data, load_config(None, [*SETTINGS, *optics]), tmp_path / "scratch")
+    isotropic.prepare(data, load_config(None, SETTINGS), tmp_path / "scratch")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,13 @@ from care_bridge.errors import CareBridgeError, ConfigError, TrainingError
 from care_bridge.images.image import Calibration
 from care_bridge.training.config import load_config
 from care_bridge.training.sampling_config import IsotropicConfig
-from care_bridge.training.slices import axial_kernel, degraded, slice_kernel, zoom_factor
+from care_bridge.training.slices import (
+    axial_kernel,
+    degraded,
+    pixel_size,
+    slice_kernel,
+    zoom_factor,
+)
 
 VOXEL = Calibration({"Z": 1.0, "Y": 0.3, "X": 0.3}, "micron")
 
@@ -46,32 +52,89 @@ def test_the_kernel_of_a_gaussian_function_has_the_difference_of_the_variances()
     assert np.abs(blurred - axial / axial.sum()).max() < 0.03 * axial.max() / axial.sum()
 
 
-def test_a_function_from_a_file_is_brought_to_cubes(tmp_path: Path) -> None:
-    function = gaussian_psf(4.0, 1.2, step=2.0)
+def write_psf(path: Path, pixels: np.ndarray, pixel: float | None, step: float = 0.0) -> str:
+    """An ImageJ TIFF of a plane or a stack with pixels of `pixel` micrometres; None: not told."""
+    told: dict[str, object] = {} if pixel is None else {"unit": "micron", "spacing": step}
     tifffile.imwrite(
-        tmp_path / "psf.tif",
-        function,
+        path,
+        pixels,
         imagej=True,
-        resolution=(5, 5),
-        metadata={"axes": "ZYX", "spacing": 0.4, "unit": "micron"},
+        resolution=(1 / pixel, 1 / pixel) if pixel else None,
+        metadata={"axes": "ZYX"[-pixels.ndim :], **told},
     )
-    kernel = slice_kernel(IsotropicConfig(psf=str(tmp_path / "psf.tif")), VOXEL, "a.tif")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("own", "step", "pixel", "told"),
+    [
+        pytest.param(0.1, 0.1, 0.1, "", id="the-images-voxels"),
+        pytest.param(0.05, 0.05, 0.1, "brought to those", id="finer"),
+        pytest.param(0.02, 0.3, 0.1, "brought to those", id="much-finer-with-thick-slices"),
+        pytest.param(0.13, 0.2, 0.1, "brought to those", id="coarser"),
+        pytest.param(0.1, 0.3, None, "taken to be as large as", id="images-do-not-tell"),
+    ],
+)
+def test_the_blur_of_a_function_is_that_in_the_images_pixels(
+    own: float,
+    step: float,
+    pixel: float | None,
+    told: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A Gaussian of 0.3 micrometres along Z and 0.1 across, however it is sampled: what turns one
+    section into the other is a Gaussian whose variance is the difference."""
+    z = np.arange(-(1.5 // step), 1.5 // step + 1)[:, None, None] * step
+    x = np.arange(-24, 25) * own
+    pixels = np.exp(-((z / 0.3) ** 2 + (x[:, None] / 0.1) ** 2 + (x / 0.1) ** 2) / 2)
+    file = write_psf(tmp_path / "psf.tif", pixels.astype(np.float32), own, step)
+    with caplog.at_level("INFO"):
+        kernel = slice_kernel(IsotropicConfig(psf=file), pixel, "a.tif")
     assert kernel is not None
-    assert spread(kernel)[0] == pytest.approx(np.sqrt(4.0**2 - 1.2**2), rel=0.05)
+    assert kernel.sum() == pytest.approx(1, abs=1e-5)
+    along, _ = spread(kernel)
+    assert along == pytest.approx(np.sqrt(0.3**2 - 0.1**2) / 0.1, rel=0.01)
+    assert told in caplog.text
+    assert bool(told) == bool(caplog.text)
 
 
-def test_a_plane_from_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_finer_plane_is_binned_to_the_images_pixels(tmp_path: Path) -> None:
+    """A Gaussian plane in pixels of a third: each pixel of the images takes up nine of them."""
+    fine = gaussian_psf(1.0, 6.0)[24]
+    file = write_psf(tmp_path / "psf.tif", fine, 0.1)
+    kernel = slice_kernel(IsotropicConfig(psf=file), 0.3, "a.tif")
+    assert kernel is not None
+    reach = kernel.shape[0] // 2
+    inside = slice(24 - 3 * reach - 1, 24 + 3 * reach + 2)
+    sums = fine[inside, inside].reshape(2 * reach + 1, 3, 2 * reach + 1, 3).sum(axis=(1, 3))
+    np.testing.assert_allclose(kernel, sums / sums.sum(), atol=2e-2 * kernel.max())
+
+
+@pytest.mark.parametrize("pixel", [9.0, 1e-4])
+def test_a_function_of_quite_other_pixels_is_refused(pixel: float, tmp_path: Path) -> None:
+    file = write_psf(tmp_path / "psf.tif", gaussian_psf(4.0, 1.2), 0.1, 0.1)
+    with pytest.raises(ConfigError, match="check the pixel sizes"):
+        slice_kernel(IsotropicConfig(psf=file), pixel, "a.tif")
+
+
+@pytest.mark.parametrize(("own", "told"), [(None, "taken to be as large as"), (0.3, "")])
+def test_a_plane_of_the_images_pixels_is_taken_as_it_is(
+    own: float | None, told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     plane = np.zeros((5, 3), np.float32)
     plane[:, 1] = 1, 2, 3, 2, 1
-    tifffile.imwrite(tmp_path / "psf.tif", plane, imagej=True)
-    kernel = slice_kernel(IsotropicConfig(psf=str(tmp_path / "psf.tif")), VOXEL, "a.tif")
+    file = write_psf(tmp_path / "psf.tif", plane, own)
+    kernel = slice_kernel(IsotropicConfig(psf=file), 0.3, "a.tif")
     assert kernel is not None
     np.testing.assert_allclose(kernel, plane / 9, rtol=1e-6)
+    assert told in caplog.text
+    assert bool(told) == bool(caplog.text)
 
 
 def test_optics_blur_along_the_first_axis_more_than_along_the_second() -> None:
     config = IsotropicConfig(numerical_aperture=0.8, wavelength=0.52, refractive_index=1.33)
-    kernel = slice_kernel(config, VOXEL, "a.tif")
+    kernel = slice_kernel(config, 0.3, "a.tif")
     assert kernel is not None
     assert kernel.sum() == pytest.approx(1, rel=1e-5)
     middle = kernel.shape[0] // 2
@@ -129,7 +192,7 @@ def test_a_factor_that_nobody_knows_is_refused(calibration: Calibration, message
 def test_optics_need_the_pixel_size() -> None:
     config = IsotropicConfig(numerical_aperture=0.8, wavelength=0.5, factor=3)
     with pytest.raises(TrainingError, match="pixel size"):
-        slice_kernel(config, Calibration(), "a.tif")
+        slice_kernel(config, pixel_size(Calibration()), "a.tif")
 
 
 @pytest.mark.parametrize(
