@@ -53,7 +53,11 @@ def test_a_description_file_opens_its_folder(tmp_path):
 
 @pytest.mark.parametrize("make", [folder_of, zip_of])
 @pytest.mark.parametrize(
-    "name", ["../secret", "inside/../../secret", "/etc/passwd", "C:/secret", "inside\\a.npy", ""]
+    "name",
+    [
+        *("../secret", "inside/../../secret", "/etc/passwd", ""),
+        *("C:/secret", "c:secret", "C:\\secret", "inside\\..\\..\\secret", "\\\\server\\secret"),
+    ],
 )
 def test_names_cannot_leave_the_package(tmp_path, make, name):
     (tmp_path / "secret").write_bytes(b"secret")
@@ -66,6 +70,24 @@ def test_names_cannot_leave_the_package(tmp_path, make, name):
 def test_a_zip_with_such_names_is_not_opened(tmp_path, name):
     with pytest.raises(PackageIntegrityError, match="leaves the package"):
         open_archive(zip_of(tmp_path / "evil.zip", FILES | {name: b"x"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("notes 12:30.txt", '"notes 12:30.txt" in the package {} has \\ or : in it'),
+        ("extra\\notes.txt", '"extra\\notes.txt" in the package {} has \\ or : in it'),
+        ("Icon\r", '"Icon" and signs that are not shown in the package {} is not a file\'s name'),
+        ("aux.txt", '"aux.txt" in the package {} is not a file\'s name'),
+    ],
+)
+def test_a_file_that_only_some_systems_can_hold_is_told_as_such(tmp_path, name, why):
+    path = zip_of(tmp_path / "p.zip", FILES | {name: b"x"})
+    with pytest.raises(PackageIntegrityError) as caught:
+        open_archive(path)
+    assert why.format(path) in str(caught.value)
+    assert "leave out that file" in str(caught.value)
+    assert "do not use" not in str(caught.value)
 
 
 def test_links_are_not_followed(tmp_path):
