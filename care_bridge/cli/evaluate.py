@@ -1,8 +1,8 @@
 """Compare restored images with their truth: figures, baselines, objects, reliability, a report.
 
-Files, or folders whose images have the same names. Without --truth, the restored images are held
-against the --input that they were made from. With --doses, exposures of the truth are simulated
-and the baselines (and --model) are compared on them.
+Files, or folders whose images have the same names, as `restore` writes them. Without --truth, the
+restored images are held against the --input that they were made from. With --doses, exposures of
+the truth are simulated and the baselines (and --model) are compared on them.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ def _assessed(arguments: argparse.Namespace) -> tuple[list[Assessment], list[tup
     evaluated; ImageError where none can."""
     from dataclasses import replace
 
+    from care_bridge.evaluation.matched_files import match_files
     from care_bridge.evaluation.region import Region
-    from care_bridge.evaluation.samples import match_files
 
     judge = None
     if arguments.model:

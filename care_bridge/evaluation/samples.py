@@ -1,4 +1,4 @@
-"""What is compared: the files that belong together, and their pixels in one layout."""
+"""What is compared: the images of one field of view, their pixels in one layout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from care_bridge.axes import Axes
 from care_bridge.errors import ConfigError, ImageError
 from care_bridge.evaluation.region import Region
 from care_bridge.evaluation.sampling import sampling_factors
-from care_bridge.images import list_images, open_image
+from care_bridge.images import open_image
 from care_bridge.images.image import Image
 
 Block = NDArray[np.generic]
@@ -35,39 +35,6 @@ class Sample:
     spacing: tuple[float, float, float] | None
     factors: tuple[float, ...]
     whole_truth: Block | None
-
-
-def match_files(places: Mapping[str, Path]) -> list[dict[str, Path]]:
-    """The files of each role, one entry a field of view: `places` are all files, or all folders
-    whose images are paired by name.
-
-    Raises ConfigError for a mixture of both, ImageError where a place is missing, a folder empty or
-    an image without partner.
-    """
-    for role, path in places.items():
-        if not path.exists():
-            raise ImageError(f"{path} (--{role}) does not exist: give a file or a folder")
-    folders = {role: path for role, path in places.items() if path.is_dir()}
-    if not folders:
-        return [dict(places)]
-    if len(folders) < len(places):
-        role = next(role for role in places if role not in folders)
-        raise ConfigError(
-            f"{places[role]} (--{role}) is no folder, {next(iter(folders.values()))} is one: give "
-            "files only or folders only"
-        )
-    found = {role: {path.name: path for path in list_images(at)} for role, at in folders.items()}
-    first = next(iter(found))
-    for role in found:
-        for here, there in ((first, role), (role, first)):
-            alone = [name for name in found[here] if name not in found[there]]
-            if alone:
-                more = f" (nor have {len(alone) - 1} others)" if len(alone) > 1 else ""
-                raise ImageError(
-                    f"{found[here][alone[0]]} has no partner{more}: expected "
-                    f"{folders[there] / alone[0]}"
-                )
-    return [{role: files[name] for role, files in found.items()} for name in found[first]]
 
 
 def read_sample(files: Mapping[str, Path], axes: str | None, region: Region) -> Sample:

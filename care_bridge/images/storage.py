@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from care_bridge.errors import ConfigError, ImageError
 
@@ -11,6 +12,11 @@ COMPRESSIONS = ("none", "zlib")
 TIFF_SUFFIXES = (".tif", ".tiff")
 OME_TIFF_SUFFIXES = (".ome.tif", ".ome.tiff")
 ZARR_SUFFIX = ".zarr"
+UNCERTAINTY_SUFFIXES = {
+    kind: f"_{kind}" for kind in ("scale", "interval", "samples", "disagreement", "members")
+}
+"""What is added to a restored image's name to name the one beside it that tells its uncertainty, by
+what that tells."""
 _ENDINGS = (".ome.zarr", *OME_TIFF_SUFFIXES, *TIFF_SUFFIXES, ZARR_SUFFIX)
 
 
@@ -83,6 +89,12 @@ def ending_of(name: str) -> str:
     """The end of a file's name that says its format, e.g. ".ome.tif"; "" where none does."""
     found = next((end for end in _ENDINGS if name.lower().endswith(end)), "")
     return name[len(name) - len(found) :]
+
+
+def stem_of(path: Path) -> str:
+    """A file's name without the end that says its format."""
+    ending = ending_of(path.name) or ("" if path.is_dir() else path.suffix)
+    return path.name[: len(path.name) - len(ending)]
 
 
 def _fits(name: str, file_format: str) -> bool:

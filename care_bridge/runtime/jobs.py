@@ -13,7 +13,7 @@ from pathlib import Path
 
 from care_bridge.errors import CareBridgeError, ConfigError, ImageError
 from care_bridge.images import Storage, is_image, is_image_name, list_images
-from care_bridge.images.storage import TIFF_SUFFIXES, ZARR_SUFFIX, ending_of
+from care_bridge.images.storage import TIFF_SUFFIXES, UNCERTAINTY_SUFFIXES, ZARR_SUFFIX, ending_of
 from care_bridge.images.zarr_folder import holds_zarr
 from care_bridge.runtime.manifest import (
     MANIFEST,
@@ -276,7 +276,7 @@ def _target(source: Path, relative: Path, folder: Path, storage: Storage) -> Pat
 def _uncertainty(target: Path, options: RestoreOptions) -> Path | None:
     """The image beside a restored one that tells its uncertainty: of a.tif a_scale.tif."""
     kind = options.uncertainty
-    return None if kind == "none" else _with_suffix(target, f"_{kind}")
+    return None if kind == "none" else _with_suffix(target, UNCERTAINTY_SUFFIXES[kind])
 
 
 def _with_suffix(path: Path, suffix: str) -> Path:

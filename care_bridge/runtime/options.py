@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from care_bridge.errors import ConfigError
-from care_bridge.images.storage import COMPRESSIONS, FORMATS, Storage
+from care_bridge.images.storage import COMPRESSIONS, FORMATS, UNCERTAINTY_SUFFIXES, Storage
 from care_bridge.runtime import option_values as values
 
 PRECISIONS = ("float32", "tf32", "bf16", "fp16")
 DTYPES = ("auto", "input", "uint8", "uint16", "float32")
 RANGES = ("input", "0-1", "full")
-UNCERTAINTIES = ("none", "scale", "interval", "samples", "disagreement", "members")
+UNCERTAINTIES = ("none", *UNCERTAINTY_SUFFIXES)
 
 
 def _option(

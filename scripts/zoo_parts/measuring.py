@@ -20,8 +20,9 @@ from care_bridge.cli.evaluated_model import EvaluatedModel
 from care_bridge.evaluation.assessment import Assessment, Request, assess
 from care_bridge.evaluation.exposures import exposed
 from care_bridge.evaluation.filters import FILTERS
+from care_bridge.evaluation.matched_files import match_files
 from care_bridge.evaluation.region import Region
-from care_bridge.evaluation.samples import Sample, as_image, match_files, read_sample
+from care_bridge.evaluation.samples import Sample, as_image, read_sample
 from care_bridge.images import open_image
 from zoo_parts.recipe import RealImage
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from care_bridge.errors import TrainingError
 from care_bridge.images import list_images
 from care_bridge.images.files import is_image
-from care_bridge.images.storage import ending_of
+from care_bridge.images.storage import stem_of
 from care_bridge.training.data_config import DataConfig
 from care_bridge.training.layouts.fields import Field, Split, View
 
@@ -125,7 +125,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     """The images of a folder by their names without endings."""
     found: dict[str, Path] = {}
     for path in list_images(folder):
-        stem = _stem(path)
+        stem = stem_of(path)
         if stem in found:
             raise TrainingError(
                 f"{folder} holds {found[stem].name} and {path.name}, which differ in their endings "
@@ -133,11 +133,6 @@ def _by_stem(folder: Path) -> dict[str, Path]:
             )
         found[stem] = path
     return found
-
-
-def _stem(path: Path) -> str:
-    ending = ending_of(path.name) or ("" if path.is_dir() else path.suffix)
-    return path.name[: len(path.name) - len(ending)]
 
 
 def _check_partners(
