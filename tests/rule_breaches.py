@@ -318,6 +318,8 @@ KEPT_IN_OTHER_WAYS = {
         lambda steps: steps.extend([BINARIZE, {**FLOAT64, "kwargs": {"dtype": "float32"}}])
     ),
     "output-statistics: a number": postprocessing({"id": "clip", "kwargs": {"min": 0.0}}),
+    "empty-keys: given to a network": with_network("def Net(first=1): ...", kwargs={"first": None}),
+    "empty-keys: in a list": edited(lambda rdf: rdf["outputs"][0].update(shape={"scale": [None]})),
     "architecture: both": with_network(NEEDS_TWO, kwargs={"first": 1, "second": 2}),
     "architecture: none asked for": with_network("def Net(first=1, *more, **others): ..."),
     "architecture: inherited": with_network("import torch\nclass Net(torch.nn.Module): ..."),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from care_bridge.package.consumers.rule import CORE, Rule
 from care_bridge.package.package import load_package
@@ -68,6 +69,24 @@ def test_a_mend_of_the_description_that_does_harm_is_left_out(tmp_path, monkeypa
     monkeypatch.setattr(mending, "MENDS", {})
     assert mend_package(package).changes == ()
     assert files_in(package) == before
+
+
+def told_nothing(rdf):
+    rdf.update(git_repo=None, authors=[{"name": "Ada", "orcid": None}])
+
+
+def test_of_values_that_are_none_only_keys_without_one_are_left_out(tmp_path):
+    """In format 0.4 the scale of an axis that the input does not have is one of a list."""
+    package = foreign_package(tmp_path, Foreign(out_axes="bczyx", new_slices=3), "0.4")
+    before = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))
+    assert before["outputs"][0]["shape"]["scale"] == [1.0, 0.0, None, 1.0, 1.0]
+    edit(package, told_nothing)
+    mended = mend_package(package)
+    assert "empty-keys" in {change.split(":")[0] for change in mended.changes}
+    assert mended.report.errors == ()
+    after = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))
+    assert after["outputs"] == before["outputs"]
+    assert (after["authors"], "git_repo" in after) == ([{"name": "Ada"}], False)
 
 
 @pytest.mark.parametrize("axes", ["xbyc", "yxbc", "cyxb", "cxy"])

@@ -12,8 +12,9 @@ from care_bridge.package.rdf_content import FORMAT_VERSION
 from care_bridge.package.rdf_files import sources
 
 _FILE_KEYS = ("documentation", "covers")
-_OTHERS = "config"
-"""What is below this key is not the spec's: there a key without a value may mean something."""
+_OTHERS = ("config", "kwargs")
+"""What is below these keys is not the spec's: there a key without a value may mean something, as
+the None that is given to a network whose own default is another."""
 
 
 def _other_name(draft: Draft) -> Iterator[str]:
@@ -56,39 +57,41 @@ def _write_names(draft: Draft) -> None:
 
 
 def _empty_keys(draft: Draft) -> Iterator[str]:
-    described = {key: value for key, value in draft.content.items() if key != _OTHERS}
-    empty = [where for where, value in _values(described) if value is None]
+    empty = list(_empty(draft.content))
     if empty:
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
         yield f"the key {empty[0]}{more} is there with no value"
 
 
-def _values(content: Any, where: str = "") -> Iterator[tuple[str, Any]]:
-    """The values in nested maps and lists, each with its place."""
+def _empty(content: Any, where: str = "") -> Iterator[str]:
+    """The places of keys without a value in nested maps and lists. In a list that is a value: in
+    format 0.4 the scale of an axis that the input does not have."""
     if isinstance(content, dict):
         for key, value in content.items():
-            yield from _values(value, f"{where}.{key}" if where else str(key))
+            place = f"{where}.{key}" if where else str(key)
+            if value is None:
+                yield place
+            elif key not in _OTHERS:
+                yield from _empty(value, place)
     elif isinstance(content, list):
         for index, value in enumerate(content):
-            yield from _values(value, f"{where}[{index}]")
-    else:
-        yield where, content
+            yield from _empty(value, f"{where}[{index}]")
 
 
 def _drop_empty_keys(draft: Draft) -> None:
-    draft.content = {
-        key: value if key == _OTHERS else _without(value)
-        for key, value in draft.content.items()
-        if key == _OTHERS or value is not None
-    }
+    draft.content = _without(draft.content)
 
 
 def _without(content: Any) -> Any:
-    """Nested maps and lists without what has no value."""
+    """Nested maps and lists without keys that have no value."""
     if isinstance(content, dict):
-        return {key: _without(value) for key, value in content.items() if value is not None}
+        return {
+            key: value if key in _OTHERS else _without(value)
+            for key, value in content.items()
+            if value is not None
+        }
     if isinstance(content, list):
-        return [_without(value) for value in content if value is not None]
+        return [_without(value) for value in content]
     return content
 
 
