@@ -110,10 +110,12 @@ class Percentiles:
 @dataclass(frozen=True)
 class FixedScale:
     """Fixed normalization by dataset statistics: for every image the same scales, `before` the
-    network for each input channel and `after` it for each output channel."""
+    network for each input channel and `after` it for each output channel. inverted: the result is
+    in grey levels; that of foreign packages is what their steps make of it."""
 
     before: tuple[Scale, ...]
     after: tuple[Scale, ...]
+    inverted: bool = True
 
 
 def check_percentiles(low: float, high: float) -> None:

@@ -20,7 +20,7 @@ def normalization_of(
 ) -> Percentiles | FixedScale | Operations:
     """What equals the steps of the inputs and of the output: percentiles or scales, of which more
     is known, where that can be. channels: of the (first) input and of the output. inverted: see
-    Percentiles."""
+    Percentiles and FixedScale."""
     before, after = _besides_float32(inputs[0]), _besides_float32(output)
     if len(inputs) == 1 and len(before) <= 1 and len(after) <= 1:
         percentiles = _percentiles(before[0], channels[0], inverted) if before else None
@@ -28,7 +28,7 @@ def normalization_of(
             return percentiles
         forward, backward = _forward(before, channels[0]), _backward(after, channels[1])
         if forward and backward:
-            return FixedScale(before=forward, after=backward)
+            return FixedScale(before=forward, after=backward, inverted=inverted)
     return Operations(tuple(inputs), output)
 
 

@@ -169,6 +169,11 @@ class ModelSpec:
         return self.placement[axis].span(span, size) if axis in self.placement else span
 
     @property
+    def in_grey_levels(self) -> bool:
+        """Whether the result is in the grey levels of the image."""
+        return not isinstance(self.normalization, Operations) and self.normalization.inverted
+
+    @property
     def spatial_axes(self) -> str:
         """ "YX" for a 2D model or one that projects, "ZYX" for a 3D one."""
         return "".join(self.tiling)

@@ -22,7 +22,7 @@ from care_bridge.package.steps import Operations, Step
 from care_bridge.tiling import AxisLimits
 
 # Raise it whenever ModelSpec, or what rdf.py makes of an RDF, changes.
-VERSION = 5
+VERSION = 6
 
 
 def load_spec(rdf_sha256: str) -> ModelSpec | None:
@@ -96,6 +96,7 @@ def _normalization(fields: dict[str, Any]) -> Percentiles | FixedScale | Operati
     return FixedScale(
         before=tuple(Scale(**scale) for scale in fields["before"]),
         after=tuple(Scale(**scale) for scale in fields["after"]),
+        inverted=fields["inverted"],
     )
 
 

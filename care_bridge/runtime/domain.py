@@ -85,7 +85,7 @@ def _other_levels(pixels: NDArray[np.float64], trained: Scale) -> str:
         f"the image's grey levels have the mean {mean:.4g} and deviation {deviation:.4g}, those "
         f"that MODEL was trained on {trained.offset:.4g} and {trained.gain:.4g}, by which it "
         "scales all images: do not trust what it restores, give images taken as those of training, "
-        "or train with normalization.mode=percentile"
+        "or use a model that scales each image by its own percentiles"
     )
 
 

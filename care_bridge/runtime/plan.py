@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from care_bridge.axes import Axes, by_letter
 from care_bridge.errors import AxesError, ConfigError
 from care_bridge.images.image import Display, ImageInfo
-from care_bridge.normalization import FixedScale, Percentiles
 from care_bridge.package.spec import ModelSpec
 from care_bridge.runtime.blocks import channels_restored
 from care_bridge.runtime.options import RestoreOptions
@@ -180,11 +179,7 @@ def result_info(
     info = _resampled(spec, info)
     kept = restored == len(channels)
     display = _part(info, channels) if kept else Display()
-    normalization = spec.normalization
-    if options.range != "input" or not (
-        isinstance(normalization, FixedScale)
-        or (isinstance(normalization, Percentiles) and normalization.inverted)
-    ):
+    if options.range != "input" or not spec.in_grey_levels:
         display = dataclasses.replace(display, ranges=())
     if options.with_raw:
         display = _with_raw(display, len(channels), restored)

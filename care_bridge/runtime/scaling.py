@@ -163,7 +163,7 @@ def fit_scales(
     everything = list(itertools.chain.from_iterable(samples))
     before = [scale for frame in everything for scale in frame.before]
     after = [scale for frame in everything for scale in frame.after]
-    if options.range == "0-1" or not _inverted(spec.normalization):
+    if not fit.scaled_back:
         dtype = normalized_type(options.dtype, given, natural_type(spec.normalization))
     else:
         dtype = full or result_type(options.dtype, given, before, after)
@@ -186,12 +186,12 @@ def chosen_normalization(
     """The package's normalization with the percentiles of the options; ConfigError where these do
     not fit the package."""
     low, high = options.percentile_low, options.percentile_high
+    if options.range == "full" and not spec.in_grey_levels:
+        raise ConfigError(
+            f"range full is one of grey levels, the result of {spec.name} is not scaled back to "
+            "them: use range input"
+        )
     if isinstance(spec.normalization, Percentiles):
-        if options.range == "full" and not spec.normalization.inverted:
-            raise ConfigError(
-                f"range full is one of grey levels, the result of {spec.name} is not scaled back "
-                "to them: use range input"
-            )
         return dataclasses.replace(
             spec.normalization,
             low=spec.normalization.low if low is None else low,
@@ -206,7 +206,6 @@ def chosen_normalization(
             ("a percentile", (low, high) != (None, None)),
             ("ignore_zeros", options.ignore_zeros),
             ("range 0-1", options.range == "0-1"),
-            ("range full", operations and options.range == "full"),
         )
         if given
     ]
@@ -236,6 +235,11 @@ class _Fit:
             asked = self.normalization.low, self.normalization.high
         return (*asked, *_EXTREMES) if self.full else asked
 
+    @property
+    def scaled_back(self) -> bool:
+        """Whether the result is to be in the image's grey levels."""
+        return self.spec.in_grey_levels and self.options.range != "0-1"
+
     def sample(self, frames: Sequence[Sequence[Levels]]) -> tuple[SampleScales, ...]:
         """The scales of a sample, whose frames are measured together or each by itself.
 
@@ -250,7 +254,6 @@ class _Fit:
             partners = [channel for channel in range(count) for _ in range(out)]
         else:
             partners = list(range(count)) if into == out else [0] * out
-        grey = _inverted(self.normalization)
         if isinstance(self.normalization, FixedScale):
             repeats = count if into == 1 else 1
             before = self.normalization.before * repeats
@@ -264,10 +267,10 @@ class _Fit:
         if self.full:
             raw = tuple(stretches)
             after = tuple(_then(s, raw[p]) for s, p in zip(after, partners, strict=True))
-        elif self.options.range == "0-1" or not grey:
+        elif isinstance(self.normalization, Percentiles) and not self.scaled_back:
             raw = tuple(_normalized(scale) for scale in before)
             after = (UNCHANGED,) * len(partners)
-        alike = grey and len(partners) == count
+        alike = self.spec.in_grey_levels and len(partners) == count
         stays = tuple(alike and before[partner].span == 0 for partner in partners)
         return SampleScales(before, after, raw, stays)
 
@@ -286,13 +289,6 @@ class _Fit:
             return Scale(gain=0.0, offset=0.0)
         gain = np.iinfo(self.full).max / (brightest - darkest)
         return Scale(gain=gain, offset=-darkest * gain)
-
-
-def _inverted(normalization: Percentiles | FixedScale | Operations) -> bool:
-    """Whether the result is scaled back to grey levels."""
-    if isinstance(normalization, Percentiles):
-        return normalization.inverted
-    return isinstance(normalization, FixedScale)
 
 
 def _then(first: Scale, second: Scale) -> Scale:

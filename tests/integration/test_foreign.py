@@ -28,6 +28,8 @@ from tests.foreign_packages import (
 
 VERSIONS = ("0.4", "0.5")
 SPACE = (1, 2, 3)
+STEP_BY_NUMBERS = ({"id": "fixed_zero_mean_unit_variance", "kwargs": {"mean": 30.0, "std": 60.0}},)
+GAIN = ({"id": "scale_linear", "kwargs": {"gain": 100.0, "offset": 0.0}},)
 
 
 def as_image(pixels, axes):
@@ -361,11 +363,38 @@ def test_a_network_with_other_inputs_than_described(tmp_path):
         Restorer(package)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("before", [(), STEP_BY_NUMBERS], ids=["not-scaled", "scaled"])
+@pytest.mark.parametrize("after", [(), GAIN], ids=["as-made", "gain"])
+def test_a_result_of_fixed_steps_is_no_image_of_the_inputs_type(tmp_path, before, after, dtype):
+    """Below zero and in fractions, which integers would lose, and with no display range of the
+    input's."""
+    case = Foreign(before=before, after=after)
+    package = foreign_package(tmp_path / "model", case, "0.5")
+    image = foreign_image(case).clip(0, 255)
+    file = tmp_path / "image.tif"
+    tifffile.imwrite(
+        file,
+        image[:, 0].astype(dtype),
+        imagej=True,
+        metadata={"axes": "CYX", "min": 3.0, "max": 200.0},
+    )
+    given = image.astype(np.float64)
+    made = by_hand(case, (given - 30) / 60 if before else given)[:, 0].astype(np.float64)
+    restore_files([file], package, tmp_path / "out", RestoreOptions(device="cpu"))
+    with tifffile.TiffFile(tmp_path / "out" / "image.tif") as found:
+        assert_same(found.asarray(), made * 100 if after else made)
+        assert found.asarray().dtype == np.float32
+        assert "min" not in found.imagej_metadata
+    with pytest.raises(ConfigError, match="range full is one of grey levels"):
+        restore(image[:, 0], axes="CYX", package=package, range="full", dtype="uint8")
+
+
 def test_what_needs_grey_levels_is_refused(tmp_path):
     package = foreign_package(tmp_path, Foreign(zoom=2, before=standardised("0.5")), "0.5")
     image = foreign_image(Foreign())[:, 0]
     for options, says in (
-        ({"range": "full", "dtype": "uint8"}, "range full needs a model with percentiles"),
+        ({"range": "full", "dtype": "uint8"}, "range full is one of grey levels"),
         ({"percentile_low": 3.0}, "a percentile needs a model with percentiles"),
         ({"with_raw": True}, "with_raw needs a result of the image's size"),
     ):
