@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from care_bridge.evaluation.assessment import Assessment, Request
     from care_bridge.evaluation.region import Region
     from care_bridge.evaluation.samples import Sample
+    from care_bridge.images.image import Image
 
 _PICTURED = 3
 
@@ -203,12 +204,14 @@ def _assessments(
     from care_bridge.evaluation.samples import read_sample
     from care_bridge.images import open_image
 
-    sample = read_sample(files, arguments.axes, region)
+    made: Mapping[str, Image] = {}
+    if judge and "input" in files:
+        image = open_image(files["input"], arguments.axes)
+        made, request = judge.made(image, request)
+    filters = bool(request.baselines)
+    sample = read_sample(files, arguments.axes, region, made, filters=filters)
     if arguments.doses is not None:
         return list(_at_doses(sample, request, arguments, judge, seed))
-    if judge:
-        image = open_image(files["input"], arguments.axes)
-        sample, request = judge.restored(sample, request, image, region)
     return [assess(sample, request)]
 
 

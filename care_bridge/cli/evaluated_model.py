@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from care_bridge.evaluation.assessment import Request
-from care_bridge.evaluation.region import Region
-from care_bridge.evaluation.samples import Sample, as_block
+from care_bridge.errors import ImageError
+from care_bridge.evaluation.assessment import Request, same_shape
+from care_bridge.evaluation.samples import Block, Sample, as_block
 from care_bridge.images.image import Image
 from care_bridge.normalization import Percentiles
 from care_bridge.runtime.options import RestoreOptions
 from care_bridge.runtime.restorer import Restorer
-
-_WHOLE = Region()
 
 
 class EvaluatedModel:
@@ -23,16 +21,10 @@ class EvaluatedModel:
     def __init__(self, package: str | Path) -> None:
         self._restorer = Restorer(package)
 
-    def restored(
-        self,
-        sample: Sample,
-        request: Request,
-        image: Image,
-        region: Region = _WHOLE,
-        *,
-        exposed: bool = False,
-    ) -> tuple[Sample, Request]:
-        """`sample` with the region of what is made of `image`, and what is asked of it then.
+    def made(
+        self, image: Image, request: Request, *, exposed: bool = False
+    ) -> tuple[dict[str, Image], Request]:
+        """What is made of an image, by the role that it has in a `Sample`, and what is asked then.
 
         Of a probabilistic model the predicted distributions come along. They are in the truth's
         scale: by its own percentiles where the targets of training were scaled so, in its grey
@@ -47,11 +39,24 @@ class EvaluatedModel:
             told = self._restorer.with_options(options).restore_with_uncertainty(image)
             made["members"] = told[1]
             request = replace(request, members_percentiles=own)
-        cut = {
-            role: as_block(each.axes, region.cut(each.pixels, each.axes, "the restored image"))
-            for role, each in made.items()
-        }
-        return replace(sample, blocks={**sample.blocks, **cut}), request
+        return made, request
+
+    def restored(
+        self, sample: Sample, request: Request, image: Image, *, exposed: bool = False
+    ) -> tuple[Sample, Request]:
+        """`sample` with what is made of `image`, and what is asked of it then; see `made`.
+
+        ImageError where the model makes other pixels or channels than the sample's truth has.
+        """
+        made, request = self.made(image, request, exposed=exposed)
+        blocks = {role: as_block(each.axes, each.pixels) for role, each in made.items()}
+        results, truths = blocks["restored"], sample.blocks["truth"]
+        if not same_shape(results, truths):
+            raise ImageError(
+                f"the model makes {_told(results)}, of {sample.name} {_told(truths)} are compared: "
+                "take a model whose results are like its images, or give --input without --doses"
+            )
+        return replace(sample, blocks={**sample.blocks, **blocks}), request
 
     def _scaled_by_truth(self) -> tuple[float, float] | None:
         """The percentiles by which the targets of training were scaled, each by its own; None
@@ -63,3 +68,8 @@ class EvaluatedModel:
         if not isinstance(spec.normalization, Percentiles) or found == "source":
             return None
         return spec.normalization.low, spec.normalization.high
+
+
+def _told(block: Block) -> str:
+    pixels = " x ".join(str(size) for size in block.shape[2:] if size > 1)
+    return f"{len(block)} channels of {pixels} pixels"

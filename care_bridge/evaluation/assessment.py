@@ -87,7 +87,7 @@ def assess(sample: Sample, request: Request, photons: float | None = None) -> As
     error are those of the first frame of the first channel. Raises ImageError where images do not
     fit together, or the whole truth is blank; what else is not defined is left out with a note."""
     blocks = sample.blocks
-    notes: list[str] = []
+    notes = list(sample.notes)
     if "truth" not in blocks:
         return Assessment(sample.name, photons, (), unexplained=_unexplained(sample, request))
     truth = blocks["truth"]

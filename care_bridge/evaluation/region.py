@@ -45,6 +45,21 @@ class Region:
         """The letters that are named."""
         return "".join(axis for axis, _, _ in self.ranges)
 
+    def along(self, axes: str) -> Region:
+        """Its ranges along these axes alone."""
+        return Region(tuple(part for part in self.ranges if part[0] in axes))
+
+    def times(self, axis: str, count: int) -> Region:
+        """The region of an image that has `count` pixels along `axis` for each of this one's."""
+        return Region(
+            tuple(
+                (letter, first and first * count, behind and behind * count)
+                if letter == axis
+                else (letter, first, behind)
+                for letter, first, behind in self.ranges
+            )
+        )
+
     def cut(self, pixels: NDArray[np.generic], axes: str, name: str) -> NDArray[np.generic]:
         """The region of `pixels`, whose dimensions `axes` names.
 

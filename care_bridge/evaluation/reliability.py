@@ -192,7 +192,7 @@ def fitted_spread(truth: NDArray[np.generic], predicted: Laplaces) -> float:
 def laplaces_from_channels(pixels: NDArray[np.generic], channels: int) -> Laplaces:
     """The distributions in a model's output "members": (2 * M * channels, ...), a member after the
     other, each with the means and then the scales of its channels. Gives (M, channels, ...)."""
-    _check_channels(pixels, channels)
+    check_member_channels(len(pixels), channels)
     members = pixels.astype(np.float64).reshape(-1, 2, channels, *pixels.shape[1:])
     return Laplaces(members[:, 0], members[:, 1])
 
@@ -200,15 +200,16 @@ def laplaces_from_channels(pixels: NDArray[np.generic], channels: int) -> Laplac
 def laplaces_of_image(pixels: NDArray[np.generic], channels: int) -> Laplaces:
     """The distributions in an image, as `restore --uncertainty members` writes it: (channels * 2 *
     M, ...), for each channel the mean and the scale of each member. Gives (M, channels, ...)."""
-    _check_channels(pixels, channels)
+    check_member_channels(len(pixels), channels)
     members = pixels.astype(np.float64).reshape(channels, -1, 2, *pixels.shape[1:])
     means, scales = np.moveaxis(members, (2, 1), (0, 1))
     return Laplaces(means, scales)
 
 
-def _check_channels(pixels: NDArray[np.generic], channels: int) -> None:
-    if channels < 1 or len(pixels) % (2 * channels):
+def check_member_channels(count: int, channels: int) -> None:
+    """Raise ImageError where `count` channels do not hold members of so many channels."""
+    if channels < 1 or count % (2 * channels):
         raise ImageError(
-            f"the prediction has {len(pixels)} channels, expected a mean and a scale for each of "
+            f"the prediction has {count} channels, expected a mean and a scale for each of "
             f"{channels} in every member: a multiple of {2 * channels}"
         )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from care_bridge.cli.main import main
+from care_bridge.images import open_image
 from tests.evaluated_pairs import as_json, evaluate
 from tests.packages import tiny_package
 from tests.training_pairs import blobs, write_image
@@ -152,3 +153,19 @@ def test_members_of_no_truth_are_told(
     assert said.out == ""
     assert f"{members / 'b2_members.tif'} has no partner" in said.err
     assert str(tmp_path / "truth" / "b2.tif") in said.err
+
+
+def test_a_region_of_channels_judges_their_members(
+    root: Path, members: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As files that hold the second channel, and the two members of it, alone."""
+    truth, predicted = root / "truth" / "b1.tif", members / "b1_members.tif"
+    write_image(tmp_path / "t.tif", open_image(truth).pixels[1])
+    write_image(tmp_path / "m.tif", open_image(predicted).pixels[4:], "CYX")
+    alone = as_json(capsys, "--truth", tmp_path / "t.tif", "--members", tmp_path / "m.tif")
+    words = ("--truth", truth, "--roi", "C=1:2")
+    assert errors(as_json(capsys, *words, "--members", predicted)) == errors(alone)
+    by_model = as_json(
+        capsys, *words, "--input", root / "input" / "b1.tif", "--model", root / "package"
+    )
+    assert errors(by_model) == pytest.approx(errors(alone), abs=1e-6)
