@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from care_bridge.errors import ConfigError, ImageError
 from care_bridge.evaluation.region import Region
 from care_bridge.evaluation.reliability import check_member_channels
-from care_bridge.evaluation.sampling import sampling_factors
+from care_bridge.evaluation.sampling import made_factor, sampling_factors
 from care_bridge.images.image import Image
 
 _SAME_SAMPLING = (1.0, 1.0, 1.0)
@@ -31,19 +31,47 @@ def one_field(
     """The images cut to the region. names: of the images, for messages.
 
     An input of other channels than the truth is left out where it is not all that there is to
-    compare. Raises ImageError where images show other pixels than the truth: the restored one and
-    the members must not, the input may be a stack of which the truth is a projection, or sampled
-    more coarsely (see `sampling.sampling_factors`). ConfigError where the region does not fit, or
-    an input of other channels is to be filtered (`filters`).
+    compare. So is what the truth has beyond the end of an image that was made of a coarser input,
+    if that is less than one pixel of the input. Raises ImageError where images show other pixels
+    than the truth: the restored one and the members must not, the input may be a stack of which the
+    truth is a projection, or sampled more coarsely (see `sampling.sampling_factors`). ConfigError
+    where the region does not fit, or an input of other channels is to be filtered (`filters`).
     """
+    images, notes = _without_surplus(images, region)
     _check_region(images, names, region)
     cut = {role: _cut(role, images, names[role], region) for role in images}
-    notes = []
     if "input" in cut and _channels(cut["input"]) != _channels(_reference(cut)):
         notes.append(_without_input(cut, names, filters=filters))
         del cut["input"]
-    _check_same_pixels(cut, names)
+    _check_same_pixels(cut, images, names)
     return OneField(cut, _factors(cut, names), tuple(notes))
+
+
+def _without_surplus(
+    images: Mapping[str, Image], region: Region
+) -> tuple[Mapping[str, Image], list[str]]:
+    """The images, the truth without what it has beyond the end of the restored image: along axes
+    that the region leaves whole, fewer pixels than the restored image has for one of the input.
+    And what was left out."""
+    made = _made(images)
+    if made is None or not {"truth", "input"} <= images.keys():
+        return images, []
+    truth, notes = images["truth"], []
+    for axis in "ZYX":
+        if axis not in truth.axes or axis in region.axes:
+            continue
+        few, size, many = (
+            image.sizes.get(axis, 1) for image in (images["input"], made, images["truth"])
+        )
+        factor = made_factor(images["input"], made, axis)
+        if few < size < many and factor is not None and many - size < factor:
+            kept = Region(((axis, 0, size),))
+            truth = truth.replace(pixels=kept.cut(truth.pixels, truth.axes, "the truth"))
+            notes.append(
+                f"the truth's last {many - size} of {many} along {axis} left out: the input ends "
+                "before"
+            )
+    return {**images, "truth": truth}, notes
 
 
 def _check_region(images: Mapping[str, Image], names: Mapping[str, str], region: Region) -> None:
@@ -55,7 +83,7 @@ def _check_region(images: Mapping[str, Image], names: Mapping[str, str], region:
         if few != many and axis in region.axes:
             raise ConfigError(
                 f"--roi cuts {axis}, along which {names['input']} has {few} pixels and its truth "
-                f"{many}: leave {axis} out of the region"
+                f"{many}: leave {axis} out of the region, or --input out"
             )
 
 
@@ -72,6 +100,11 @@ def _cut(role: str, images: Mapping[str, Image], name: str, region: Region) -> I
 def _reference(images: Mapping[str, Image]) -> Image:
     """What the others are compared with."""
     return images["truth"] if "truth" in images else images["restored"]
+
+
+def _made(images: Mapping[str, Image]) -> Image | None:
+    """What was made of the input; it has the truth's pixels."""
+    return images.get("restored", images.get("members"))
 
 
 def _without_input(images: Mapping[str, Image], names: Mapping[str, str], *, filters: bool) -> str:
@@ -99,9 +132,11 @@ def _without_input(images: Mapping[str, Image], names: Mapping[str, str], *, fil
     )
 
 
-def _check_same_pixels(images: Mapping[str, Image], names: Mapping[str, str]) -> None:
+def _check_same_pixels(
+    images: Mapping[str, Image], whole: Mapping[str, Image], names: Mapping[str, str]
+) -> None:
     """Raise ImageError where images do not show what the truth shows; an input may have other
-    pixels."""
+    pixels. whole: before the region was cut."""
     if "truth" not in images:
         return
     truth = images["truth"]
@@ -110,14 +145,22 @@ def _check_same_pixels(images: Mapping[str, Image], names: Mapping[str, str]) ->
             raise ImageError(
                 f"{names[role]} has {_told(images[role])}, its truth {_told(truth)}: both must "
                 + ("be of one field of view" if role == "input" else "show the same pixels")
+                + _shared(whole[role], whole["truth"], axes)
             )
+
+
+def _shared(image: Image, truth: Image, axes: str) -> str:
+    """The region that both have, for a message."""
+    sizes = {axis: [each.sizes.get(axis, 1) for each in (image, truth)] for axis in axes}
+    ranges = [f"{axis}=0:{min(both)}" for axis, both in sizes.items() if both[0] != both[1]]
+    return f" (--roi {','.join(ranges)} compares what both have, if they begin alike)"
 
 
 def _factors(images: Mapping[str, Image], names: Mapping[str, str]) -> tuple[float, ...]:
     if not {"truth", "input"} <= images.keys():
         return _SAME_SAMPLING
     recorded, truth = images["input"], images["truth"]
-    factors = sampling_factors(recorded, truth)
+    factors = sampling_factors(recorded, truth, _made(images))
     if factors is None:
         raise ImageError(
             f"{names['input']} has {_told(recorded)}, its truth {_told(truth)}: neither is "
