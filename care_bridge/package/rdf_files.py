@@ -78,27 +78,39 @@ def _plain_names(content: Any) -> Iterator[tuple[str, Any]]:
     """Names that are no {source: …}, as format 0.4 has most of them, with the hash beside them."""
     if not isinstance(content, dict):
         return
-    attachments, icon = content.get("attachments"), content.get("icon")
-    lists = [content.get(key) for key in _LISTS_OF_NAMES]
-    if isinstance(attachments, dict):
-        lists.append(attachments.get("files"))
+    icon = content.get("icon")
+    lists = [_attached(content), *(content.get(key) for key in _LISTS_OF_NAMES)]
     # An icon may be an emoji as well.
     if isinstance(icon, str) and PurePosixPath(icon).suffix:
         lists.append([icon])
+    weights = content.get("weights")
+    entries = [*weights.values()] if isinstance(weights, dict) else []
+    described = [entry for entry in entries if isinstance(entry, dict)]
+    lists += [_attached(entry) for entry in described]
     for names in (*lists, [content.get("documentation")]):
         for name in names if isinstance(names, list) else ():
             if isinstance(name, str):
                 yield name, None
-    yield from _architectures(content.get("weights"))
+    for entry in described:
+        yield from _behind_colons(entry)
 
 
-def _architectures(weights: Any) -> Iterator[tuple[str, Any]]:
-    """The files of "FILE:CALLABLE", as format 0.4 names a network's source."""
-    for entry in weights.values() if isinstance(weights, dict) else ():
-        told = entry.get("architecture") if isinstance(entry, dict) else None
-        source = told.rpartition(":")[0] if isinstance(told, str) else ""
-        if source:
-            yield source, entry.get("architecture_sha256")
+def _attached(entry: dict[str, Any]) -> Any:
+    """The list of files that format 0.4 gives with a model, or with weights of it."""
+    attachments = entry.get("attachments")
+    return attachments.get("files") if isinstance(attachments, dict) else None
+
+
+def _behind_colons(entry: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The files of "FILE:CALLABLE" and "MANAGER:FILE", as format 0.4 names a network's source and
+    the packages that weights depend on."""
+    architecture, dependencies = entry.get("architecture"), entry.get("dependencies")
+    source = architecture.rpartition(":")[0] if isinstance(architecture, str) else ""
+    if source:
+        yield source, entry.get("architecture_sha256")
+    listed = dependencies.partition(":")[2] if isinstance(dependencies, str) else ""
+    if listed:
+        yield listed, None
 
 
 def sources(content: Any) -> Iterator[dict[str, Any]]:

@@ -136,6 +136,12 @@ VALUES = {
     "documentation-above": case(
         LEAVES, ("documentation", "../../../../../../etc/passwd.md"), verbs=WHOLE
     ),
+    "dependencies-above": case(
+        LEAVES, ("weights.onnx.dependencies", "conda:../../evil.yaml"), verbs=("check",)
+    ),
+    "attachment-of-weights-above": case(
+        LEAVES, ("weights.onnx.attachments", {"files": ["../../evil"]}), verbs=("check",)
+    ),
     "cover-absolute": case("", ("covers", ["/etc/cover.png"]), verbs=WHOLE),
     "two-hashes-of-a-file": case(
         "two hashes",

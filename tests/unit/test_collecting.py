@@ -1,4 +1,4 @@
-"""Several processes that add models at a time."""
+"""Adding models: several processes at a time, and files that weights come with."""
 
 import errno
 import hashlib
@@ -8,13 +8,18 @@ import sys
 from subprocess import PIPE
 
 import pytest
+from bioimageio.spec import load_description
+from bioimageio.spec.model.v0_4 import ModelDescr
 
-from care_bridge.errors import ConfigError
+from care_bridge import check_package
+from care_bridge.errors import ConfigError, PackageFormatError, PackageIntegrityError
 from care_bridge.lock import open_locked
 from care_bridge.package.collecting import add_model
 from care_bridge.package.package import Package
 from care_bridge.package.packing import pack
 from care_bridge.package.store import find_model, place_folder
+from tests.broken_packages import edit
+from tests.foreign_packages import Foreign, foreign_package
 from tests.packages import tiny_package
 
 ADD_AT_A_TIME = """
@@ -142,3 +147,51 @@ def test_a_damaged_zip_that_somebody_else_replaces_is_left_to_them(place, damage
     lock.close()  # as at the end of a process that was killed
     assert add_model(source, "nuclei").is_new
     assert list(damaged.parent.iterdir()) == [damaged]
+
+
+@pytest.fixture
+def with_files_of_weights(place):
+    """A package of format 0.4 whose weights come with an environment and a file of settings."""
+    package = foreign_package(place / "downloads" / "old", Foreign(), "0.4")
+
+    def name_them(rdf):
+        rdf["weights"]["onnx"] |= {
+            "dependencies": "conda:./envs/environment.yaml",
+            "attachments": {"files": ["./config.xml"]},
+        }
+
+    edit(package, name_them)
+    (package / "envs").mkdir()
+    for name in OF_WEIGHTS:
+        (package / name).write_text("name: it", "utf-8")
+    return package
+
+
+OF_WEIGHTS = ("envs/environment.yaml", "config.xml")
+
+
+def test_what_is_kept_is_whole_for_the_specs_library(with_files_of_weights):
+    """It asks for the files that are given with weights."""
+    kept_zip = add_model(with_files_of_weights).model.path
+    assert isinstance(load_description(kept_zip), ModelDescr)
+    for name in OF_WEIGHTS:
+        (with_files_of_weights / name).unlink()
+        with pytest.raises(PackageFormatError, match="has no file"):
+            add_model(with_files_of_weights, "again")
+        told = check_package(with_files_of_weights).limited(["bioimageio.core"]).errors
+        assert [error.what.partition(": ")[0] for error in told] == [
+            f'the package {with_files_of_weights} has no file "./{name}"'
+        ]
+        assert not isinstance(load_description(with_files_of_weights / "rdf.yaml"), ModelDescr)
+        (with_files_of_weights / name).write_text("name: it", "utf-8")
+
+
+@pytest.mark.parametrize(
+    "named", [{"dependencies": "conda:../evil.yaml"}, {"attachments": {"files": ["../evil.xml"]}}]
+)
+def test_nothing_outside_a_package_is_kept_with_its_weights(with_files_of_weights, named):
+    edit(with_files_of_weights, lambda rdf: rdf["weights"]["onnx"].update(named))
+    for name in ("evil.yaml", "evil.xml"):
+        (with_files_of_weights.parent / name).write_text("name: it", "utf-8")
+    with pytest.raises(PackageIntegrityError, match="leaves the package"):
+        add_model(with_files_of_weights)

@@ -122,8 +122,19 @@ ALONE = {
     },
     "weights: {a: {architecture: https://example.org/net.py:Net}}": {},
     "weights: {a: {architecture: monai.networks.Net}}": {},
+    "weights: {a: {dependencies: 'conda:./environment.yaml'}}": {"./environment.yaml": None},
+    "weights: {a: {dependencies: 'pip:requirements.txt'}}": {"requirements.txt": None},
+    "weights: {a: {dependencies: 'conda:https://example.org/environment.yaml'}}": {},
+    "weights: {a: {dependencies: conda}}": {},
+    "weights: {a: {dependencies: [conda]}}": {},
+    f"weights: {{a: {{dependencies: {{source: e.yaml, sha256: {HASH}}}}}}}": {"e.yaml": HASH},
+    "weights: {a: {attachments: {files: [./config.xml, 'https://example.org/a']}}}": {
+        "./config.xml": None
+    },
+    "weights: {a: {attachments: [config.xml]}}": {},
 }
-"""Icons are files or emoji; format 0.4 names a callable of a file, or of a library."""
+"""Icons are files or emoji; format 0.4 names a callable of a file, or of a library, and
+dependencies by their manager and file."""
 
 
 @pytest.mark.parametrize("written", ALONE)
