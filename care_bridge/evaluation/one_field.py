@@ -37,7 +37,7 @@ def one_field(
     truth is a projection, or sampled more coarsely (see `sampling.sampling_factors`). ConfigError
     where the region does not fit, or an input of other channels is to be filtered (`filters`).
     """
-    images, notes = _without_surplus(images, region)
+    images, notes = _without_surplus(images)
     _check_region(images, names, region)
     cut = {role: _cut(role, images, names[role], region) for role in images}
     if "input" in cut and _channels(cut["input"]) != _channels(_reference(cut)):
@@ -47,24 +47,17 @@ def one_field(
     return OneField(cut, _factors(cut, names), tuple(notes))
 
 
-def _without_surplus(
-    images: Mapping[str, Image], region: Region
-) -> tuple[Mapping[str, Image], list[str]]:
-    """The images, the truth without what it has beyond the end of the restored image: along axes
-    that the region leaves whole, fewer pixels than the restored image has for one of the input.
-    And what was left out."""
+def _without_surplus(images: Mapping[str, Image]) -> tuple[Mapping[str, Image], list[str]]:
+    """The images, the truth without what it has beyond the end of the restored image, if that is
+    fewer pixels than the restored image has for one of the input; and what was left out."""
     made = _made(images)
     if made is None or not {"truth", "input"} <= images.keys():
         return images, []
     truth, notes = images["truth"], []
     for axis in "ZYX":
-        if axis not in truth.axes or axis in region.axes:
-            continue
-        few, size, many = (
-            image.sizes.get(axis, 1) for image in (images["input"], made, images["truth"])
-        )
+        size, many = (image.sizes.get(axis, 1) for image in (made, truth))
         factor = made_factor(images["input"], made, axis)
-        if few < size < many and factor is not None and many - size < factor:
+        if factor is not None and 0 < many - size < factor:
             kept = Region(((axis, 0, size),))
             truth = truth.replace(pixels=kept.cut(truth.pixels, truth.axes, "the truth"))
             notes.append(

@@ -92,7 +92,7 @@ def test_what_tells_the_uncertainty_is_no_restored_image(
 
 
 def test_images_that_are_named_as_uncertainties_are_compared(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, members: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A truth b1_scale.tif beside b1.tif: its partner is no uncertainty."""
     for role in ("truth", "input"):
@@ -102,6 +102,11 @@ def test_images_that_are_named_as_uncertainties_are_compared(
     words = ("--truth", tmp_path / "truth", "--restored")
     told = as_json(capsys, *words, tmp_path / "input")
     assert [image["image"] for image in told["images"]] == ["b1.tif", "b1_scale.tif"]
+    for folder, source in (("t", root / "truth" / "b1.tif"), ("m", members / "b1_members.tif")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(source, tmp_path / folder / "b1_members.tif")
+    judged = as_json(capsys, "--truth", tmp_path / "t", "--members", tmp_path / "m")
+    assert [image["image"] for image in judged["images"]] == ["b1_members.tif"]
     (tmp_path / "input" / "b1_scale.tif").unlink()
     assert evaluate(*words, tmp_path / "input") == 1
     assert "b1_scale.tif has no partner: expected" in capsys.readouterr().err

@@ -100,6 +100,7 @@ def test_a_region_along_what_was_enlarged_is_no_region_of_the_input(
         pytest.param((9, 40, 42), True, id="none"),
         pytest.param((9, 42, 43), True, id="two-pixels-of-two-and-a-half"),
         pytest.param((10, 42, 43), False, id="a-slice-where-nothing-was-enlarged"),
+        pytest.param((9, 42, 44), False, id="a-whole-factor"),
         pytest.param((9, 43, 42), False, id="more-than-a-factor"),
         pytest.param((9, 39, 42), False, id="too-few"),
     ],
