@@ -71,6 +71,31 @@ def integers(folder):
     put(folder, "test_input.npy", npy(values.astype(np.uint16)))
 
 
+def tested_as(kind):
+    def spoil(folder):
+        put(folder, "test_input.npy", npy(np.load(folder / "test_input.npy").astype(kind)))
+
+    return spoil
+
+
+def network_of(kind, told="float32"):
+    """A network that takes numbers of another type and converts them itself. told: of its data."""
+
+    def spoil(folder):
+        def change(model):
+            for node in model.graph.node:
+                node.input[:] = ["floats" if name == "input" else name for name in node.input]
+            cast = onnx.helper.make_node("Cast", ["input"], ["floats"], to=onnx.TensorProto.FLOAT)
+            model.graph.node.insert(0, cast)
+            model.graph.input[0].type.tensor_type.elem_type = kind
+
+        with_model(folder, change)
+        edit(folder, lambda rdf: rdf["inputs"][0]["data"].update(type=told))
+        preprocessing(lambda steps: steps.clear())(folder)
+
+    return spoil
+
+
 def batch_of_one(folder):
     def change(model):
         for value in (*model.graph.input, *model.graph.output):
@@ -168,6 +193,7 @@ OWN_RANGE = {
 }
 OF_THE_INPUT = {"id": "scale_range", "kwargs": {**OWN_RANGE["kwargs"], "reference_tensor": "input"}}
 FLOAT64 = {"id": "ensure_dtype", "kwargs": {"dtype": "float64"}}
+FLOAT32 = {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}}
 BINARIZE = {"id": "binarize", "kwargs": {"threshold": 0.5}}
 
 
@@ -214,6 +240,7 @@ MENDABLE = {
     "batch-size": batch_of_one,
     "output-size": output_axis(2, size=96),
     "float32": integers,
+    "test-tensor-type": tested_as(np.float16),
     "sample-tensors": no_sample,
     "same-samples": other_sample,
     "ensure-dtype": preprocessing(lambda steps: steps.pop(0)),
@@ -238,6 +265,8 @@ FOR_PEOPLE = {
     "tags": without("tags"),
     "github-user": edited(lambda rdf: rdf.update(authors=[{"name": "A", "github_user": "a"}])),
     "batch-and-channel": edited(lambda rdf: rdf["outputs"][0]["axes"].pop(0)),
+    "float32-network": network_of(onnx.TensorProto.UINT8, "uint8"),
+    "network-type-known": network_of(onnx.TensorProto.FLOAT16),
     "one-input": second_input,
     "test-tensor-size": input_axis(2, size={"min": 1000, "step": 4}),
     "test-tensor": edited(lambda rdf: rdf["inputs"][0].pop("test_tensor")),
@@ -265,6 +294,12 @@ FOR_PEOPLE = {
     ),
 }
 
+
+def of_integers(**data):
+    """Without any step, so that nothing makes them float32."""
+    return edited(lambda rdf: rdf["inputs"][0].update(data=data, preprocessing=[]))
+
+
 NEEDS_TWO = """
 class Net:
     def __init__(self, first, *, second, third=3): ...
@@ -285,6 +320,14 @@ IN_OTHER_WAYS = {
     "statistics-batch: zero mean": preprocessing(
         lambda steps: steps.append({**ZERO_MEAN, "kwargs": {"axes": ["batch", "y", "x"]}})
     ),
+    "float32: an output": edited(lambda rdf: rdf["outputs"][0]["data"].update(type="uint8")),
+    "test-tensor-type: floats for integers": of_integers(type="uint8"),
+    "test-tensor-type: an output": edited(
+        lambda rdf: rdf["outputs"][0]["data"].update(type="int32")
+    ),
+    "network-type: integers": of_integers(type="uint8"),
+    "network-type: names of classes": of_integers(values=[0, 1]),
+    "network-type: uint8 untold": network_of(onnx.TensorProto.UINT8),
     "network-type: binarize": preprocessing(lambda steps: steps.append(BINARIZE)),
     "output-statistics: zero mean": postprocessing({**ZERO_MEAN, "kwargs": {"axes": ["y", "x"]}}),
     "output-statistics: clip": postprocessing(CLIPPED),
@@ -314,9 +357,20 @@ KEPT_IN_OTHER_WAYS = {
     "test-tensor-size: data as tested": output_axis(2, type="index", size={"min": 1, "max": 96}),
     "torchscript-file: a network": with_weights("torchscript", TORCHSCRIPT, NETWORK),
     "pytorch-state-dict-not-run: torchscript": with_weights("torchscript", TORCHSCRIPT, NETWORK),
-    "network-type: mended": preprocessing(
-        lambda steps: steps.extend([BINARIZE, {**FLOAT64, "kwargs": {"dtype": "float32"}}])
+    "test-tensor-type: integers for floats": tested_as(np.uint16),
+    "float32: uint8 for the network": network_of(onnx.TensorProto.UINT8, "uint8"),
+    "ensure-dtype: uint8 for the network": network_of(onnx.TensorProto.UINT8, "uint8"),
+    "network-type: uint8 for the network": network_of(onnx.TensorProto.UINT8, "uint8"),
+    "network-type: double": network_of(onnx.TensorProto.DOUBLE, "float64"),
+    "network-type: untold, but float32": preprocessing(lambda steps: steps.clear()),
+    "network-type: float64 at first": preprocessing(lambda steps: steps.insert(1, FLOAT64)),
+    "network-type: integers made float32": edited(
+        lambda rdf: (
+            rdf["inputs"][0]["data"].update(type="uint8"),
+            rdf["inputs"][0]["preprocessing"].append(FLOAT32),
+        )
     ),
+    "network-type: mended": preprocessing(lambda steps: steps.extend([BINARIZE, FLOAT32])),
     "output-statistics: a number": postprocessing({"id": "clip", "kwargs": {"min": 0.0}}),
     "empty-keys: given to a network": with_network("def Net(first=1): ...", kwargs={"first": None}),
     "empty-keys: in a list": edited(lambda rdf: rdf["outputs"][0].update(shape={"scale": [None]})),

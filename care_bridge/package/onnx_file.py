@@ -18,17 +18,21 @@ from care_bridge.package.onnx_graph import network_inputs, parsed_network, weigh
 from care_bridge.package.printable import shown
 
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_TYPES = {"UNDEFINED": "", "FLOAT": "float32", "DOUBLE": "float64"}
+"""Those that numpy calls otherwise."""
 
 
 @dataclass(frozen=True)
 class OnnxFacts:
     """An ONNX file: its opset and IR version, the names of its graph's inputs and outputs, their
-    sizes (an int where fixed, a name or "" where free), and its operators, each once."""
+    sizes (an int where fixed, a name or "" where free), the types of numbers that the inputs take
+    (as numpy calls them, "" where none is told), and its operators, each once."""
 
     opset: int
     ir_version: int
     inputs: dict[str, tuple[int | str, ...]]
     outputs: dict[str, tuple[int | str, ...]]
+    input_types: dict[str, str]
     operators: tuple[str, ...]
 
 
@@ -48,11 +52,13 @@ def read_onnx(data: bytes, name: str) -> OnnxFacts:
         raise PackageNotRunError(
             f'"{name}" uses no operators of ONNX itself: care_bridge cannot run it'
         )
+    inputs = network_inputs(model.graph)
     return OnnxFacts(
         opset=max(opsets),
         ir_version=model.ir_version,
-        inputs={value.name: _sizes(value) for value in network_inputs(model.graph)},
+        inputs={value.name: _sizes(value) for value in inputs},
         outputs={value.name: _sizes(value) for value in model.graph.output},
+        input_types={value.name: _type(value) for value in inputs},
         operators=tuple(sorted({node.op_type for node in model.graph.node})),
     )
 
@@ -132,6 +138,13 @@ def _sizes(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:
         size.dim_value if size.HasField("dim_value") else size.dim_param
         for size in value.type.tensor_type.shape.dim
     )
+
+
+def _type(value: onnx.ValueInfoProto) -> str:
+    kind = value.type.tensor_type.elem_type
+    known = onnx.TensorProto.DataType.values()
+    name = onnx.TensorProto.DataType.Name(kind) if kind in known else "UNDEFINED"
+    return _TYPES.get(name, name.lower())
 
 
 def convolutions(

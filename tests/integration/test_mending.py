@@ -1,6 +1,8 @@
 """Mends are kept where they do no harm; pictures of a package are made whatever its axes."""
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import tifffile
 import yaml
@@ -9,8 +11,10 @@ from care_bridge.package.consumers.rule import CORE, Rule
 from care_bridge.package.package import load_package
 from care_bridge.runtime import mending
 from care_bridge.runtime.mending import mend_package
-from tests.broken_packages import edit
+from tests.broken_packages import edit, with_test_input
 from tests.foreign_packages import Foreign, foreign_package, from_axes
+from tests.packages import tiny_package
+from tests.rule_breaches import network_of
 
 
 def no_longer_opening(draft):
@@ -69,6 +73,30 @@ def test_a_mend_of_the_description_that_does_harm_is_left_out(tmp_path, monkeypa
     monkeypatch.setattr(mending, "MENDS", {})
     assert mend_package(package).changes == ()
     assert files_in(package) == before
+
+
+def test_what_a_network_of_other_numbers_is_given_stays(tmp_path):
+    """Made float32, ONNX Runtime would refuse it: in bioimageio.core nothing converts it back."""
+    package = tiny_package(tmp_path)
+    network_of(onnx.TensorProto.UINT8, "uint8")(package)
+    with_test_input(package, np.load(package / "test_input.npy").clip(0, 255).astype(np.uint8))
+    given = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))["inputs"][0]
+    mended = mend_package(package)
+    assert mended.report.errors == ()
+    kept = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))["inputs"][0]
+    assert {**kept, "sample_tensor": None} == {**given, "sample_tensor": None}
+    session = onnxruntime.InferenceSession(package / "weights.onnx")
+    output = session.run(None, {"input": np.load(package / "test_input.npy")})[0]
+    np.testing.assert_allclose(output, np.load(package / "test_output.npy"), atol=1e-3)
+
+
+def test_an_output_that_is_rounded_stays_so(tmp_path):
+    """bioimageio.core converts it to the type of its data, where no step does."""
+    package = foreign_package(tmp_path, Foreign(channels=(1, 1)), "0.5")
+    edit(package, lambda rdf: rdf["outputs"][0].update(data={"type": "int16"}))
+    mend_package(package)
+    after = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))
+    assert after["outputs"][0]["data"] == {"type": "int16"}
 
 
 def told_nothing(rdf):

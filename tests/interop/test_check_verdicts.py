@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from care_bridge import check_package
 from care_bridge.export.about import About
@@ -16,7 +17,7 @@ from care_bridge.package.consumers.rule import CORE, OLD_CORE
 from tests.broken_packages import edit, with_test_input
 from tests.checkpoints import untrained
 from tests.interop_environment import OFFLINE, interop_environment
-from tests.rule_breaches import FAMILY, FLAG
+from tests.rule_breaches import FAMILY, FLAG, network_of
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -37,6 +38,13 @@ def without_kwargs(rdf):
 
 def of_two_units(rdf):
     rdf["inputs"][0]["axes"][2].update(scale=0.1, unit="micrometer")
+
+
+def of_integers(*steps):
+    def change(rdf):
+        rdf["inputs"][0].update(data={"type": "uint8"}, preprocessing=list(steps))
+
+    return change
 
 
 def step(name, **kwargs):
@@ -65,13 +73,45 @@ VARIANTS = {
     "state-dict": lambda rdf: None,
     "torchscript": lambda rdf: None,
     "two-units": of_two_units,
+    "no-steps": lambda rdf: rdf["inputs"][0]["preprocessing"].clear(),
+    "float64-before-others": before(FLOAT64, step("scale_linear", gain=2.0, offset=0.5)),
+    "integers-made-float32": of_integers(FLOAT32),
+    "integers": of_integers(),
+    "integers-tested-by-floats": of_integers(FLOAT32),
+    "tested-by-half": lambda rdf: None,
+    "tested-by-integers": lambda rdf: None,
+    "network-of-uint8": lambda rdf: None,
+    "network-of-uint8-untold": lambda rdf: None,
+    "network-of-float64": lambda rdf: None,
+    "network-of-float16": lambda rdf: None,
 }
+NETWORK_OF = {
+    "network-of-uint8": (TensorProto.UINT8, "uint8"),
+    "network-of-uint8-untold": (TensorProto.UINT8, "float32"),
+    "network-of-float64": (TensorProto.DOUBLE, "float64"),
+    "network-of-float16": (TensorProto.FLOAT16, "float32"),
+}
+"""What the network takes where that is not float32, and what the description says of it."""
 WEIGHTS_OF = {
     "state-dict-without-kwargs": "pytorch_state_dict",
     "state-dict": "pytorch_state_dict",
     "torchscript": "torchscript",
 }
 """Where not ONNX. Each variant has weights of one kind, which takes less time."""
+
+
+TESTED_AS = {
+    "integers-made-float32": np.uint8,
+    "integers": np.uint8,
+    "network-of-uint8": np.uint8,
+    "tested-by-half": np.float16,
+    "tested-by-integers": np.uint16,
+}
+"""The test tensor's type where it is not float32."""
+
+
+def input_to_test(folder, kind):
+    return np.load(folder / "test_input.npy").clip(0, 255).round().astype(kind)
 
 
 def with_one_kind(rdf, kind):
@@ -91,8 +131,10 @@ def packages(tmp_path_factory):
         kind = WEIGHTS_OF.get(name, "onnx")
         edit(made[name], lambda rdf, kind=kind: with_one_kind(rdf, kind))
         edit(made[name], change)
+        if name in NETWORK_OF:
+            network_of(*NETWORK_OF[name])(made[name])
         if kind == "onnx" and name != "two-units":  # which no version can open
-            with_test_input(made[name], np.load(made[name] / "test_input.npy"))
+            with_test_input(made[name], input_to_test(made[name], TESTED_AS.get(name, np.float32)))
     return made
 
 

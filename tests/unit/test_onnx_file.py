@@ -16,8 +16,27 @@ def test_facts_of_a_network():
     assert (facts.opset, facts.ir_version) == (17, 8)
     assert facts.inputs == {"input": ("batch", 2, "z", "y", "x")}
     assert facts.outputs == {"output": ("batch", 2, "z", "y", "x")}
+    assert facts.input_types == {"input": "float32"}
     assert {"Conv", "Expand", "MaxPool"} <= set(facts.operators)
     assert "Resize" not in facts.operators
+
+
+TYPES = {
+    TensorProto.FLOAT16: "float16",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.UINT8: "uint8",
+    TensorProto.BOOL: "bool",
+    TensorProto.UNDEFINED: "",
+    999: "",
+}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_the_type_that_an_input_takes(kind):
+    model = onnx.load_model_from_string(tiny_network())
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    facts = read_onnx(model.SerializeToString(), "weights.onnx")
+    assert facts.input_types == {"input": TYPES[kind]}
 
 
 def with_external_weights():

@@ -27,6 +27,10 @@ Described = dict[str, Any]
 _IDS = {"space": "x"}
 """What the spec calls an axis without id; those of the other types are called as their type."""
 
+_WHOLE = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+DATA_TYPES = ("float32", "float64", *_WHOLE, "bool")
+"""The types that format 0.5 has for data and for ensure_dtype."""
+
 
 @dataclass
 class Draft:
@@ -151,6 +155,13 @@ class Draft:
                 self._facts[name] = None
         return self._facts[name]
 
+    def network_inputs(self) -> list[tuple[Described, str]]:
+        """The inputs, each with the type of numbers that the network takes at its place; float32
+        where the ONNX file does not tell it, as networks of other formats take it."""
+        facts = self.onnx()
+        types = iter(facts.input_types.values() if facts else ())
+        return [(tensor, next(types, "") or "float32") for tensor in self.tensors("inputs")]
+
     def onnx_beside(self) -> tuple[str, ...]:
         """The files in which the ONNX file keeps weights, as far as it can be read."""
         data = self.onnx_bytes()
@@ -207,9 +218,18 @@ def source_of(file: object) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def as_float32(values: NDArray[Any]) -> NDArray[np.float32] | None:
-    """The same numbers as float32; None where that cannot hold them."""
-    converted = values.astype(np.float32)
+def data_type(tensor: Described) -> str:
+    """The type of a tensor's data, as the spec fills it in."""
+    data = tensor.get("data")
+    first = next(iter(data), None) if isinstance(data, list) else data  # of its channels
+    told = first if isinstance(first, dict) else {}
+    return str(told.get("type", "uint8" if "values" in told else "float32"))
+
+
+def as_type(values: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any] | None:
+    """The same numbers in another type; None where that cannot hold them."""
+    with np.errstate(invalid="ignore"):  # of NaN as an integer, which is told by the comparison
+        converted = values.astype(kind)
     return converted if np.array_equal(converted, values, equal_nan=True) else None
 
 

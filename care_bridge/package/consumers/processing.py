@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from care_bridge.package.consumers.draft import Described, Draft, axis_id
+from care_bridge.package.consumers.draft import DATA_TYPES, Described, Draft, axis_id, data_type
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, OLD_CORE, Rule
 from care_bridge.package.steps import FLOAT32, Step, written
 
@@ -24,12 +24,20 @@ def _kwargs(step: Described) -> Described:
 
 
 def _no_type(draft: Draft) -> Iterator[str]:
-    for tensor in draft.tensors("inputs"):
-        if not _ensures_float32(tensor):
-            yield (
-                f'the preprocessing of "{tensor.get("id")}" does not begin with ensure_dtype '
-                "float32: integer images fail"
-            )
+    for tensor in _without_float32(draft):
+        yield (
+            f'the preprocessing of "{tensor.get("id")}" does not begin with ensure_dtype float32: '
+            "integer images fail"
+        )
+
+
+def _without_float32(draft: Draft) -> list[Described]:
+    """The inputs of networks of float32 that are not made such first."""
+    return [
+        tensor
+        for tensor, kind in draft.network_inputs()
+        if kind == FLOAT32.kwargs["dtype"] and not _ensures_float32(tensor)
+    ]
 
 
 def _ensures_float32(tensor: Described) -> bool:
@@ -38,36 +46,45 @@ def _ensures_float32(tensor: Described) -> bool:
 
 
 def _ensure_type(draft: Draft) -> None:
-    for tensor in draft.tensors("inputs"):
-        if not _ensures_float32(tensor):
-            tensor["preprocessing"] = [written(FLOAT32), *_steps_of(tensor, "preprocessing")]
+    for tensor in _without_float32(draft):
+        tensor["preprocessing"] = [written(FLOAT32), *_steps_of(tensor, "preprocessing")]
 
 
-def _not_float32(draft: Draft) -> Iterator[str]:
-    for tensor, step, kind in _of_other_types(draft):
-        yield (
-            f'{step} makes "{tensor.get("id")}" of type {kind} for the network, which takes float32'
-        )
+def _other_type(draft: Draft) -> Iterator[str]:
+    for tensor, taken in draft.network_inputs():
+        made_by, kind = _reaching(tensor)
+        if taken in DATA_TYPES and kind != taken:
+            yield (
+                f'{made_by} makes "{tensor.get("id")}" of type {kind} for the network, which takes '
+                f"{taken}"
+            )
 
 
-def _of_other_types(draft: Draft) -> Iterator[tuple[Described, str, str]]:
-    """The inputs that reach the network as another type than float32: the step that makes it so,
-    and the type. Other steps keep a type of floats, and make no float32 of others."""
-    wanted = FLOAT32.kwargs["dtype"]
-    for tensor in draft.tensors("inputs"):
-        made_by, kind = "", wanted
-        for step in _steps_of(tensor, "preprocessing"):
-            if step.get("id") == FLOAT32.id:
-                made_by, kind = FLOAT32.id, str(_kwargs(step).get("dtype"))
-            elif step.get("id") == "binarize":
-                made_by, kind = "binarize", "bool"
-        if kind != wanted:
-            yield tensor, made_by, kind
+def _reaching(tensor: Described) -> tuple[str, str]:
+    """What makes an input the type that the network is given, and that type: the last step, if it
+    is one that makes a type, else that of the tensor's data, to which it is converted then."""
+    last = next(reversed(_steps_of(tensor, "preprocessing")), {})
+    if last.get("id") == FLOAT32.id:
+        return FLOAT32.id, str(_kwargs(last).get("dtype"))
+    if last.get("id") == "binarize":
+        return "binarize", "bool"
+    return "the type of its data", data_type(tensor)
 
 
 def _end_with_type(draft: Draft) -> None:
-    for tensor, _, _ in _of_other_types(draft):
-        tensor["preprocessing"] = [*_steps_of(tensor, "preprocessing"), written(FLOAT32)]
+    for tensor, taken in draft.network_inputs():
+        if taken in DATA_TYPES and _reaching(tensor)[1] != taken:
+            step = written(Step(FLOAT32.id, {"dtype": taken}))
+            tensor["preprocessing"] = [*_steps_of(tensor, "preprocessing"), step]
+
+
+def _type_without_name(draft: Draft) -> Iterator[str]:
+    for tensor, taken in draft.network_inputs():
+        if taken not in DATA_TYPES:
+            yield (
+                f'the network takes {taken} as "{tensor.get("id")}", which no description can ask '
+                "for"
+            )
 
 
 def _statistics(
@@ -192,7 +209,7 @@ PROCESSING_RULES = (
     ),
     Rule(
         "ensure-dtype",
-        (CORE, DEEPIMAGEJ),
+        (DEEPIMAGEJ,),
         "error",
         _no_type,
         "put ensure_dtype with dtype: float32 first",
@@ -202,9 +219,16 @@ PROCESSING_RULES = (
         "network-type",
         (CORE,),
         "error",
-        _not_float32,
-        "put ensure_dtype with dtype: float32 last, too",
+        _other_type,
+        "put ensure_dtype with the type that the network takes last",
         _end_with_type,
+    ),
+    Rule(
+        "network-type-known",
+        (CORE,),
+        "error",
+        _type_without_name,
+        "have the network cast from float32 to its type",
     ),
     Rule(
         "statistics-axes",

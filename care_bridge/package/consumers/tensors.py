@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from care_bridge.package.consumers.draft import (
+    DATA_TYPES,
     Described,
     Draft,
-    as_float32,
+    as_type,
     axis_id,
     axis_of_type,
+    data_type,
     position,
     source_of,
     space_axes,
@@ -115,30 +118,74 @@ def _fix_batch(draft: Draft) -> None:
 
 
 def _other_types(draft: Draft) -> Iterator[str]:
-    for tensor in _all(draft):
-        values, kind = draft.test_tensor(tensor), _type(tensor)
+    for tensor in _of_float32(draft):
+        values, kind = draft.test_tensor(tensor), data_type(tensor)
         if kind != "float32":
-            yield f'the tensor "{tensor.get("id")}" is of type {kind}, networks take float32'
+            yield f'the tensor "{tensor.get("id")}" is of type {kind}, it takes and gives float32'
         elif values is not None and values.dtype != np.float32:
             yield f'the test tensor of "{tensor.get("id")}" is of type {values.dtype}, not float32'
 
 
-def _type(tensor: Described) -> Any:
-    data = tensor.get("data")
-    return data.get("type", "float32") if isinstance(data, dict) else "float32"
+def _of_float32(draft: Draft) -> list[Described]:
+    """The outputs, and the inputs of which the network takes float32: others are of its type."""
+    taken = [tensor for tensor, kind in draft.network_inputs() if kind == "float32"]
+    return [*taken, *draft.tensors("outputs")]
 
 
 def _make_float32(draft: Draft) -> None:
-    for tensor in _all(draft):
+    outputs = draft.tensors("outputs")
+    for tensor in _of_float32(draft):
+        # An output of integers is rounded to them, which one of float32 is not.
+        if tensor in outputs and not data_type(tensor).startswith("float"):
+            continue
         values = draft.test_tensor(tensor)
-        converted = None if values is None else as_float32(values)
+        converted = None if values is None else as_type(values, np.dtype(np.float32))
         if values is None or converted is None:
             continue
-        data = tensor.get("data")
-        tensor["data"] = {**(data if isinstance(data, dict) else {}), "type": "float32"}
+        tensor["data"] = _as_float32_data(tensor.get("data"))
         name = source_of(tensor.get("test_tensor"))
         if name and values.dtype != np.float32:
             draft.write(name, npy_bytes(converted))
+
+
+def _as_float32_data(data: Any) -> Any:
+    """What is said of a tensor's data, with another type: of all of it, or of each channel."""
+    if isinstance(data, list):
+        return [_as_float32_data(each) for each in data]
+    return {**(data if isinstance(data, dict) else {}), "type": "float32"}
+
+
+def _test_of_another_type(draft: Draft) -> Iterator[str]:
+    for tensor in _all(draft):
+        values, kind = draft.test_tensor(tensor), data_type(tensor)
+        if values is not None and not _tests(values, kind):
+            yield (
+                f'the test tensor of "{tensor.get("id")}" is of type {values.dtype}, its data are '
+                f"described as {kind}"
+            )
+
+
+def _tests(values: NDArray[Any], kind: str) -> bool:
+    """Whether a test tensor may have this type for data of a `kind`: of floats any numbers do."""
+    if kind.startswith("float"):
+        return values.dtype.kind in "iuf" and values.dtype != np.float16
+    return str(values.dtype) == kind
+
+
+def _save_as_described(draft: Draft) -> None:
+    for tensor in _all(draft):
+        values, kind = draft.test_tensor(tensor), data_type(tensor)
+        name = source_of(tensor.get("test_tensor"))
+        if name and kind in DATA_TYPES and values is not None and not _tests(values, kind):
+            converted = as_type(values, np.dtype(kind))
+            if converted is not None:
+                draft.write(name, npy_bytes(converted))
+
+
+def _other_networks(draft: Draft) -> Iterator[str]:
+    for tensor, kind in draft.network_inputs():
+        if kind != "float32":
+            yield f'the network takes {kind} as "{tensor.get("id")}", it gives float32'
 
 
 def _several_inputs(draft: Draft) -> Iterator[str]:
@@ -200,12 +247,27 @@ TENSOR_RULES = (
         _fix_batch,
     ),
     Rule(
+        "test-tensor-type",
+        (CORE,),
+        "error",
+        _test_of_another_type,
+        "save the test tensors as their data are described",
+        _save_as_described,
+    ),
+    Rule(
         "float32",
-        (CORE, DEEPIMAGEJ),
+        (DEEPIMAGEJ,),
         "error",
         _other_types,
         "write data: {type: float32}, and save the test tensors so",
         _make_float32,
+    ),
+    Rule(
+        "float32-network",
+        (DEEPIMAGEJ,),
+        "cannot",
+        _other_networks,
+        "have the network cast from float32 to its type",
     ),
     Rule(
         "one-input",
