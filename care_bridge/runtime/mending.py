@@ -15,7 +15,7 @@ from care_bridge.errors import (
     PackageFormatError,
     PackageNotRunError,
 )
-from care_bridge.package.archive import Archive, check_hash, open_archive
+from care_bridge.package.archive import Archive, open_archive
 from care_bridge.package.consumers import RULES, Draft
 from care_bridge.package.file_names import checked_name, same_file
 from care_bridge.package.package import load_package
@@ -54,7 +54,7 @@ def mend_package(source: str | Path, out: Path | None = None) -> Mended:
     draft = Draft.of(open_archive(path))
     for name, sha256 in draft.files.items():
         if sha256:
-            check_hash(draft.read(name), sha256, name, path)
+            draft.check(name, sha256)
     others = _others(draft)
     overwrite, carried = out is None, others if out is None else ()
     target = package_target(out or _in_place(draft.archive), overwrite=overwrite, carried=carried)
@@ -204,7 +204,8 @@ def _write(draft: Draft, folder: Path) -> None:
     for name in draft.files:
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(draft.read(name))
+        with file.open("wb") as opened:
+            opened.writelines(draft.chunks(name))
     (folder / draft.rdf_name).write_bytes(draft.text())
 
 

@@ -1,8 +1,10 @@
 """The rules of other consumers: each is broken, caught, and mended where it can be."""
 
+import hashlib
 import json
 import os
 import shutil
+import tracemalloc
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -201,6 +203,22 @@ def test_a_file_that_was_changed_is_not_mended(package):
     with pytest.raises(PackageIntegrityError, match="is not the file"):
         mend_package(package)
     assert listing(package) == before
+
+
+def test_large_files_are_not_held_in_memory(package):
+    size = 1 << 27
+    with (package / "training.zip").open("wb") as opened:
+        opened.truncate(size)
+    with (package / "training.zip").open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    attached = {"source": "training.zip", "sha256": sha256}
+    edit(package, lambda rdf: (rdf.update(attachments=[attached]), rdf["config"].pop("bioimageio")))
+    tracemalloc.start()
+    assert mend_package(package).changes
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < size / 2
+    assert (package / "training.zip").stat().st_size == size
 
 
 def no_model(rdf):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -65,9 +66,13 @@ class Draft:
         """The bytes of a file; errors as in `Archive.read`."""
         return self.changed[name] if name in self.changed else self.archive.read(name)
 
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The bytes of a file in parts; errors as in `Archive.chunks`."""
+        return iter([self.changed[name]]) if name in self.changed else self.archive.chunks(name)
+
     def beginning(self, name: str) -> bytes:
-        """The first part of a file; errors as in `Archive.read`."""
-        return self.changed[name] if name in self.changed else next(self.archive.chunks(name), b"")
+        """The first part of a file; errors as in `Archive.chunks`."""
+        return next(self.chunks(name), b"")
 
     def check(self, name: str, sha256: str | None) -> None:
         """Raise PackageError where a file is missing, or has another hash."""

@@ -159,7 +159,7 @@ def _no_torchscript_file(draft: Draft) -> Iterator[str]:
     if not isinstance(source, str):
         return
     try:
-        is_one = _is_torchscript(draft.archive.chunks(source))
+        is_one = _is_torchscript(draft.chunks(source))
     except PackageError:  # one that is missing or too large is told by the check of the files
         return
     if not is_one:
