@@ -30,9 +30,11 @@ from care_bridge.tiling import round_up
 
 TILED_WITHIN = 1e-5
 
+Check = Callable[[Checked], Iterator[Finding]]
+
 
 def measured_halo(checked: Checked) -> dict[str, int]:
-    """The reach of the network in pixels, by axis; TilingError where it has no end."""
+    """The reach of the network's output in pixels, by axis; TilingError where it has no end."""
     return measure_halo(_probed(checked))
 
 
@@ -186,4 +188,15 @@ def _restored(restorer: Restorer, image: Image, tile: dict[str, int]) -> list[ND
     return [each.pixels for each in tiled.restore_with_uncertainty(image)]
 
 
-TILE_CHECKS: tuple[Callable[[Checked], Iterator[Finding]], ...] = (_check_halo, _check_tiles)
+def _of_each_output(check: Check) -> Check:
+    """The check of a package with one output after the other."""
+
+    def checks(checked: Checked) -> Iterator[Finding]:
+        for beginning, restoring in checked.by_output().items():
+            for finding in check(restoring):
+                yield dataclasses.replace(finding, what=f"{beginning}{finding.what}")
+
+    return checks
+
+
+TILE_CHECKS: tuple[Check, ...] = (_of_each_output(_check_halo), _of_each_output(_check_tiles))

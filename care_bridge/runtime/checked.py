@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -55,6 +55,18 @@ class Checked:
                 f"its network {said} for its test input: do not use this package"
             )
         return cls(package, weights, Session(weights, "cpu"))
+
+    def by_output(self) -> dict[str, Checked]:
+        """The package with each of its outputs as the one that is restored, under what a finding
+        on that output begins with: "" where there is only one."""
+        if not self.package.spec.outputs:
+            return {"": self}
+        names = [output.tensor.id for output in self.package.spec.outputs]
+        return {f'output "{name}": ': self._restoring(name) for name in names}
+
+    def _restoring(self, output: str) -> Checked:
+        spec = self.package.spec.with_output(output)
+        return replace(self, package=replace(self.package, spec=spec))
 
     def test_inputs(self) -> list[NDArray[np.generic]]:
         """The test tensors of all inputs."""

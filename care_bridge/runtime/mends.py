@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from care_bridge.axes import Axes, rdf_id
+from care_bridge.errors import TilingError
 from care_bridge.images import Image, write_image
 from care_bridge.images.picture import enlarged, write_panels
 from care_bridge.normalization import Percentiles
@@ -28,14 +29,20 @@ from care_bridge.tiling import round_up
 
 
 def _widen_halo(draft: Draft, checked: Checked) -> None:
-    spec = checked.package.spec
-    measured = measured_halo(checked)
-    needed = {
-        rdf_id(axis): round_up(measured[axis], limits.step) for axis, limits in spec.tiling.items()
-    }
+    """To the largest that one of the outputs needs."""
+    needed: dict[str, int] = {}
+    reach: dict[str, int] = {}
+    for restoring in checked.by_output().values():
+        try:
+            measured = measured_halo(restoring)
+        except TilingError:  # no halo is enough for this one, which the check tells
+            continue
+        for axis, pixels in measured.items():
+            name, step = rdf_id(axis), restoring.package.spec.tiling[axis].step
+            needed[name] = max(needed.get(name, 0), round_up(pixels, step))
+            reach[name] = max(reach.get(name, 0), pixels)
     declare_halo(draft, needed)
     if draft.config("care_bridge"):
-        reach = {rdf_id(axis): pixels for axis, pixels in measured.items()}
         draft.set_config("care_bridge", "halo", reach)
 
 

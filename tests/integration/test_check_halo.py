@@ -4,16 +4,17 @@ import numpy as np
 import onnxruntime
 import pytest
 import yaml
+from onnx import helper, numpy_helper
 
-from care_bridge import check_package
+from care_bridge import check_package, restore
 from care_bridge.package.archive import open_archive
 from care_bridge.package.consumers import Draft
 from care_bridge.package.consumers.sizes import declare_halo
 from care_bridge.package.rdf import parse_rdf
 from care_bridge.runtime.mending import mend_package
-from tests.broken_packages import edit
+from tests.broken_packages import edit, with_model
 from tests.foreign_packages import Foreign, by_hand, foreign_package
-from tests.packages import HALO, STEP, tiny_network, tiny_package
+from tests.packages import HALO, STEP, npy, tiny_network, tiny_package
 
 
 def in_blocks(run, image, block, halo):
@@ -40,6 +41,10 @@ def told(package, halo):
 
     edit(package, tell)
     return package
+
+
+def halos_and_tiles(package):
+    return [each for each in check_package(package).errors if each.rule in ("halo", "tiles")]
 
 
 def halos(package):
@@ -142,3 +147,84 @@ def test_outputs_of_other_sizes_are_told_one_halo(tmp_path):
         [2, 2],
         [1, 1],
     ]
+
+
+def with_other_edges(folder, change, halo):
+    """A package whose second output is another one's than a convolution's of width 3; both are
+    told the halo."""
+    case = Foreign(channels=(1, 1), more=True, halo=halo)
+    package = foreign_package(folder, case, "0.5")
+    with_model(package, lambda model: change(model, model.graph.node))
+    session = onnxruntime.InferenceSession(package / "weights.onnx")
+    given = np.load(package / "test_input.npy")
+    (package / "test_edges.npy").write_bytes(npy(session.run(None, {"input.1": given})[1]))
+    return package
+
+
+def reaching_8_pixels(model, nodes):
+    _, edges = (node for node in nodes if node.op_type == "Conv")
+    (kernel,) = (each for each in model.graph.initializer if each.name == edges.input[1])
+    wide = np.random.default_rng(0).normal(size=(1, 1, 17, 17)).astype(np.float32)
+    kernel.CopyFrom(numpy_helper.from_array(wide, kernel.name))
+    del edges.attribute[:]
+    edges.attribute.append(helper.make_attribute("kernel_shape", [17, 17]))
+    edges.attribute.append(helper.make_attribute("pads", [8] * 4))
+
+
+def taking_the_mean(model, nodes):
+    (edges,) = (node for node in nodes if node.op_type == "Abs")
+    nodes.insert(
+        list(nodes).index(edges),
+        helper.make_node("ReduceMean", [edges.input[0]], ["mean"], axes=[2, 3]),
+    )
+    edges_less = helper.make_node("Sub", [edges.input[0], "mean"], ["less"])
+    nodes.insert(list(nodes).index(edges), edges_less)
+    edges.input[0] = "less"
+
+
+def seams(package, output):
+    """By how much tiles differ from the whole, in parts of its range."""
+    whole, tiled = (
+        restore(
+            np.random.default_rng(0).random((64, 64), np.float32),
+            axes="YX",
+            package=package,
+            output_tensor=output,
+            device="cpu",
+            tile={"Y": size, "X": size},
+        )
+        for size in (64, 32)
+    )
+    return np.abs(tiled - whole).max() / np.ptp(whole)
+
+
+def test_each_output_is_checked_and_mended(tmp_path):
+    package = with_other_edges(tmp_path / "package", reaching_8_pixels, halo=1)
+    assert seams(package, "output") < 1e-6
+    assert seams(package, "edges") > 0.1
+    wrong = halos_and_tiles(package)
+    assert [each.what for each in wrong[:2]] == [
+        f'output "edges": along {axis} the network reaches 8 pixels, the package says 1: tiles '
+        "would show seams"
+        for axis in "YX"
+    ]
+    assert all(each.what.startswith('output "edges": ') for each in wrong)
+    assert {each.rule for each in wrong} == {"halo", "tiles"}
+    mended = mend_package(package)
+    assert [each.rule for each in mended.report.errors] == []
+    assert halos_of_outputs(yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))) == [
+        [8, 8],
+        [8, 8],
+    ]
+    assert seams(package, "output") < 1e-6
+    assert seams(package, "edges") < 1e-6
+
+
+def test_the_halo_of_one_output_is_mended_where_another_has_no_end(tmp_path):
+    package = with_other_edges(tmp_path / "package", taking_the_mean, halo=0)
+    assert {each.rule for each in halos_and_tiles(package)} == {"halo", "tiles"}
+    mend_package(package)
+    left = halos_and_tiles(package)
+    assert left[0].what.startswith('output "edges": the network\'s output depends on pixels more')
+    assert all((each.rule, each.what[:15]) == ("tiles", 'output "edges":') for each in left)
+    assert seams(package, "output") < 1e-6
