@@ -245,8 +245,6 @@ MENDABLE = {
     "same-samples": other_sample,
     "ensure-dtype": preprocessing(lambda steps: steps.pop(0)),
     "network-type": preprocessing(lambda steps: steps.append(FLOAT64)),
-    "statistics-axes": preprocessing(lambda steps: steps[1]["kwargs"].pop("axes")),
-    "statistics-batch": scale_range(axes=["batch", "y", "x"]),
     "numbers-as-text": scale_range(eps="1e-06"),
     "percentiles": percentiles_that_disagree,
     "halo": output_axis(2, halo=4),
@@ -275,6 +273,8 @@ FOR_PEOPLE = {
             postprocessing=[{"id": "scale_mean_variance", "kwargs": {"reference_tensor": "input"}}]
         )
     ),
+    "statistics-axes": preprocessing(lambda steps: steps[1]["kwargs"].pop("axes")),
+    "statistics-batch": scale_range(axes=["batch", "y", "x"]),
     "output-statistics": postprocessing(OWN_RANGE),
     "reference-tensor": postprocessing(OF_THE_INPUT),
     "onnx-opset": newer_opset,

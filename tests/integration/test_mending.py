@@ -90,6 +90,23 @@ def test_what_a_network_of_other_numbers_is_given_stays(tmp_path):
     np.testing.assert_allclose(output, np.load(package / "test_output.npy"), atol=1e-3)
 
 
+OF_THE_DATASET = [{"axes": ["batch", "y", "x"]}, {}]
+
+
+@pytest.mark.parametrize("kwargs", OF_THE_DATASET, ids=str)
+def test_statistics_of_all_images_do_not_become_those_of_each(tmp_path, kwargs):
+    """The mended package would be another model: bioimageio.core takes both over all images."""
+    float32 = {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}}
+    steps = [float32, {"id": "zero_mean_unit_variance", "kwargs": kwargs}]
+    package = foreign_package(tmp_path, Foreign(channels=(1, 1), before=steps), "0.5")
+    mended = mend_package(package)
+    after = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))
+    assert after["inputs"][0]["preprocessing"] == steps
+    (told,) = [each for each in mended.report.findings if each.rule.startswith("statistics")]
+    assert told.remedy.endswith("change")
+    assert not told.mendable
+
+
 def test_an_output_that_is_rounded_stays_so(tmp_path):
     """bioimageio.core converts it to the type of its data, where no step does."""
     package = foreign_package(tmp_path, Foreign(channels=(1, 1)), "0.5")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from care_bridge.package.consumers.draft import DATA_TYPES, Described, Draft, axis_id, data_type
+from care_bridge.package.consumers.draft import DATA_TYPES, Described, Draft, data_type
 from care_bridge.package.consumers.rule import CORE, DEEPIMAGEJ, OLD_CORE, Rule
 from care_bridge.package.steps import FLOAT32, Step, written
 
@@ -108,25 +108,10 @@ def _no_axes(draft: Draft) -> Iterator[str]:
             )
 
 
-def _name_axes(draft: Draft) -> None:
-    """All but the batch's: for one image that is the same."""
-    for tensor, step in _statistics(draft, "inputs"):
-        if not _kwargs(step).get("axes"):
-            axes = [axis_id(axis) for axis in tensor["axes"] if axis.get("type") != "batch"]
-            step["kwargs"] = {"axes": axes, **_kwargs(step)}
-
-
 def _batch_listed(draft: Draft) -> Iterator[str]:
     for tensor, step in _statistics(draft, "inputs"):
         if "batch" in (_kwargs(step).get("axes") or ()):
             yield f'{step.get("id")} of "{tensor.get("id")}" mixes the images of a batch'
-
-
-def _unlist_batch(draft: Draft) -> None:
-    for _, step in _statistics(draft, "inputs"):
-        axes = _kwargs(step).get("axes")
-        if axes:
-            step["kwargs"] = {**_kwargs(step), "axes": [axis for axis in axes if axis != "batch"]}
 
 
 def _numbers_as_text(draft: Draft) -> list[tuple[Described, str]]:
@@ -230,21 +215,21 @@ PROCESSING_RULES = (
         _type_without_name,
         "have the network cast from float32 to its type",
     ),
+    # Not mended: other statistics are another model's.
     Rule(
         "statistics-axes",
         (CORE, DEEPIMAGEJ),
         "error",
         _no_axes,
-        "name the axes along which statistics are taken: [z, y, x]",
-        _name_axes,
+        "name the axes along which statistics are taken, without batch: results of several images "
+        "change",
     ),
     Rule(
         "statistics-batch",
         (CORE, DEEPIMAGEJ),
         "error",
         _batch_listed,
-        "leave batch out of its axes",
-        _unlist_batch,
+        "leave batch out of its axes, if each image is to be taken by itself: results change",
     ),
     Rule(
         "numbers-as-text",
