@@ -9,6 +9,7 @@ from math import ceil, floor, prod
 import numpy as np
 from numpy.typing import NDArray
 
+from care_bridge.training.copies import said_of_copies
 from care_bridge.training.dataset import Dataset
 from care_bridge.training.image_statistics import Statistics
 from care_bridge.training.patches import Foreground
@@ -201,6 +202,9 @@ def _histogram(
 
 def _warnings(files: Sequence[FileSurvey], dataset: Dataset) -> Iterator[str]:
     yield from (f"not trained on: {reason}" for reason in dataset.refused)
+    copies = said_of_copies(dataset)
+    if copies:
+        yield copies
     for file in files:
         shift = file.shift
         if shift and shift.length > SHIFT_LIMIT:

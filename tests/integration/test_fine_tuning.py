@@ -140,7 +140,8 @@ def test_a_model_of_csbdeeps_can_be_fine_tuned(tmp_path: Path) -> None:
     data = tmp_path / "data"
     for number in range(2):
         for side in ("source", "GT"):
-            pixels = np.random.default_rng(number).integers(0, 900, channels).astype(np.uint16)
+            rng = np.random.default_rng([number, side == "GT"])
+            pixels = rng.integers(0, 900, channels).astype(np.uint16)
             write_image(data / side / f"{number}.tif", pixels, "CYX"[-len(channels) :])
     train(data, tmp_path / "run", config, start)
     began = read_state(tmp_path / "run" / START)["network"]
@@ -251,7 +252,8 @@ def test_images_with_other_channels_are_refused(trained: Path, tmp_path: Path) -
     start = open_start(run_and_package(trained, "care")[0])
     for side in ("source", "GT"):
         for number in range(2):
-            pixels = np.random.default_rng(number).integers(0, 900, (2, 32, 32)).astype(np.uint16)
+            rng = np.random.default_rng([number, side == "GT"])
+            pixels = rng.integers(0, 900, (2, 32, 32)).astype(np.uint16)
             write_image(tmp_path / "data" / side / f"{number}.tif", pixels, "CYX")
     with pytest.raises(TrainingError, match="sources have 2 channels"):
         train(tmp_path / "data", tmp_path / "run", start.configuration(short("care")), start)

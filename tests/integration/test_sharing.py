@@ -392,8 +392,8 @@ def test_a_run_keeps_the_range_of_the_noise_that_it_was_trained_on(tmp_path):
         (tmp_path / "data" / side).mkdir(parents=True)
     for name, noise in zip("abcd", (5, 40, 5, 40), strict=True):
         noisy = np.random.default_rng(ord(name)).normal(ramp, noise, (96, 96))
-        for side in ("source", "GT"):
-            image = Image(noisy.round().astype(np.uint16), Axes("YX"))
+        for side, pixels in (("source", noisy), ("GT", np.broadcast_to(ramp, (96, 96)))):
+            image = Image(pixels.round().astype(np.uint16), Axes("YX"))
             write_image(image, tmp_path / "data" / side / f"{name}.tif")
     small = (
         "patches.size=[32,32]",

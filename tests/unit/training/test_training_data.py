@@ -32,8 +32,8 @@ SPOTS = np.random.default_rng(5).random((64, 64)) < 0.001
 def test_a_single_pair_is_split_by_area(tmp_path: Path) -> None:
     """The right tenth (20 of 200 pixels) is validated on, and never seen in training."""
     ramp = np.tile(np.arange(1, 201, dtype=np.uint16), (48, 1))
-    for side in ("source", "GT"):
-        write_image(tmp_path / side / "ramp.tif", ramp)
+    for side, pixels in (("source", 2 * ramp), ("GT", ramp)):
+        write_image(tmp_path / side / "ramp.tif", pixels)
     settings = ["patches.size=[16,16]", "patches.background=0", "normalization.mode=fixed"]
     task = prepare(tmp_path, load_config(None, settings), tmp_path / "scratch")
     scale = task.intensities.target[0]
