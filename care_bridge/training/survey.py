@@ -23,6 +23,7 @@ VALIDATION_LIMIT = 0.05
 _BINS = 96
 _SAMPLED = 1 << 16
 _BATCHES = 4
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,12 @@ def _warnings(files: Sequence[FileSurvey], dataset: Dataset) -> Iterator[str]:
     copies = said_of_copies(dataset)
     if copies:
         yield copies
+    unlike = [file.name for file in files if file.shift and not file.shift.alike]
+    if unlike:
+        yield (
+            f"{_first(unlike)}: source and target do not look alike: is it the right partner? "
+            "(right ones look so, too, where noise hides nearly all, or far shifts)"
+        )
     for file in files:
         shift = file.shift
         if shift and shift.length > SHIFT_LIMIT:
@@ -221,8 +228,7 @@ def _warnings(files: Sequence[FileSurvey], dataset: Dataset) -> Iterator[str]:
                     "bright structures have lost their shape; take it with less exposure"
                 )
             if side.blank:
-                told = ", ".join(map(str, side.blank[:5])) + (" …" if len(side.blank) > 5 else "")
-                yield f"{file.name}: blank {label} frames ({told}): leave them out"
+                yield f"{file.name}: blank {label} frames ({_first(side.blank)}): leave them out"
         if not file.centres:
             yield (
                 f"{file.name}: no patch is drawn from it: nothing in it is brighter than "
@@ -238,3 +244,8 @@ def _warnings(files: Sequence[FileSurvey], dataset: Dataset) -> Iterator[str]:
             f"only {100 * share:.1f} % of the pixels are kept for validation: its loss will be "
             "noisy; set a larger data.validation"
         )
+
+
+def _first(things: Sequence[object]) -> str:
+    """The first few of them."""
+    return ", ".join(map(str, things[:_NAMED])) + (" …" if len(things) > _NAMED else "")

@@ -51,12 +51,44 @@ def test_shifts_are_found_in_noise(shape: tuple[int, ...], shift: tuple[int, ...
     np.testing.assert_allclose(found.pixels, shift, atol=0.5)
 
 
-def test_unrelated_images_have_no_clear_shift() -> None:
+def test_unrelated_images_are_not_alike_and_have_no_shift() -> None:
     rng = np.random.default_rng(3)
     pair = SimpleNamespace(
         source=rng.normal(size=(1, 128, 128)), target=blobs((128, 128), rng)[None]
     )
-    assert not find_shift(pair).clear
+    found = find_shift(pair)
+    assert not found.clear
+    assert not found.alike
+
+
+@pytest.mark.parametrize("kind", ["nuclei", "membranes", "tubules", "granules", "spheres"])
+def test_right_partners_in_little_light_are_told_from_wrong_ones(kind: str) -> None:
+    """Three photons in the brightest pixels. Of eight exchanged pairs one may look alike by chance;
+    no other is called shifted."""
+    recipe = load_recipe(None, kind, ["size=[128,128]", "exposure.photons=3"])
+    made = [simulate_pair(recipe, number) for number in range(8)]
+    sources = [pair.sources[0].pixels[None] for pair in made]
+    targets = [pair.target.pixels[None] for pair in made]
+    right = [
+        find_shift(SimpleNamespace(source=source, target=target))
+        for source, target in zip(sources, targets, strict=True)
+    ]
+    assert all(found.alike and found.length <= SHIFT_LIMIT for found in right)
+    wrong = [
+        find_shift(SimpleNamespace(source=source, target=target))
+        for source, target in zip(sources, targets[1:] + targets[:1], strict=True)
+    ]
+    assert sum(found.alike for found in wrong) <= 1
+    assert not any(found.length for found in wrong)
+
+
+def test_a_negative_is_alike() -> None:
+    """As the fluorescence of what is dark in transmitted light."""
+    scene = blobs((128, 128), np.random.default_rng(5))[None]
+    noisy = np.random.default_rng(6).poisson((4000 - scene) / 100)
+    found = find_shift(SimpleNamespace(source=noisy, target=scene))
+    assert found.alike
+    assert found.length <= SHIFT_LIMIT
 
 
 @pytest.mark.parametrize("number", [0, 7])
@@ -136,10 +168,25 @@ def test_faults_are_told(tmp_path: Path, fault: str, message: str) -> None:
     assert re.search(message, warning), warning
 
 
+def test_wrong_partners_are_told_in_one_line(tmp_path: Path) -> None:
+    """Of six pairs of simulated nuclei three are exchanged; their chance peaks are no shifts."""
+    recipe = load_recipe(None, "nuclei", ["size=[128,128]", "exposure.photons=20", "seed=5"])
+    for number in range(6):
+        made = simulate_pair(recipe, number)
+        partner = {0: 1, 1: 2, 2: 0}.get(number, number)
+        write_image(tmp_path / "data" / "source" / f"im{number}.tif", made.sources[0].pixels)
+        write_image(tmp_path / "data" / "GT" / f"im{partner}.tif", made.target.pixels)
+    (warning,) = look(tmp_path / "data").warnings
+    names, told = warning.split(": ", maxsplit=1)
+    assert sorted(names.split(", ")) == ["im0.tif", "im1.tif", "im2.tif"]
+    assert told.startswith("source and target do not look alike: is it the right partner?")
+
+
 def test_little_validation_is_warned_of(tmp_path: Path) -> None:
     data = write_pairs(tmp_path / "data", 3, (96, 96))
-    write_image(data / "GT" / "large.tif", blobs((400, 400), np.random.default_rng(1)))
-    write_image(data / "source" / "large.tif", blobs((400, 400), np.random.default_rng(1)))
+    large = blobs((400, 400), np.random.default_rng(1))
+    write_image(data / "GT" / "large.tif", large)
+    write_image(data / "source" / "large.tif", large / 2)
     for seed in range(20):
         found = look(data, f"seed={seed}")
         if [file.name for file in found.files if file.part == "validation"] != ["large.tif"]:
