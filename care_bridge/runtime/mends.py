@@ -17,7 +17,7 @@ from care_bridge.normalization import Percentiles
 from care_bridge.package.consumers import Draft
 from care_bridge.package.consumers.draft import source_of
 from care_bridge.package.consumers.metadata import no_pictures
-from care_bridge.package.consumers.sizes import declare_halo
+from care_bridge.package.consumers.sizes import declare_halo, declared_halo, make_concatenable
 from care_bridge.package.npy import npy_bytes
 from care_bridge.package.rdf_content import COVER
 from care_bridge.package.spec import TensorSpec
@@ -26,6 +26,37 @@ from care_bridge.runtime.checked import Checked, channels_of
 from care_bridge.runtime.conventions import with_agreeing_percentiles
 from care_bridge.runtime.prediction import predict
 from care_bridge.tiling import round_up
+
+
+def _let_tile(draft: Draft, checked: Checked) -> None:
+    """With the halo that tiles need, where they give what the whole image gives."""
+    if not _tiles_are_as_the_whole(checked):
+        return
+    make_concatenable(draft)
+    declared, tiling = declared_halo(draft), checked.package.spec.tiling
+    for restoring in checked.by_output().values():
+        for axis, reach in measured_halo(restoring).items():
+            told = declared.get(rdf_id(axis), reach)
+            if told < reach or told % tiling[axis].step:
+                _widen_halo(draft, checked)
+                return
+
+
+def _let_deepimagej_tile(draft: Draft, checked: Checked) -> None:
+    if _tiles_are_as_the_whole(checked):
+        draft.set_config("deepimagej", "allow_tiling", True)
+
+
+def _tiles_are_as_the_whole(checked: Checked) -> bool:
+    """Does every output depend on pixels nearby alone? Where that is not measured, nobody knows."""
+    if checked.package.spec.procedure.tile:
+        return False
+    try:
+        for restoring in checked.by_output().values():
+            measured_halo(restoring)
+    except TilingError:
+        return False
+    return True
 
 
 def _widen_halo(draft: Draft, checked: Checked) -> None:
@@ -102,6 +133,8 @@ def _make_cover(draft: Draft, checked: Checked) -> None:
 
 
 MENDS: dict[str, Callable[[Draft, Checked], None]] = {
+    "concatenable": _let_tile,
+    "deepimagej-tiling": _let_deepimagej_tile,
     "halo": _widen_halo,
     "percentiles": _make_percentiles_agree,
     "sample-tensors": _save_samples,

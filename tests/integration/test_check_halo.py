@@ -161,6 +161,11 @@ def with_other_edges(folder, change, halo):
     return package
 
 
+def let_others_tile(rdf):
+    for axis in rdf["inputs"][0]["axes"][2:]:
+        axis["concatenable"] = True
+
+
 def reaching_8_pixels(model, nodes):
     _, edges = (node for node in nodes if node.op_type == "Conv")
     (kernel,) = (each for each in model.graph.initializer if each.name == edges.input[1])
@@ -222,6 +227,7 @@ def test_each_output_is_checked_and_mended(tmp_path):
 
 def test_the_halo_of_one_output_is_mended_where_another_has_no_end(tmp_path):
     package = with_other_edges(tmp_path / "package", taking_the_mean, halo=0)
+    edit(package, let_others_tile)
     assert {each.rule for each in halos_and_tiles(package)} == {"halo", "tiles"}
     mend_package(package)
     left = halos_and_tiles(package)

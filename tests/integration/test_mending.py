@@ -11,7 +11,7 @@ from care_bridge.package.consumers.rule import CORE, Rule
 from care_bridge.package.package import load_package
 from care_bridge.runtime import mending
 from care_bridge.runtime.mending import mend_package
-from tests.broken_packages import edit, with_test_input
+from tests.broken_packages import edit, with_model, with_test_input
 from tests.foreign_packages import Foreign, foreign_package, from_axes
 from tests.packages import tiny_package
 from tests.rule_breaches import network_of
@@ -105,6 +105,49 @@ def test_statistics_of_all_images_do_not_become_those_of_each(tmp_path, kwargs):
     (told,) = [each for each in mended.report.findings if each.rule.startswith("statistics")]
     assert told.remedy.endswith("change")
     assert not told.mendable
+
+
+def without_its_mean(folder):
+    """A package whose output depends on all of an image: it is told not to be cut."""
+    package = foreign_package(folder, Foreign(channels=(1, 1)), "0.5")
+
+    def subtract(model):
+        end = model.graph.node[-1]
+        mean = onnx.helper.make_node("ReduceMean", [end.input[0]], ["mean"], axes=[2, 3])
+        less = onnx.helper.make_node("Sub", [end.input[0], "mean"], ["less"])
+        model.graph.node.remove(end)
+        end.input[0] = "less"
+        model.graph.node.extend([mean, less, end])
+
+    with_model(package, subtract)
+    with_test_input(package, np.load(package / "test_input.npy"))
+    return package
+
+
+def in_tiles(rdf):
+    axes = rdf["inputs"][0]["axes"]
+    return [axis["concatenable"] for axis in axes if "concatenable" in axis], rdf["config"]
+
+
+def test_what_depends_on_the_whole_image_is_not_let_be_cut(tmp_path):
+    package = without_its_mean(tmp_path)
+    edit(package, lambda rdf: rdf.update(config={"deepimagej": {"allow_tiling": False}}))
+    changes = {change.split(":")[0] for change in mend_package(package).changes}
+    assert changes
+    assert not changes & {"concatenable", "deepimagej-tiling", "halo"}
+    after = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))
+    assert in_tiles(after)[0] == []
+    assert after["config"]["deepimagej"] == {"allow_tiling": False}
+
+
+@pytest.mark.parametrize("halo", [0, 1, 5])
+def test_what_may_be_cut_is_let_with_the_halo_that_it_needs(tmp_path, halo):
+    """The network reaches a pixel; sizes are multiples of 4, so the halo is."""
+    package = foreign_package(tmp_path, Foreign(channels=(1, 1), halo=halo), "0.5")
+    assert {"concatenable"} <= {change.split(":")[0] for change in mend_package(package).changes}
+    after = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))
+    assert in_tiles(after)[0] == [True, True]
+    assert [axis["halo"] for axis in after["outputs"][0]["axes"][2:]] == [4, 4]
 
 
 def test_an_output_that_is_rounded_stays_so(tmp_path):

@@ -81,10 +81,6 @@ def _tiling_turned_off(draft: Draft) -> Iterator[str]:
             yield "config.deepimagej without allow_tiling: true turns its tiling off"
 
 
-def _turn_tiling_on(draft: Draft) -> None:
-    draft.set_config("deepimagej", "allow_tiling", True)
-
-
 def _no_cover(draft: Draft) -> Iterator[str]:
     if not draft.content.get("covers"):
         yield "there is no cover, and one made by the spec's library never reaches the zip"
@@ -204,13 +200,13 @@ METADATA_RULES = (
         "write a nickname into config.bioimageio",
         _add_nickname,
     ),
+    # Mended by the run, which tells whether tiles may be.
     Rule(
         "deepimagej-tiling",
         (DEEPIMAGEJ,),
         "warning",
         _tiling_turned_off,
-        "write allow_tiling: true, or leave config.deepimagej out",
-        _turn_tiling_on,
+        "write allow_tiling: true where tiles give what the whole image gives",
     ),
     # Mended by the run, which has pixels for it.
     Rule(

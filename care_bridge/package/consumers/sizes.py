@@ -163,7 +163,8 @@ def _sees_all(draft: Draft) -> bool:
     return isinstance(procedure, dict) and "tile" in procedure
 
 
-def _make_concatenable(draft: Draft) -> None:
+def make_concatenable(draft: Draft) -> None:
+    """Let others tile along the axes along which a package is expected to be."""
     for tensor, axis, _ in _stepped_axes(draft):
         if axis_id(axis) in ("y", "x") or _halo(draft, tensor, axis):
             axis["concatenable"] = True
@@ -233,12 +234,13 @@ SIZE_RULES = (
         "let sizes start at two halos and a step, and give a test tensor of such a size",
         _raise_min,
     ),
+    # Mended by the run, which tells whether tiles may be: it changes what others make of images
+    # where the output depends on all of them.
     Rule(
         "concatenable",
         (CORE, DEEPIMAGEJ),
         "warning",
         _not_concatenable,
-        "write concatenable: true, so that large images are run in tiles",
-        _make_concatenable,
+        "write concatenable: true where tiles give what the whole image gives",
     ),
 )
