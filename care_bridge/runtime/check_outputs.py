@@ -14,9 +14,12 @@ from care_bridge.errors import AxesError, ImageError, PackageError, PackageForma
 from care_bridge.images.source import whole
 from care_bridge.images.tiff_reader import open_tiff
 from care_bridge.normalization import Percentiles
+from care_bridge.package.archive import is_address
 from care_bridge.package.consumers.rule import DEEPIMAGEJ
 from care_bridge.package.npy import LARGEST_TENSOR, read_npy
 from care_bridge.package.package import Package
+from care_bridge.package.printable import shown
+from care_bridge.package.spec import TensorSpec
 from care_bridge.package.steps import Operations
 from care_bridge.runtime.checked import (
     EXPORT_AGAIN,
@@ -82,39 +85,40 @@ def _check_members(checked: Checked) -> Iterator[Finding]:
 
 def _check_samples(checked: Checked) -> Iterator[Finding]:
     """deepImageJ's check runs the sample and compares with the test output."""
-    same = True
     sampled = [each for each in checked.package.spec.tensors if each.sample_tensor is not None]
-    for tensor in sampled:
-        name = str(tensor.sample_tensor)
-        expected = checked.test_tensor(tensor)
-        why = ""
-        try:
-            sample = _sample(checked.package, name, expected, tensor.axes)
-        except (AxesError, ImageError, PackageError) as error:
-            why = str(error)
-        else:
-            if sample is None:
-                same = False
-                yield Finding(
-                    "note",
-                    f'the sample "{name}" is compressed: it is not compared with its test tensor',
-                    "save it as a TIFF without compression",
-                    "samples-not-compared",
-                    (DEEPIMAGEJ,),
-                )
-            elif not np.array_equal(sample, _canonical(expected, tensor.axes)):
-                why = f'the sample "{name}" does not hold the pixels of its test tensor'
-        if why:
-            same = False
-            yield Finding(
-                "error",
-                why,
-                "save the test tensor's pixels as the sample",
-                "same-samples",
-                (DEEPIMAGEJ,),
-            )
-    if sampled and same:
+    found = [_check_sample(checked, each, str(each.sample_tensor)) for each in sampled]
+    yield from (each for each in found if each)
+    if sampled and not any(found):
         yield Finding("ok", "the samples hold the pixels of the test tensors")
+
+
+def _check_sample(checked: Checked, tensor: TensorSpec, name: str) -> Finding | None:
+    """What is to be said of the sample `name` of a tensor; None where it is as it should be."""
+    if is_address(name):
+        return _not_compared(
+            f'the sample "{shown(name)}" is a web address', "put it in the package"
+        )
+    expected = checked.test_tensor(tensor)
+    try:
+        sample = _sample(checked.package, name, expected, tensor.axes)
+    except (AxesError, ImageError, PackageError) as error:
+        return _other_sample(str(error))
+    if sample is None:
+        remedy = "save it as a TIFF without compression"
+        return _not_compared(f'the sample "{name}" is compressed', remedy)
+    if not np.array_equal(sample, _canonical(expected, tensor.axes)):
+        return _other_sample(f'the sample "{name}" does not hold the pixels of its test tensor')
+    return None
+
+
+def _not_compared(why: str, remedy: str) -> Finding:
+    what = f"{why}: it is not compared with its test tensor"
+    return Finding("note", what, remedy, "samples-not-compared", (DEEPIMAGEJ,))
+
+
+def _other_sample(what: str) -> Finding:
+    remedy = "save the test tensor's pixels as the sample"
+    return Finding("error", what, remedy, "same-samples", (DEEPIMAGEJ,))
 
 
 def _sample(

@@ -14,6 +14,7 @@ from care_bridge.errors import TilingError
 from care_bridge.images import Image, write_image
 from care_bridge.images.picture import enlarged, write_panels
 from care_bridge.normalization import Percentiles
+from care_bridge.package.archive import is_address
 from care_bridge.package.consumers import Draft
 from care_bridge.package.consumers.draft import source_of
 from care_bridge.package.consumers.metadata import no_pictures
@@ -93,7 +94,8 @@ def _save_samples(draft: Draft, checked: Checked) -> None:
     specs = {spec.id: spec for spec in checked.package.spec.tensors}
     for tensor in (*draft.tensors("inputs"), *draft.tensors("outputs")):
         spec = specs.get(str(tensor.get("id")))
-        if spec is None:  # not one that is run here
+        # Not one that is run here, or whose sample lies elsewhere.
+        if spec is None or is_address(spec.sample_tensor or ""):
             continue
         suffixed = Path(spec.sample_tensor or f"sample_{spec.id}").with_suffix(".tif")
         name = draft.own_name(suffixed.as_posix())

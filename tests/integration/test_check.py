@@ -401,6 +401,18 @@ def test_a_compressed_sample_is_not_compared(tmp_path):
     assert "same-samples" not in said
 
 
+def test_a_sample_that_lies_elsewhere_is_not_compared(tmp_path):
+    """Nothing fetches it."""
+    elsewhere = {"source": "https://example.org/sample.tif", "sha256": "0" * 64}
+    edit(tiny_package(tmp_path), lambda rdf: rdf["outputs"][0].update(sample_tensor=elsewhere))
+    report = check_package(tmp_path)
+    assert report.errors == ()
+    (told,) = [each for each in report.findings if each.rule == "samples-not-compared"]
+    assert (told.severity, told.mendable) == ("note", False)
+    assert "https://example.org/sample.tif" in told.what
+    assert "the samples hold" not in report.text()
+
+
 @pytest.mark.parametrize("shape", [(48, 48), (1, 1, 48, 44), (2, 1, 48, 48)], ids=str)
 def test_a_sample_of_another_shape_is_told(tmp_path, shape):
     folder = tiny_package(tmp_path / "model")

@@ -177,6 +177,23 @@ def test_of_values_that_are_none_only_keys_without_one_are_left_out(tmp_path):
     assert (after["authors"], "git_repo" in after) == ([{"name": "Ada"}], False)
 
 
+def test_samples_are_made_beside_one_that_lies_elsewhere(tmp_path):
+    package = tiny_package(tmp_path)
+    elsewhere = {"source": "https://example.org/sample.tif", "sha256": "0" * 64}
+    edit(package, lambda rdf: rdf["inputs"][0].update(sample_tensor=elsewhere))
+    edit(package, lambda rdf: rdf["outputs"][0].pop("sample_tensor"))
+    (package / "sample_output.tif").unlink()
+    mended = mend_package(package)
+    assert [change.split(":")[0] for change in mended.changes] == ["sample-tensors"]
+    assert mended.report.errors == ()
+    after = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))
+    assert after["inputs"][0]["sample_tensor"] == elsewhere
+    assert after["outputs"][0]["sample_tensor"]["source"] == "sample_output.tif"
+    made, expected = tifffile.imread(package / "sample_output.tif"), package / "test_output.npy"
+    np.testing.assert_array_equal(made, np.load(expected).squeeze())
+    assert mend_package(package).changes == ()
+
+
 @pytest.mark.parametrize("axes", ["xbyc", "yxbc", "cyxb", "cxy"])
 def test_pictures_are_of_the_test_tensors_whatever_their_axes(tmp_path, axes):
     pictures = {}
