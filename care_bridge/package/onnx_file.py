@@ -14,7 +14,7 @@ from onnx.numpy_helper import to_array
 
 from care_bridge.errors import PackageFormatError, PackageIntegrityError, PackageNotRunError
 from care_bridge.package.archive import LARGEST_FILE
-from care_bridge.package.onnx_graph import network_inputs, parsed_network, weights_elsewhere
+from care_bridge.package.onnx_graph import network_inputs, parsed_network
 from care_bridge.package.printable import shown
 
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -39,14 +39,12 @@ class OnnxFacts:
 def read_onnx(data: bytes, name: str) -> OnnxFacts:
     """The facts of the ONNX file with these bytes; `name` is used in messages.
 
-    PackageFormatError where it is cut short or no ONNX file, PackageNotRunError where it keeps its
-    weights in other files, or uses no operators of ONNX itself.
+    PackageFormatError where it is cut short or no ONNX file, PackageNotRunError where it uses no
+    operators of ONNX itself.
     """
     model = parsed_network(data, name)
     if not model.graph.node or not model.opset_import:
         raise PackageFormatError(f'"{name}" is no ONNX file: get the package again')
-    if any(_external_tensors(model)):
-        raise weights_elsewhere(name)
     opsets = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not opsets:
         raise PackageNotRunError(

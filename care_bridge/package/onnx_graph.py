@@ -73,16 +73,11 @@ def network_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [value for value in graph.input if value.name not in weights]
 
 
-def weights_elsewhere(name: str) -> PackageNotRunError:
-    """The error of an ONNX file that keeps weights in other files."""
-    return PackageNotRunError(
-        f'"{name}" keeps its weights in another file: save the ONNX model as one file'
-    )
-
-
 def _check_tensor(tensor: onnx.TensorProto, name: str) -> None:
     if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-        raise weights_elsewhere(name)
+        raise PackageNotRunError(
+            f'"{name}" keeps its weights in another file: save the ONNX model as one file'
+        )
     said = math.prod(tensor.dims)
     if any(size < 0 for size in tensor.dims) or said > _NUMBERS_A_BYTE * tensor.ByteSize():
         raise PackageIntegrityError(

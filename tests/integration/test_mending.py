@@ -14,7 +14,7 @@ from care_bridge.runtime.mending import mend_package
 from tests.broken_packages import edit, with_model, with_test_input
 from tests.foreign_packages import Foreign, foreign_package, from_axes
 from tests.packages import tiny_package
-from tests.rule_breaches import network_of
+from tests.rule_breaches import network_of, two_files
 
 
 def no_longer_opening(draft):
@@ -75,11 +75,14 @@ def test_a_mend_of_the_description_that_does_harm_is_left_out(tmp_path, monkeypa
     assert files_in(package) == before
 
 
-def test_what_a_network_of_other_numbers_is_given_stays(tmp_path):
+@pytest.mark.parametrize("apart", [False, True], ids=["one-file", "weights-apart"])
+def test_what_a_network_of_other_numbers_is_given_stays(tmp_path, apart):
     """Made float32, ONNX Runtime would refuse it: in bioimageio.core nothing converts it back."""
     package = tiny_package(tmp_path)
     network_of(onnx.TensorProto.UINT8, "uint8")(package)
     with_test_input(package, np.load(package / "test_input.npy").clip(0, 255).astype(np.uint8))
+    if apart:
+        two_files(package)
     given = yaml.safe_load((package / "rdf.yaml").read_text("utf-8"))["inputs"][0]
     mended = mend_package(package)
     assert mended.report.errors == ()

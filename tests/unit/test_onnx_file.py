@@ -5,9 +5,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from care_bridge.errors import PackageFormatError, PackageIntegrityError
+from care_bridge.errors import PackageFormatError, PackageIntegrityError, PackageNotRunError
 from care_bridge.package import onnx_file
 from care_bridge.package.onnx_file import as_one_file, read_onnx
+from care_bridge.package.onnx_graph import check_network
 from tests.packages import tiny_network
 
 
@@ -78,11 +79,6 @@ BAD = {
     "cut-to-a-stub": (tiny_network()[:3], "no ONNX file"),
     "text": (b"these are words, not a network", "no ONNX file"),
     "empty": (b"", "no ONNX file"),
-    "external": (with_external_weights(), "keeps its weights in another file"),
-    "external-in-a-branch": (
-        with_external_weights_in_a_branch(),
-        "keeps its weights in another file",
-    ),
     "another-domain": (of_another_domain(), "uses no operators of ONNX itself"),
     "no-graph": (onnx.ModelProto(ir_version=8).SerializeToString(), "no ONNX file"),
 }
@@ -95,6 +91,15 @@ def test_what_is_no_network_is_said_in_one_line(case):
         read_onnx(data, "weights.onnx")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data", [with_external_weights(), with_external_weights_in_a_branch()], ids=["whole", "branch"]
+)
+def test_weights_in_another_file_are_not_run_but_facts_are_told(data):
+    assert len(read_onnx(data, "weights.onnx").input_types) == 1
+    with pytest.raises(PackageNotRunError, match="keeps its weights in another file"):
+        check_network(data, "weights.onnx")
 
 
 def beside(**place):
