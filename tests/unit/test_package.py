@@ -211,7 +211,7 @@ def test_the_caches_version_goes_with_the_fields_it_keeps():
     )
     shape = {cls.__name__: [field.name for field in dataclasses.fields(cls)] for cls in kept}
     assert (spec_cache.VERSION, shape) == (
-        5,
+        6,
         {
             "ModelSpec": [
                 "name",
@@ -253,7 +253,7 @@ def test_the_caches_version_goes_with_the_fields_it_keeps():
             "Weights": ["source", "sha256", "opset"],
             "AxisLimits": ["step", "min", "halo", "most"],
             "Percentiles": ["low", "high", "eps", "inverted"],
-            "FixedScale": ["before", "after"],
+            "FixedScale": ["before", "after", "inverted"],
             "Scale": ["gain", "offset"],
             "ScaleRange": ["gain", "offset", "lo", "hi"],
         },
